@@ -1,0 +1,7 @@
+//! What the program is about: pure values and decisions. No async, no clock, no randomness, no files, no wire formats.
+pub mod case;
+pub mod commit;
+pub mod effect;
+pub mod event;
+pub mod ids;
+pub mod time;
