@@ -1,1 +1,2 @@
-fn main(){}
+//! The verbs of the command line.
+fn main() {}

@@ -1,1 +1,121 @@
-//! (in work)
+//! The records that one event touches: read on demand, each with the version it had, and written back together.
+use super::commit::{Key, Put, Stored, Version};
+use super::ids::ContactId;
+use super::time::Timestamp;
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// All records as they stand at one moment. Reading changes nothing, so a decision over them stays pure.
+pub trait Records {
+    fn get(&self, key: &Key) -> Option<Stored>;
+    /// Keys that begin with `prefix` and lie behind `after`, ascending, at most `limit`.
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(Key, Stored)>;
+}
+
+/// Something that is kept under a key of its own.
+pub trait Record: Serialize + DeserializeOwned + Clone {
+    fn key(&self) -> Key;
+    /// The contact whose content it holds, if it holds any.
+    fn sealed_for(&self) -> Option<ContactId>;
+    /// When it wants to be looked at again; kept in one index of wake-up times.
+    fn wake_at(&self) -> Option<Timestamp> {
+        None
+    }
+}
+
+/// The name of a wake-up in the index: sortable by time, then the record's key.
+pub fn wake_key(at: Timestamp, record: &Key) -> Key {
+    Key::new("wake", format_args!("{:016}/{}", at.0.max(0), record.as_str()))
+}
+
+/// The record that a wake-up names, and its time; `None` for another kind of key.
+pub fn woken(key: &Key) -> Option<(Timestamp, Key)> {
+    let rest = key.as_str().strip_prefix("wake/")?;
+    let (at, record) = rest.split_once('/')?;
+    Some((Timestamp(at.parse().ok()?), Key::from_text(record)))
+}
+
+pub struct Case<'a> {
+    records: &'a dyn Records,
+    read: RefCell<BTreeMap<Key, Option<Stored>>>,
+    written: BTreeMap<Key, Put>,
+}
+
+impl<'a> Case<'a> {
+    pub fn new(records: &'a dyn Records) -> Case<'a> {
+        Case { records, read: RefCell::default(), written: BTreeMap::new() }
+    }
+
+    pub fn get<R: Record>(&self, key: &Key) -> Option<R> {
+        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).expect("a stored record is JSON of its kind");
+        if let Some(put) = self.written.get(key) {
+            return put.value.as_deref().map(decode);
+        }
+        self.load(key).map(|stored| decode(&stored.value))
+    }
+
+    pub fn holds(&self, key: &Key) -> bool {
+        match self.written.get(key) {
+            Some(put) => put.value.is_some(),
+            None => self.load(key).is_some(),
+        }
+    }
+
+    fn load(&self, key: &Key) -> Option<Stored> {
+        self.read.borrow_mut().entry(key.clone()).or_insert_with(|| self.records.get(key)).clone()
+    }
+
+    /// Lists are for showing: they are not among what the commit is checked against.
+    pub fn scan<R: Record>(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<R> {
+        let found = self.records.scan(prefix, after, limit);
+        found.iter().filter_map(|(key, _)| self.get::<R>(key)).collect()
+    }
+
+    /// Writes the record and keeps its wake-up time in the index.
+    pub fn put<R: Record>(&mut self, record: &R) {
+        let key = record.key();
+        let before = self.get::<R>(&key).and_then(|r| r.wake_at());
+        let value = serde_json::to_vec(record).expect("records are plain data");
+        self.reindex(&key, before, record.wake_at());
+        self.written.insert(key.clone(), Put { key, value: Some(value), sealed_for: record.sealed_for() });
+    }
+
+    pub fn remove<R: Record>(&mut self, key: &Key) {
+        let before = self.get::<R>(key).and_then(|r| r.wake_at());
+        self.reindex(key, before, None);
+        self.written.insert(key.clone(), Put { key: key.clone(), value: None, sealed_for: None });
+    }
+
+    fn reindex(&mut self, record: &Key, before: Option<Timestamp>, after: Option<Timestamp>) {
+        if before == after {
+            return;
+        }
+        if let Some(at) = before {
+            let key = wake_key(at, record);
+            self.written.insert(key.clone(), Put { key, value: None, sealed_for: None });
+        }
+        if let Some(at) = after {
+            let key = wake_key(at, record);
+            self.written.insert(key.clone(), Put { key, value: Some(b"true".to_vec()), sealed_for: None });
+        }
+    }
+
+    /// A wake-up that is over is taken out of the index, whatever became of its record.
+    pub fn wake_is_over(&mut self, wake: &Key) {
+        self.written.insert(wake.clone(), Put { key: wake.clone(), value: None, sealed_for: None });
+    }
+
+    pub fn checkpoint(&self) -> BTreeMap<Key, Put> {
+        self.written.clone()
+    }
+    pub fn roll_back(&mut self, to: BTreeMap<Key, Put>) {
+        self.written = to;
+    }
+
+    pub fn finish(self) -> (Vec<(Key, Version)>, Vec<Put>) {
+        let read = self.read.into_inner();
+        let versions = read.into_iter().map(|(key, stored)| (key, stored.map_or(0, |s| s.version))).collect();
+        (versions, self.written.into_values().collect())
+    }
+}

@@ -1,1 +1,221 @@
-//! (in work)
+//! What we may do to the world: plain data without words; wording and adapters turn it into calls.
+use super::ids::*;
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Effect {
+    /// A line of the bot in a chat.
+    Post {
+        place: Place,
+        reply: Reply,
+    },
+    /// A message to a client.
+    Send(Send),
+    /// Finds the room that bears `key`, or creates it, and sees to its members.
+    OpenRoom(OpenRoom),
+    AddMember {
+        stream: StreamId,
+        user: UserId,
+        owner: bool,
+    },
+    RemoveMember {
+        stream: StreamId,
+        user: UserId,
+    },
+    DeactivateRoom {
+        stream: StreamId,
+    },
+    AcceptConnection {
+        user: UserId,
+    },
+}
+
+/// Where a line goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Place {
+    Stream(StreamId),
+    /// The 1:1 chat with this person, opened if need be.
+    Direct(UserId),
+    /// The same for somebody whom we know by his e-mail address only.
+    DirectByEmail(String),
+}
+
+/// What the bot says. The words stand in `templates/chat/<template>.<language>.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    pub template: String,
+    /// The fixed code of INTERFACES §5.
+    pub code: Code,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The question that buttons of this line answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<AskId>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub vars: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    Answer,
+    Refusal,
+    Form,
+    Confirm,
+    ClientMessage,
+    Held,
+    Released,
+    ConsentYes,
+    ConsentNo,
+    ConsentReview,
+    NotOnWhatsapp,
+    Failed,
+    Unconfirmed,
+    Expired,
+    Withdrawn,
+    RoomOpened,
+    Notice,
+    Info,
+}
+
+impl Reply {
+    pub fn new(code: Code, template: &str) -> Reply {
+        Reply { template: template.to_owned(), code, contact: None, message: None, reason: None, ask: None, vars: Map::new() }
+    }
+    pub fn answer(template: &str) -> Reply {
+        Reply::new(Code::Answer, template)
+    }
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Reply {
+        self.vars.insert(name.to_owned(), value.into());
+        self
+    }
+    pub fn about(mut self, contact: &ContactId) -> Reply {
+        self.contact = Some(contact.clone());
+        self
+    }
+    pub fn of(mut self, message: &MessageId) -> Reply {
+        self.message = Some(message.clone());
+        self
+    }
+    pub fn because(mut self, reason: impl Into<String>) -> Reply {
+        self.reason = Some(reason.into());
+        self
+    }
+    pub fn asking(mut self, ask: &AskId) -> Reply {
+        self.ask = Some(ask.clone());
+        self
+    }
+}
+
+/// A message to one client on one line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Send {
+    pub message: MessageId,
+    pub contact: ContactId,
+    pub channel: Channel,
+    pub line: LineId,
+    pub to: Address,
+    pub body: Body,
+}
+
+/// Ways to reach a client; at least one is there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Address {
+    pub phone: Option<Phone>,
+    /// WhatsApp's business-scoped user id, for clients without a visible number.
+    pub user_id: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Body {
+    /// An advisor's own words.
+    Text(String),
+    /// A file of `templates/<channel>/` that the provider has approved (WhatsApp).
+    Template { name: String, language: String, vars: BTreeMap<String, String> },
+    /// A text file of `templates/<channel>/`, such as `welcome`.
+    Wording { name: String, language: String, vars: BTreeMap<String, String> },
+    /// The text and buttons of the template `name` as an ordinary message with reply buttons.
+    Question { name: String, language: String, vars: BTreeMap<String, String> },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenRoom {
+    pub key: RoomKey,
+    pub name: String,
+    /// Taken when `name` is in use already; without it the attempt fails with `name-taken`.
+    pub otherwise: Option<String>,
+    pub description: String,
+    pub owners: Vec<UserId>,
+    pub members: Vec<UserId>,
+}
+
+/// Exactly what leaves, rendered before it is taken so that the journal holds the words themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Prepared {
+    /// Nothing to word: the effect says it all.
+    Plain,
+    /// MessageML and the EntityJSON beside it.
+    Chat { markup: String, data: Value },
+    /// A text as the client will read it.
+    Text { text: String },
+    /// An approved template: what the provider gets, and the text as the client will read it.
+    Template { name: String, language: String, components: Value, text: String },
+    /// A text with reply buttons: (id, title).
+    Buttons { text: String, buttons: Vec<(String, String)> },
+}
+
+impl Prepared {
+    /// What the client reads, if this goes to a client.
+    pub fn client_text(&self) -> Option<&str> {
+        match self {
+            Prepared::Text { text } | Prepared::Template { text, .. } | Prepared::Buttons { text, .. } => Some(text),
+            Prepared::Plain | Prepared::Chat { .. } => None,
+        }
+    }
+}
+
+/// How an attempt on the world went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attempt {
+    Ended(Outcome),
+    /// Certainly nothing happened (refused before it left, throttled): may be taken again, not before this time.
+    NotYet {
+        why: String,
+        not_before: Timestamp,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Outcome {
+    Done {
+        external_id: Option<String>,
+    },
+    /// The provider's own complaint.
+    Failed {
+        code: String,
+        detail: String,
+    },
+    /// It may or may not have happened.
+    Unknown {
+        why: String,
+    },
+}
+
+/// What a look-up of a doubtful effect found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LookUp {
+    Found {
+        external_id: Option<String>,
+    },
+    /// It certainly did not happen, or repeating it is harmless: may be taken again.
+    Absent,
+    /// Nobody can tell from here (yet).
+    Unclear,
+}

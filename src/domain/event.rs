@@ -1,1 +1,219 @@
-//! (in work)
+//! What the world tells us, in our own words: adapters translate, decisions read.
+use super::commit::Key;
+use super::effect::Outcome;
+use super::ids::*;
+use super::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Two events with the same id are the same event (INTERFACES §3).
+    pub id: EventId,
+    /// When it happened, by the clock of who tells it.
+    pub at: Timestamp,
+    pub fact: Fact,
+    /// The bytes as they came, for the journal and the quarantine.
+    pub raw: Option<Arc<[u8]>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    RoomMessage(RoomMessage),
+    FormSent(FormSent),
+    /// Somebody's message was deleted in the chat.
+    MessageSuppressed {
+        stream: StreamId,
+        message: ChatMessageId,
+        by: Person,
+    },
+    MembersChanged {
+        stream: StreamId,
+        user: Person,
+        change: MemberChange,
+        by: Person,
+    },
+    RoomRenamed {
+        stream: StreamId,
+        name: String,
+        by: Person,
+    },
+    RoomActive {
+        stream: StreamId,
+        active: bool,
+        by: Person,
+    },
+    ConnectionRequested {
+        by: Person,
+    },
+    /// Read and understood, but nothing of ours: recorded nowhere.
+    OfNoConcern {
+        what: String,
+    },
+    ClientMessage(ClientMessage),
+    DeliveryReported(DeliveryReported),
+    /// A user of the platform was looked up (at start, or because a command named him).
+    UserFound {
+        user: Person,
+    },
+    /// The outbox wants to perform the head of a lane: still allowed?
+    EffectWanted {
+        key: Key,
+        attempt: u32,
+        text: Option<String>,
+    },
+    EffectEnded {
+        key: Key,
+        attempt: u32,
+        outcome: Outcome,
+    },
+    /// Certainly not done; back to its lane.
+    EffectPutOff {
+        key: Key,
+        attempt: u32,
+        why: String,
+        not_before: Timestamp,
+    },
+    /// A doubtful head has held its lane long enough.
+    DoubtIsOld {
+        key: Key,
+    },
+    /// A record's wake-up time has come.
+    TimeCame {
+        wake: Key,
+    },
+    /// Bytes of a known source that could not be read as an event: kept aside for people.
+    Unreadable {
+        source: String,
+        why: String,
+    },
+}
+
+/// A user of the platform, as an event names him.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub id: UserId,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub email: Option<String>,
+    /// A service account: never obeyed.
+    #[serde(default)]
+    pub service: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberChange {
+    Joined,
+    Left,
+    Promoted,
+    Demoted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamKind {
+    /// 1:1 with the bot.
+    Direct,
+    Room,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomMessage {
+    pub stream: StreamId,
+    pub kind: StreamKind,
+    pub message: ChatMessageId,
+    pub author: Person,
+    /// Plain text: blocks and `<br/>` as newlines, list items as "• ", links as text and address, mentions as "@Name".
+    pub text: String,
+    /// In order of appearance in `text`.
+    pub mentions: Vec<Mention>,
+    /// The first version of this message, when this is an edit of it.
+    pub edits: Option<ChatMessageId>,
+    pub forwarded: bool,
+    /// Names of attached files.
+    pub attachments: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mention {
+    pub user: UserId,
+    /// As shown in the text, with the "@".
+    pub shown: String,
+    /// Byte offset in the text.
+    pub at: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormSent {
+    pub stream: StreamId,
+    pub form_message: ChatMessageId,
+    pub form: String,
+    /// `action` is the pressed button.
+    pub values: Map<String, Value>,
+    pub by: Person,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientMessage {
+    pub channel: Channel,
+    pub line: LineId,
+    pub id: Wamid,
+    pub from: ClientKeys,
+    pub content: Content,
+    /// The message that the client quotes or whose button he pressed.
+    pub quoted: Option<Wamid>,
+    pub group: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientKeys {
+    pub phone: Option<Phone>,
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+    /// What the client calls himself.
+    pub profile_name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Content {
+    Text(String),
+    /// A quick reply: the payload counts before the text.
+    Button {
+        payload: String,
+        text: String,
+    },
+    /// A thing that this stage can only name: "picture", "location", …; `id` is the provider's media id. It opens the window.
+    Other {
+        kind: String,
+        id: Option<String>,
+        caption: Option<String>,
+    },
+    /// Not a message of the client's own making (reaction, number change, revoke…): relayed as a line, opens no window.
+    Sign {
+        kind: String,
+        detail: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryReported {
+    pub channel: Channel,
+    pub line: LineId,
+    pub id: Wamid,
+    /// Our own message id, as it came back in `biz_opaque_callback_data`.
+    pub ours: Option<MessageId>,
+    pub status: Delivery,
+    pub recipient: ClientKeys,
+    pub participant: Option<String>,
+    /// The provider's price category, where it says one.
+    pub price_category: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Delivery {
+    Sent,
+    Delivered,
+    Read,
+    Failed { code: String, detail: String },
+}

@@ -2,6 +2,11 @@
 pub mod case;
 pub mod commit;
 pub mod effect;
+pub mod email;
 pub mod event;
+pub mod grammar;
 pub mod ids;
+pub mod phone;
+pub mod suggest;
 pub mod time;
+pub mod words;
