@@ -3,6 +3,7 @@ pub mod adapters;
 pub mod app;
 pub mod config;
 pub mod domain;
+pub mod fault;
 pub mod flow;
 pub mod ports;
 pub mod sandbox;

@@ -113,6 +113,10 @@ impl<'a> Case<'a> {
         self.written = to;
     }
 
+    pub fn is_unwritten(&self) -> bool {
+        self.written.is_empty()
+    }
+
     pub fn finish(self) -> (Vec<(Key, Version)>, Vec<Put>) {
         let read = self.read.into_inner();
         let versions = read.into_iter().map(|(key, stored)| (key, stored.map_or(0, |s| s.version))).collect();

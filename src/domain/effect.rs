@@ -37,6 +37,8 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Place {
     Stream(StreamId),
+    /// One of our own rooms, which may not be made yet; it is known by the time the line is taken.
+    Room(RoomKey),
     /// The 1:1 chat with this person, opened if need be.
     Direct(UserId),
     /// The same for somebody whom we know by his e-mail address only.
@@ -148,6 +150,8 @@ pub enum Body {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OpenRoom {
     pub key: RoomKey,
+    /// The contact whose name the room bears.
+    pub contact: Option<ContactId>,
     pub name: String,
     /// Taken when `name` is in use already; without it the attempt fails with `name-taken`.
     pub otherwise: Option<String>,

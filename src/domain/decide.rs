@@ -1,0 +1,215 @@
+//! One event, one decision: pure, so that the same records, event and time always give the same commit.
+use super::answers;
+use super::case::Records;
+use super::commands;
+use super::commit::{Commit, Entry, Key};
+use super::event::{Event, Fact, MemberChange, Person, RoomMessage, StreamKind};
+use super::ids::*;
+use super::policy::Policy;
+use super::time::Timestamp;
+use super::{contact::Pointer, effect::*, grammar, outbox, refusal::Refusal, relay, room::Room, rooms, scene::Scene, wakes};
+use crate::fault;
+use serde_json::json;
+
+pub enum Decision {
+    Commit(Box<Commit>),
+    /// The event was applied before.
+    Before,
+    /// Nothing follows from it: nothing to keep.
+    Nothing,
+    /// It rests on something that is on its way (a posted form whose id is not known yet): come again shortly.
+    Soon,
+    /// A queue is full: come again later.
+    NotNow,
+}
+
+/// `last_try`: the event has come again often enough; decide with what is there.
+pub fn decide(records: &dyn Records, policy: &Policy, now: Timestamp, event: &Event, last_try: bool) -> Decision {
+    let mut scene = Scene::new(records, policy, now, event);
+    let seen = Key::new("seen", &event.id);
+    let counted_once = is_counted_once(&event.fact);
+    if counted_once && !fault::planted("seen-forgotten") && scene.case.holds(&seen) {
+        return Decision::Before;
+    }
+    if matches!(event.fact, Fact::OfNoConcern { .. }) {
+        return Decision::Nothing;
+    }
+    if let Fact::FormSent(sent) = &event.fact
+        && !last_try
+        && answers::question_of(&scene, sent).is_none()
+    {
+        return Decision::Soon;
+    }
+    apply(&mut scene, &event.fact);
+    if scene.overfull {
+        return Decision::NotNow;
+    }
+    if counted_once {
+        // Seen keys are kept 30 days (INTERFACES §3); the time is what a sweep goes by.
+        scene.put(&Pointer::new(seen, now.0));
+    } else if scene.wrote_nothing() {
+        return Decision::Nothing;
+    }
+    Decision::Commit(Box::new(scene.into_commit()))
+}
+
+/// Events of the world are counted once by their id; our own are guarded by the state of what they speak of.
+fn is_counted_once(fact: &Fact) -> bool {
+    match fact {
+        Fact::RoomMessage(_)
+        | Fact::FormSent(_)
+        | Fact::MessageSuppressed { .. }
+        | Fact::MembersChanged { .. }
+        | Fact::RoomRenamed { .. }
+        | Fact::RoomActive { .. }
+        | Fact::ConnectionRequested { .. }
+        | Fact::ClientMessage(_)
+        | Fact::DeliveryReported(_)
+        | Fact::Unreadable { .. } => true,
+        Fact::OfNoConcern { .. }
+        | Fact::UserFound { .. }
+        | Fact::EffectWanted { .. }
+        | Fact::EffectEnded { .. }
+        | Fact::EffectPutOff { .. }
+        | Fact::DoubtIsOld { .. }
+        | Fact::TimeCame { .. } => false,
+    }
+}
+
+fn apply(scene: &mut Scene, fact: &Fact) {
+    match fact {
+        Fact::RoomMessage(said) => room_message(scene, said),
+        Fact::FormSent(sent) => answers::form_sent(scene, sent),
+        Fact::MessageSuppressed { message, by, .. } => relay::advisor_deleted(scene, message, by.id),
+        Fact::MembersChanged { stream, user, change, by } => members_changed(scene, stream, user, *change, by),
+        Fact::RoomRenamed { stream, name, by } => room_renamed(scene, stream, name, by),
+        Fact::RoomActive { stream, active, by } => room_active(scene, stream, *active, by),
+        Fact::ConnectionRequested { by } => connection_requested(scene, by),
+        Fact::ClientMessage(said) => relay::client_wrote(scene, said),
+        Fact::DeliveryReported(told) => outbox::delivery_reported(scene, told),
+        Fact::UserFound { user } => {
+            scene.meet(user);
+        }
+        Fact::EffectWanted { key, attempt, text } => outbox::wanted(scene, key, *attempt, text.as_deref()),
+        Fact::EffectEnded { key, attempt, outcome } => outbox::ended(scene, key, *attempt, outcome),
+        Fact::EffectPutOff { key, attempt, why, not_before } => outbox::put_off(scene, key, *attempt, why, *not_before),
+        Fact::DoubtIsOld { key } => outbox::doubt_is_old(scene, key),
+        Fact::TimeCame { wake } => wakes::time_came(scene, wake),
+        Fact::Unreadable { source, why } => {
+            scene.note(Entry::new("quarantined", source.clone()).detail(json!({ "why": why })));
+        }
+        Fact::OfNoConcern { .. } => {}
+    }
+}
+
+fn room_message(scene: &mut Scene, said: &RoomMessage) {
+    // The bot ignores its own messages and other service accounts (COMMANDS §1).
+    if said.author.id == scene.policy.bot || said.author.service {
+        return;
+    }
+    let caller = scene.meet(&said.author);
+    let room = scene.room_of_stream(&said.stream);
+    let direct = said.kind == StreamKind::Direct;
+    match grammar::hear(&said.text, &said.mentions, scene.policy.bot, direct) {
+        // Edits and forwards of commands are ignored.
+        grammar::Heard::Command(_) | grammar::Heard::Unfinished { .. } if said.edits.is_some() || said.forwarded => {}
+        grammar::Heard::Command(line) => commands::run_line(scene, caller, said, room, line),
+        grammar::Heard::Unfinished { at } => {
+            let refusal = Refusal::bad_argument("quotes", format!("were opened and never closed, at “{at}”"), "name=\"Ann Lee\"");
+            scene.post(Place::Stream(said.stream.clone()), refusal.into_reply());
+        }
+        grammar::Heard::Escaped(text) => match room {
+            Some(room) => relay::advisor_wrote(scene, &room, said, &text),
+            None => point_to_help(scene, said),
+        },
+        grammar::Heard::NotForUs => match room {
+            Some(room) => relay::advisor_wrote(scene, &room, said, &said.text),
+            None if direct => point_to_help(scene, said),
+            None => {}
+        },
+    }
+}
+
+fn point_to_help(scene: &mut Scene, said: &RoomMessage) {
+    if said.edits.is_none() {
+        scene.post(Place::Stream(said.stream.clone()), Reply::new(Code::Info, "no-command"));
+    }
+}
+
+/// Requests from users with rights are accepted by itself, others stay pending (S0-9).
+fn connection_requested(scene: &mut Scene, by: &Person) {
+    let user = scene.meet(by);
+    let rights = scene.rights_of_email(&user.email);
+    let accepted = rights.has_any();
+    scene.note(Entry::new("connection.requested", scene.actor(user.id)).detail(json!({ "accepted": accepted })));
+    if accepted {
+        scene.effect(Effect::AcceptConnection { user: user.id });
+        scene.post(Place::Direct(user.id), Reply::new(Code::Info, "connected").with("name", user.name));
+    }
+}
+
+fn members_changed(scene: &mut Scene, stream: &StreamId, user: &Person, change: MemberChange, by: &Person) {
+    let Some(mut room) = scene.room_of_stream(stream) else { return };
+    if user.id == scene.policy.bot || user.service {
+        return;
+    }
+    let known = scene.meet(user);
+    let made_by_us = by.id == scene.policy.bot;
+    let actor = scene.actor(by.id);
+    match change {
+        MemberChange::Joined if room.members.contains_key(&user.id) => return,
+        MemberChange::Joined => {
+            let rights = scene.rights_of_email(&known.email);
+            if !rights.may_use(room.channel) || rights.sub_org != room.sub_org {
+                return show_out(scene, &room, stream, user.id, &known.name);
+            }
+            room.members.insert(user.id, super::room::RoomMember { name: known.name.clone(), owner: false });
+            scene.point(Key::new("member", format_args!("{}/{}", user.id, room.key)), &room.key);
+        }
+        MemberChange::Left => {
+            if room.members.remove(&user.id).is_none() {
+                return;
+            }
+            scene.case.remove::<Pointer>(&Key::new("member", format_args!("{}/{}", user.id, room.key)));
+        }
+        MemberChange::Promoted | MemberChange::Demoted => {
+            let Some(member) = room.members.get_mut(&user.id) else { return };
+            member.owner = change == MemberChange::Promoted;
+        }
+    }
+    scene.put(&room);
+    let detail = json!({ "user": scene.actor(user.id), "change": format!("{change:?}"), "by_us": made_by_us });
+    scene.note(Entry::new("room.members_changed", actor).room(&room.key).detail(detail));
+}
+
+/// Invariant 9: somebody who may not see the client's words is taken out before the next line is posted (both stand in
+/// the room's lane of the outbox, in this order), and the owner is told.
+fn show_out(scene: &mut Scene, room: &Room, stream: &StreamId, user: UserId, name: &str) {
+    scene.effect(Effect::RemoveMember { stream: stream.clone(), user });
+    if let Some(owner) = room.owner() {
+        let reply = Reply::new(Code::Notice, "shown-out").with("user", name).with("room", room.name.clone());
+        scene.post(Place::Direct(owner), reply.with("channel", room.channel.name()));
+    }
+    let detail = json!({ "user": scene.actor(user), "why": "not entitled for this room" });
+    scene.note(Entry::new("room.member_shown_out", super::scene::PROGRAM).room(&room.key).detail(detail));
+}
+
+fn room_renamed(scene: &mut Scene, stream: &StreamId, name: &str, by: &Person) {
+    let Some(mut room) = scene.room_of_stream(stream) else { return };
+    if room.name == name || name.is_empty() {
+        return;
+    }
+    let detail = json!({ "from": room.name, "to": name });
+    room.name = name.to_owned();
+    scene.put(&room);
+    let actor = scene.actor(by.id);
+    scene.note(Entry::new("room.renamed", actor).room(&room.key).detail(detail));
+}
+
+fn room_active(scene: &mut Scene, stream: &StreamId, active: bool, by: &Person) {
+    let Some(room) = scene.room_of_stream(stream) else { return };
+    if !active {
+        let actor = scene.actor(by.id);
+        rooms::closed(scene, &room.key, &actor);
+    }
+}

@@ -1,0 +1,151 @@
+//! A message on its way to a client, from the moment it was accepted.
+//!
+//! ```text
+//! ACCEPTED → HELD(gate) | READY → TAKEN → SENT → DELIVERED → READ
+//! FAILED(code) · UNCONFIRMED · EXPIRED · WITHDRAWN · CANCELLED
+//! ```
+use super::case::Record;
+use super::commit::Key;
+use super::effect::Body;
+use super::ids::*;
+use super::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A doubtful message holds its lane this long (RULES, Message).
+pub const DOUBT_HOLDS_LANE: Span = Span::seconds(30);
+/// After this long without a trace it is shown as unconfirmed.
+pub const DOUBT_LASTS: Span = Span::seconds(60);
+/// The author is warned this long before a held message expires.
+pub const EXPIRY_WARNING: Span = Span::hours(24);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub id: MessageId,
+    pub contact: ContactId,
+    pub room: Option<RoomKey>,
+    pub channel: Channel,
+    pub line: LineId,
+    pub author: Author,
+    pub body: Body,
+    /// The author's message in the chat.
+    pub chat_message: Option<ChatMessageId>,
+    pub accepted_at: Timestamp,
+    /// Place in its lane: accepted earlier, sent earlier.
+    pub order: (Timestamp, u32),
+    pub state: MessageState,
+    /// The client was told that a message waits, this one among them (S0-24).
+    pub told: bool,
+    pub expires_at: Option<Timestamp>,
+    pub expiry_warned: bool,
+    pub wamid: Option<Wamid>,
+    pub sent_at: Option<Timestamp>,
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+    pub price_category: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Author {
+    Advisor(UserId),
+    /// The program itself, by the name of the template: only what S3-1 lists, or after a yes.
+    Program(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MessageState {
+    Held { gate: String },
+    Ready,
+    Taken,
+    /// Taken, and nobody has told how it ended.
+    Doubtful { since: Timestamp, lane_freed: bool },
+    Sent,
+    Delivered,
+    Read,
+    Failed { code: String },
+    Unconfirmed,
+    Expired,
+    Withdrawn { reason: String },
+    Cancelled,
+}
+
+impl MessageState {
+    /// Delivery only rises (S4): a report of a lower rank changes nothing.
+    pub fn rank(&self) -> u8 {
+        match self {
+            MessageState::Held { .. } | MessageState::Ready => 0,
+            MessageState::Taken | MessageState::Doubtful { .. } | MessageState::Unconfirmed => 1,
+            MessageState::Sent => 2,
+            MessageState::Failed { .. } => 3,
+            MessageState::Delivered => 4,
+            MessageState::Read => 5,
+            MessageState::Expired | MessageState::Withdrawn { .. } | MessageState::Cancelled => 6,
+        }
+    }
+    /// As metrics, `/sent` and the journal name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            MessageState::Held { .. } => "held",
+            MessageState::Ready => "ready",
+            MessageState::Taken => "taken",
+            MessageState::Doubtful { .. } => "doubtful",
+            MessageState::Sent => "sent",
+            MessageState::Delivered => "delivered",
+            MessageState::Read => "read",
+            MessageState::Failed { .. } => "failed",
+            MessageState::Unconfirmed => "unconfirmed",
+            MessageState::Expired => "expired",
+            MessageState::Withdrawn { .. } => "withdrawn",
+            MessageState::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl Message {
+    pub fn key_of(id: &MessageId) -> Key {
+        Key::new("message", id)
+    }
+    pub fn is_template(&self) -> bool {
+        matches!(self.body, Body::Template { .. })
+    }
+    pub fn is_free_text(&self) -> bool {
+        !self.is_template()
+    }
+    pub fn advisor(&self) -> Option<UserId> {
+        match &self.author {
+            Author::Advisor(user) => Some(*user),
+            Author::Program(_) => None,
+        }
+    }
+    pub fn program_name(&self) -> Option<&str> {
+        match &self.author {
+            Author::Advisor(_) => None,
+            Author::Program(name) => Some(name),
+        }
+    }
+}
+
+impl Record for Message {
+    fn key(&self) -> Key {
+        Message::key_of(&self.id)
+    }
+    fn sealed_for(&self) -> Option<ContactId> {
+        Some(self.contact.clone())
+    }
+    fn wake_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            MessageState::Held { .. } if self.expiry_warned => self.expires_at,
+            MessageState::Held { .. } => self.expires_at.map(|at| at - EXPIRY_WARNING),
+            MessageState::Doubtful { since, .. } => Some(*since + DOUBT_LASTS),
+            MessageState::Ready
+            | MessageState::Taken
+            | MessageState::Sent
+            | MessageState::Delivered
+            | MessageState::Read
+            | MessageState::Failed { .. }
+            | MessageState::Unconfirmed
+            | MessageState::Expired
+            | MessageState::Withdrawn { .. }
+            | MessageState::Cancelled => None,
+        }
+    }
+}

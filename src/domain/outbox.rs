@@ -1,0 +1,454 @@
+//! An effect on its way: may it still go, and how did it end.
+use super::ask::{About, Ask};
+use super::commit::{Entry, Key};
+use super::consent::Turn;
+use super::effect::*;
+use super::event::{Delivery, DeliveryReported};
+use super::gates::Verdict;
+use super::ids::*;
+use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::message::{Message, MessageState};
+use super::policy::INVITATION;
+use super::room::RoomState;
+use super::rooms;
+use super::scene::{PROGRAM, Scene};
+use super::sending::{self, contact_name, tell_room};
+use super::time::{Span, Timestamp};
+use crate::fault;
+use serde_json::json;
+
+/// An advisor's words that could not be handed to the provider for this long are not sent any more: a day late they would
+/// surprise the client more than they help.
+const SEND_TRIES_LAST: Span = Span::hours(24);
+/// WhatsApp: more than 24 hours have passed since the client wrote.
+pub const WINDOW_CLOSED: &str = "131047";
+/// WhatsApp: the number is not on WhatsApp (or cannot be reached there).
+pub const NOT_ON_WHATSAPP: &str = "131026";
+
+// ---- still allowed?
+
+/// Takes the effect, or sends it back to its lane, or lets it fall: a decision on fresh records.
+pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
+    let Some(mut due) = scene.case.get::<Due>(key) else { return };
+    let waiting = matches!(due.state, DueState::Waiting { .. });
+    if !waiting || due.attempt != attempt {
+        return;
+    }
+    let effect = due.effect.clone();
+    let goes = match &effect {
+        Effect::Send(send) => message_may_go(scene, &due, send, text),
+        Effect::Post { place, reply } => {
+            due.effect = Effect::Post { place: resolve(scene, place), reply: reply.clone() };
+            true
+        }
+        Effect::OpenRoom(_)
+        | Effect::AddMember { .. }
+        | Effect::RemoveMember { .. }
+        | Effect::DeactivateRoom { .. }
+        | Effect::AcceptConnection { .. } => true,
+    };
+    if goes {
+        due.state = DueState::Taken { at: scene.now };
+        due.attempt += 1;
+        scene.put(&due);
+    }
+}
+
+/// A room that was not made, or is closed, cannot be written in: its owner reads the line in his own chat.
+fn resolve(scene: &Scene, place: &Place) -> Place {
+    let Place::Room(key) = place else { return place.clone() };
+    let Some(room) = scene.room(key) else { return place.clone() };
+    match (&room.stream, room.state) {
+        (Some(stream), RoomState::Active) => Place::Stream(stream.clone()),
+        (_, RoomState::Opening | RoomState::Active | RoomState::Failed | RoomState::Deactivated) => {
+            let owner = room.owner().map(Place::Direct);
+            owner.or_else(|| scene.admins().into_iter().next()).unwrap_or_else(|| place.clone())
+        }
+    }
+}
+
+fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>) -> bool {
+    let Some(mut message) = scene.message(&send.message) else {
+        scene.settle(due);
+        return false;
+    };
+    let verdict = if fault::planted("no-gate-at-taking") { None } else { verdict_now(scene, &message) };
+    match verdict {
+        None => {
+            message.state = MessageState::Taken;
+            scene.put(&message);
+            let detail = json!({ "text": text, "attempt": due.attempt + 1, "channel": send.channel.key(), "body": send.body });
+            let entry = Entry::new("message.taken", author_of(scene, &message)).about(&message.contact).message(&message.id);
+            scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
+            true
+        }
+        Some((gate, Verdict::Hold | Verdict::Pass)) => {
+            scene.settle(due);
+            sending::hold(scene, &mut message, gate);
+            false
+        }
+        Some((gate, Verdict::Refuse)) => {
+            scene.settle(due);
+            message.state = MessageState::Withdrawn { reason: gate.to_owned() };
+            scene.put(&message);
+            invitation_is_over(scene, &message);
+            sending::tell_withdrawn(scene, vec![message], gate);
+            false
+        }
+    }
+}
+
+fn verdict_now(scene: &Scene, message: &Message) -> Option<(&'static str, Verdict)> {
+    let Some(name) = message.program_name() else { return sending::objection(scene, message) };
+    let contact = scene.contact(&message.contact)?;
+    let fine = sending::program_may_say(&contact, message.channel, &message.line, name, &message.body, scene.now);
+    (!fine).then_some(("consent", Verdict::Refuse))
+}
+
+fn author_of(scene: &Scene, message: &Message) -> String {
+    message.advisor().map_or_else(|| PROGRAM.to_owned(), |user| scene.actor(user))
+}
+
+fn invitation_is_over(scene: &mut Scene, message: &Message) {
+    if message.program_name() == Some(INVITATION)
+        && let Some(room) = &message.room
+    {
+        rooms::invitation_ended(scene, room, &message.id);
+    }
+}
+
+// ---- how it ended
+
+pub fn ended(scene: &mut Scene, key: &Key, attempt: u32, outcome: &Outcome) {
+    let Some(due) = scene.case.get::<Due>(key) else { return };
+    let open = matches!(due.state, DueState::Taken { .. } | DueState::Doubtful { .. });
+    if !open || due.attempt != attempt {
+        return;
+    }
+    match outcome {
+        Outcome::Done { external_id } => {
+            scene.settle(&due);
+            done(scene, &due, external_id.as_deref());
+        }
+        Outcome::Failed { code, detail } => {
+            scene.settle(&due);
+            failed(scene, &due, code, detail);
+        }
+        Outcome::Unknown { why } if fault::planted("blind-retry") => put_off(scene, key, attempt, why, scene.now),
+        Outcome::Unknown { why } => in_doubt(scene, due, why),
+    }
+}
+
+/// Certainly not done: back to the head of its lane, to be taken again.
+pub fn put_off(scene: &mut Scene, key: &Key, attempt: u32, why: &str, not_before: Timestamp) {
+    let Some(mut due) = scene.case.get::<Due>(key) else { return };
+    if due.attempt != attempt || matches!(due.state, DueState::Waiting { .. }) {
+        return;
+    }
+    if let Effect::Send(send) = &due.effect {
+        let Some(mut message) = scene.message(&send.message) else { return };
+        if scene.now - due.since > SEND_TRIES_LAST {
+            scene.settle(&due);
+            return message_failed(scene, message, "not-sent", why);
+        }
+        message.state = MessageState::Ready;
+        scene.put(&message);
+    }
+    due.state = DueState::Waiting { not_before };
+    scene.put(&due);
+}
+
+fn in_doubt(scene: &mut Scene, mut due: Due, why: &str) {
+    if let Effect::Send(send) = &due.effect {
+        let Some(mut message) = scene.message(&send.message) else { return };
+        // A status may have told already that it was sent.
+        if message.state.rank() >= MessageState::Sent.rank() {
+            scene.settle(&due);
+            return;
+        }
+        message.state = MessageState::Doubtful { since: scene.now, lane_freed: false };
+        scene.put(&message);
+        let entry = Entry::new("message.in_doubt", PROGRAM).about(&message.contact).message(&message.id);
+        scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "why": why })) });
+    }
+    due.state = DueState::Doubtful { since: scene.now };
+    scene.put(&due);
+}
+
+/// A doubtful head has held its lane for 30 s: the lane goes on, with a mark.
+pub fn doubt_is_old(scene: &mut Scene, key: &Key) {
+    let Some(due) = scene.case.get::<Due>(key) else { return };
+    let (DueState::Doubtful { since }, Effect::Send(send)) = (&due.state, &due.effect) else { return };
+    let since = *since;
+    if scene.now - since < super::message::DOUBT_HOLDS_LANE {
+        return;
+    }
+    scene.settle(&due);
+    let Some(mut message) = scene.message(&send.message) else { return };
+    message.state = MessageState::Doubtful { since, lane_freed: true };
+    scene.put(&message);
+    if message.advisor().is_some() {
+        let name = contact_name(scene, message.room.as_ref(), &message.contact);
+        let reply = Reply::new(Code::Info, "lane-goes-on").about(&message.contact).of(&message.id).with("name", name);
+        tell_room(scene, &message, reply.with("text", sending::gist(&message.body)));
+    }
+}
+
+fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
+    match &due.effect {
+        Effect::Send(send) => {
+            if let Some(message) = scene.message(&send.message) {
+                sent(scene, message, external_id.map(Wamid::new));
+            }
+        }
+        Effect::Post { reply, .. } => {
+            if let (Some(ask), Some(posted)) = (&reply.ask, external_id) {
+                scene.point(Ask::posted_key(&ChatMessageId::new(posted)), ask);
+            }
+        }
+        Effect::OpenRoom(room) => {
+            if let Some((stream, name)) = external_id.map(|id| id.split_once('\n').map_or((id, None), |(s, n)| (s, Some(n)))) {
+                rooms::opened(scene, &room.key, &StreamId::new(stream), name);
+            }
+        }
+        Effect::AddMember { .. }
+        | Effect::RemoveMember { .. }
+        | Effect::DeactivateRoom { .. }
+        | Effect::AcceptConnection { .. } => {}
+    }
+}
+
+fn sent(scene: &mut Scene, mut message: Message, wamid: Option<Wamid>) {
+    if let Some(wamid) = wamid {
+        scene.point(Key::new("wamid", &wamid), &message.id);
+        message.wamid = Some(wamid);
+    }
+    if message.state.rank() < MessageState::Sent.rank() {
+        message.state = MessageState::Sent;
+    }
+    message.sent_at.get_or_insert(scene.now);
+    scene.put(&message);
+    if message.advisor().is_some()
+        && let Some(mut room) = message.room.as_ref().and_then(|key| scene.room(key))
+    {
+        room.last_exchange.insert(message.contact.clone(), scene.now);
+        scene.put(&room);
+    }
+    let detail = json!({ "wamid": message.wamid, "channel": message.channel.key() });
+    let entry = Entry::new("message.sent", author_of(scene, &message)).about(&message.contact).message(&message.id);
+    scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
+    invitation_is_over(scene, &message);
+}
+
+fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
+    match &due.effect {
+        Effect::Send(send) => {
+            if let Some(message) = scene.message(&send.message) {
+                message_failed(scene, message, code, detail);
+            }
+        }
+        Effect::Post { place, reply } => line_failed(scene, place, reply, code, detail),
+        Effect::OpenRoom(room) => rooms::could_not_open(scene, &room.key, code, detail),
+        Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user } => {
+            let room = scene.room_of_stream(stream);
+            let detail = json!({ "code": code, "detail": detail, "user": user, "stream": stream });
+            scene.note(Entry::new("room.member_change_failed", PROGRAM).detail(detail));
+            if let Some(owner) = room.as_ref().and_then(|room| room.owner()) {
+                let name = scene.user_name(*user);
+                let reply = Reply::new(Code::Notice, "member-change-failed").with("user", name);
+                scene.post(Place::Direct(owner), reply.with("room", room.map(|room| room.name).unwrap_or_default()));
+            }
+        }
+        Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } => {
+            scene.note(Entry::new("chat.refused", PROGRAM).detail(json!({ "code": code, "detail": detail })));
+        }
+    }
+}
+
+/// A line that its place refuses goes to the room's owner, then to the admins; it is never dropped in silence.
+fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, detail: &str) {
+    let mut entry = Entry::new("chat.line_refused", PROGRAM).detail(json!({ "code": code, "detail": detail, "line": reply }));
+    entry.contact = reply.contact.clone();
+    scene.note(entry);
+    let passed_on = reply.vars.get("passed_on").and_then(|n| n.as_u64()).unwrap_or(0);
+    let next = match (passed_on, place) {
+        (0, Place::Stream(stream)) => scene.room_of_stream(stream).and_then(|room| room.owner()).map(|user| vec![Place::Direct(user)]),
+        (0 | 1, _) => Some(scene.admins()),
+        _ => None,
+    };
+    let next = next.unwrap_or_default();
+    let next = if next.is_empty() && passed_on == 0 { scene.admins() } else { next };
+    for place in next {
+        scene.post(place, reply.clone().with("passed_on", passed_on + 1));
+    }
+}
+
+fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &str) {
+    let Some(contact) = scene.contact(&message.contact) else { return };
+    if code == WINDOW_CLOSED && message.is_free_text() && message.advisor().is_some() {
+        return window_was_closed(scene, message);
+    }
+    message.state = MessageState::Failed { code: code.to_owned() };
+    scene.put(&message);
+    let entry = Entry::new("message.failed", PROGRAM).about(&message.contact).message(&message.id);
+    scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code, "detail": detail })) });
+    let never_reached = !contact.on(message.channel).ever_reached;
+    if code == NOT_ON_WHATSAPP && message.channel == Channel::WhatsApp && never_reached {
+        not_on_whatsapp(scene, &message);
+    } else {
+        tell_failed(scene, &message, code, detail);
+        request_failed(scene, &message);
+    }
+    invitation_is_over(scene, &message);
+}
+
+/// 131047 is the truth about the window: the message waits again, whatever we thought.
+fn window_was_closed(scene: &mut Scene, mut message: Message) {
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    let line = message.line.clone();
+    contact.on_mut(message.channel).windows.entry(line).or_default().refused = Some(scene.now);
+    scene.put(&contact);
+    sending::hold(scene, &mut message, "window");
+}
+
+/// S3-10: proved, and nothing was ever exchanged here: the advisor is told and offered SMS.
+fn not_on_whatsapp(scene: &mut Scene, message: &Message) {
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    let evidence = json!({ "actor": PROGRAM, "message": message.id, "code": NOT_ON_WHATSAPP });
+    let now = scene.now;
+    if !scene.turn_consent(&mut contact, message.channel, Turn::NotOnWhatsApp, now, evidence) {
+        return;
+    }
+    sending::withdraw_everything(scene, &contact, message.channel, "address");
+    let card = sms_offer(scene, message.room.as_ref(), &contact.id);
+    tell_room(scene, message, card);
+}
+
+/// The card that says so and offers SMS.
+pub fn sms_offer(scene: &mut Scene, room: Option<&RoomKey>, contact: &ContactId) -> Reply {
+    let asked_by = scene.contact(contact).and_then(|c| c.on(Channel::WhatsApp).asked_by);
+    let place = room.cloned().map(Place::Room).or(asked_by.map(Place::Direct));
+    let place = place.unwrap_or_else(|| Place::Direct(UserId(0)));
+    let ask = scene.new_ask(None, &place, About::SmsOffer { contact: contact.clone() }, Some(contact));
+    scene.put(&ask);
+    let name = contact_name(scene, room, contact);
+    Reply::new(Code::NotOnWhatsapp, "not-on-whatsapp").about(contact).because(NOT_ON_WHATSAPP).asking(&ask.id).with("name", name)
+}
+
+fn tell_failed(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
+    if message.advisor().is_none() && message.program_name() != Some(INVITATION) {
+        return;
+    }
+    let name = contact_name(scene, message.room.as_ref(), &message.contact);
+    let reply = Reply::new(Code::Failed, "failed").about(&message.contact).of(&message.id).because(code).with("name", name);
+    let reply = reply.with("provider_code", code).with("detail", detail).with("text", sending::gist(&message.body));
+    tell_room(scene, message, reply);
+}
+
+/// A request that never reached the client was no request: he may be asked again.
+fn request_failed(scene: &mut Scene, message: &Message) {
+    if message.program_name() != Some(INVITATION) || !message.is_template() {
+        return;
+    }
+    if let Some(mut contact) = scene.contact(&message.contact)
+        && contact.on(message.channel).asked_in.as_ref() == Some(&message.id)
+    {
+        let evidence = json!({ "actor": PROGRAM, "message": message.id });
+        let now = scene.now;
+        scene.turn_consent(&mut contact, message.channel, Turn::RequestFailed, now, evidence);
+    }
+}
+
+/// No trace of it for 60 s: the author decides (invariant 4).
+pub fn unconfirmed(scene: &mut Scene, mut message: Message) {
+    message.state = MessageState::Unconfirmed;
+    scene.put(&message);
+    settle_due_of(scene, &message);
+    let entry = Entry::new("message.unconfirmed", PROGRAM).about(&message.contact).message(&message.id);
+    scene.note(Entry { room: message.room.clone(), ..entry });
+    let place = match (&message.room, message.advisor()) {
+        (Some(room), _) => Place::Room(room.clone()),
+        (None, Some(author)) => Place::Direct(author),
+        (None, None) => Place::Direct(UserId(0)),
+    };
+    let ask = scene.new_ask(None, &place, About::SendAgain { message: message.id.clone() }, Some(&message.contact));
+    scene.put(&ask);
+    let name = contact_name(scene, message.room.as_ref(), &message.contact);
+    let reply = Reply::new(Code::Unconfirmed, "unconfirmed").about(&message.contact).of(&message.id).asking(&ask.id);
+    tell_room(scene, &message, reply.with("name", name).with("text", sending::gist(&message.body)));
+    invitation_is_over(scene, &message);
+}
+
+/// The effect that carries this message, if it still stands in the outbox, leaves it.
+fn settle_due_of(scene: &mut Scene, message: &Message) {
+    let lane = OutboxLane::to_contact(message.channel, &message.contact);
+    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+    let carries = |due: &&Due| matches!(&due.effect, Effect::Send(send) if send.message == message.id);
+    if let Some(due) = due.iter().find(carries) {
+        scene.settle(due);
+    }
+}
+
+// ---- what the provider tells later
+
+pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
+    let ours = told.ours.as_ref().and_then(|id| scene.message(id));
+    let Some(mut message) = ours.or_else(|| scene.message_of_wamid(&told.id)) else {
+        return scene.note(Entry::new("delivery.of_unknown_message", "whatsapp").detail(json!({ "status": told.status })));
+    };
+    scene.raw_belongs_to(&message.contact);
+    let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
+    if message.wamid.is_none() {
+        scene.point(Key::new("wamid", &told.id), &message.id);
+        message.wamid = Some(told.id.clone());
+    }
+    let at = scene.event.at.min(scene.now);
+    let entry = Entry::new("delivery.reported", "whatsapp").about(&message.contact).message(&message.id);
+    let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category });
+    scene.note(Entry { room: message.room.clone(), ..entry.told_at(scene.event.at).detail(detail) });
+    match &told.status {
+        Delivery::Failed { code, detail } => return reported_failed(scene, message, code, detail, was_doubtful),
+        Delivery::Sent => rise(&mut message, MessageState::Sent),
+        Delivery::Delivered => rise(&mut message, MessageState::Delivered),
+        Delivery::Read => rise(&mut message, MessageState::Read),
+    }
+    match told.status {
+        Delivery::Read => message.read_at = message.read_at.or(Some(at)),
+        Delivery::Delivered => message.delivered_at = message.delivered_at.or(Some(at)),
+        Delivery::Sent | Delivery::Failed { .. } => message.sent_at = message.sent_at.or(Some(at)),
+    }
+    message.price_category = message.price_category.take().or_else(|| told.price_category.clone());
+    let reached = !matches!(told.status, Delivery::Sent);
+    scene.put(&message);
+    if reached {
+        note_reached(scene, &message);
+    }
+    if was_doubtful {
+        settle_due_of(scene, &message);
+        invitation_is_over(scene, &message);
+    }
+}
+
+fn rise(message: &mut Message, to: MessageState) {
+    if to.rank() > message.state.rank() || fault::planted("status-falls") {
+        message.state = to;
+    }
+}
+
+fn note_reached(scene: &mut Scene, message: &Message) {
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    if !contact.on(message.channel).ever_reached {
+        contact.on_mut(message.channel).ever_reached = true;
+        scene.put(&contact);
+    }
+}
+
+fn reported_failed(scene: &mut Scene, message: Message, code: &str, detail: &str, was_doubtful: bool) {
+    if message.state.rank() >= (MessageState::Failed { code: String::new() }).rank() {
+        return;
+    }
+    if was_doubtful || matches!(message.state, MessageState::Taken) {
+        settle_due_of(scene, &message);
+    }
+    message_failed(scene, message, code, detail);
+}

@@ -1,0 +1,101 @@
+//! The firm's choices, as decisions read them; they come from the configuration and do not change while the program runs.
+use super::entitlement::Rights;
+use super::ids::*;
+use super::time::Span;
+use super::words::Words;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The name that clients read.
+    pub firm: String,
+    /// For numbers typed without a country code.
+    pub default_region: String,
+    /// The firm's own zone, for quiet hours and for dates shown to advisors.
+    pub time_zone: String,
+    /// The bot's own user, never obeyed and never counted as a member.
+    pub bot: UserId,
+    pub lines: Vec<Line>,
+    pub whatsapp_consent: ConsentRule,
+    pub stop_scope: StopScope,
+    pub unknown_sender: UnknownSender,
+    /// E-mail addresses of those who answer clients that nobody lists.
+    pub default_advisors: Vec<String>,
+    pub onboarding_per_hour: u32,
+    pub onboarding_per_prefix: u32,
+    pub resend_after: Span,
+    pub waiting_notice: bool,
+    pub held_expiry: Span,
+    pub held_max: usize,
+    pub quiet_hours: Option<QuietHours>,
+    pub rooms_per_line: RoomsPerLine,
+    /// By canonical e-mail address.
+    pub advisors: BTreeMap<String, Rights>,
+    pub words: Words,
+    /// WhatsApp templates that advisors may send, with the parameters that they give, by name and language.
+    pub templates: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// Languages in which the program's own texts are there.
+    pub languages: BTreeSet<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub id: LineId,
+    pub channel: Channel,
+    pub number: Phone,
+    pub name: String,
+    /// E-mail address of the advisor whose own line it is.
+    pub advisor: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentRule {
+    Explicit,
+    AnyReply,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopScope {
+    Channel,
+    All,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownSender {
+    Onboard,
+    Park,
+    Refuse,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomsPerLine {
+    Many,
+    One,
+}
+
+/// Minutes after midnight between which messages may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuietHours {
+    pub open_from: u16,
+    pub open_until: u16,
+}
+
+/// The template that asks for consent.
+pub const INVITATION: &str = "liaison_invitation";
+/// The template that says that a message waits.
+pub const MESSAGE_WAITING: &str = "liaison_message_waiting";
+/// The language of a contact for whom nobody chose one.
+pub const DEFAULT_LANGUAGE: &str = "en";
+
+impl Policy {
+    pub fn any_reply(&self) -> bool {
+        self.whatsapp_consent == ConsentRule::AnyReply
+    }
+    pub fn line(&self, id: &LineId) -> Option<&Line> {
+        self.lines.iter().find(|line| line.id == *id)
+    }
+    pub fn lines_of(&self, channel: Channel) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(move |line| line.channel == channel)
+    }
+    /// The contact's language if the program's texts are there in it, else English.
+    pub fn language<'a>(&self, wanted: &'a str) -> &'a str {
+        if self.languages.contains(wanted) { wanted } else { DEFAULT_LANGUAGE }
+    }
+}

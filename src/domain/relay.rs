@@ -1,0 +1,711 @@
+//! Words on their way through: an advisor's to the client, and a client's to the advisors.
+use super::ask::{About, Ask};
+use super::commit::{Entry, Key};
+use super::consent::{Consent, Turn};
+use super::contact::{Contact, Listing};
+use super::effect::*;
+use super::event::{ClientKeys, ClientMessage, Content, RoomMessage};
+use super::ids::*;
+use super::message::MessageState;
+use super::policy::{INVITATION, StopScope, UnknownSender};
+use super::refusal::Refusal;
+use super::room::{Room, RoomState};
+use super::rooms::{self, Plan};
+use super::scene::{CLIENT, PROGRAM, Scene};
+use super::sending::{self, Accepted, Draft, accept, contact_name, say_to_client, wording_body};
+use super::time::{Span, Timestamp};
+use super::words::{Meaning, Words};
+use crate::fault;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// WhatsApp's limit for one text.
+pub const TEXT_MAX: usize = 4_096;
+/// The question as reply buttons is shown at most once in this time (RULES, Consent).
+const QUESTION_EVERY: Span = Span::hours(24);
+
+// ---- from an advisor
+
+/// A text in a client room that is no command.
+pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &str) {
+    if let Some(original) = &said.edits {
+        return advisor_edited(scene, room, original, said, text);
+    }
+    let place = Place::Room(room.key.clone());
+    if !said.attachments.is_empty() {
+        let refusal = Refusal::new("attachment").with("files", said.attachments.clone());
+        return scene.post(place, refusal.into_reply());
+    }
+    if text.trim().is_empty() {
+        return;
+    }
+    let text = signed(scene, room, said, text);
+    let length = text.chars().count();
+    if length > TEXT_MAX {
+        let refusal = Refusal::new("too-long").with("length", length).with("most", TEXT_MAX);
+        return scene.post(place, refusal.into_reply());
+    }
+    for contact in &room.contacts {
+        let draft = Draft {
+            room,
+            contact,
+            author: said.author.id,
+            body: Body::Text(text.clone()),
+            chat_message: Some(said.message.clone()),
+        };
+        match accept(scene, draft) {
+            Accepted::Ready(_) | Accepted::Held(..) => {}
+            Accepted::Refused(gate) => refuse_text(scene, room, contact, gate),
+            Accepted::Full(count) => {
+                let refusal = Refusal::new("held-max").about(contact).with("count", count);
+                scene.post(place.clone(), refusal.into_reply());
+            }
+        }
+    }
+}
+
+/// With two or more advisors in the room the client reads who speaks (INTERFACES §5).
+fn signed(scene: &Scene, room: &Room, said: &RoomMessage, text: &str) -> String {
+    if room.members.len() < 2 {
+        return text.to_owned();
+    }
+    let name = room.members.get(&said.author.id).map(|member| member.name.clone());
+    format!("{}: {text}", name.unwrap_or_else(|| scene.user_name(said.author.id)))
+}
+
+pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {
+    let reply = Reply::new(Code::Refusal, "text-refused")
+        .about(contact)
+        .because(gate)
+        .with("gate", gate)
+        .with("name", contact_name(scene, Some(&room.key), contact))
+        .with("channel", room.channel.name());
+    scene.post(Place::Room(room.key.clone()), reply);
+}
+
+/// While held a message can be edited; later the client keeps the first version, and the author is told.
+fn advisor_edited(scene: &mut Scene, room: &Room, original: &ChatMessageId, said: &RoomMessage, text: &str) {
+    let Some(mut message) = scene.message_of_chat(original) else { return };
+    if message.advisor() != Some(said.author.id) {
+        return;
+    }
+    let text = signed(scene, room, said, text);
+    let place = Place::Room(room.key.clone());
+    match message.state {
+        MessageState::Held { .. } if text.chars().count() <= TEXT_MAX && !text.trim().is_empty() => {
+            message.body = Body::Text(text);
+            scene.put(&message);
+            let entry = Entry::new("message.edited", scene.actor(said.author.id)).about(&message.contact).message(&message.id);
+            scene.note(entry.room(&room.key).detail(json!({ "body": message.body })));
+            let reply = Reply::new(Code::Info, "edited").about(&message.contact).of(&message.id);
+            scene.post(place, reply);
+        }
+        _ => {
+            let reply = Reply::new(Code::Info, "edit-too-late").about(&message.contact).of(&message.id);
+            let name = contact_name(scene, Some(&room.key), &message.contact);
+            scene.post(place, reply.with("name", name).with("state", message.state.name()));
+        }
+    }
+}
+
+/// Deleting a held message in the chat cancels it.
+pub fn advisor_deleted(scene: &mut Scene, chat: &ChatMessageId, by: UserId) {
+    let Some(mut message) = scene.message_of_chat(chat) else { return };
+    if message.advisor() != Some(by) {
+        return;
+    }
+    let Some(room) = message.room.clone() else { return };
+    if matches!(message.state, MessageState::Held { .. }) {
+        cancel(scene, &mut message, by);
+        let reply = Reply::new(Code::Info, "cancelled").about(&message.contact).of(&message.id);
+        scene.post(Place::Room(room), reply);
+    } else {
+        let name = contact_name(scene, Some(&room), &message.contact);
+        let reply = Reply::new(Code::Info, "delete-too-late").about(&message.contact).of(&message.id).with("name", name);
+        scene.post(Place::Room(room), reply.with("state", message.state.name()));
+    }
+}
+
+/// Takes a held message out of its lane for good.
+pub fn cancel(scene: &mut Scene, message: &mut super::message::Message, by: UserId) {
+    message.state = MessageState::Cancelled;
+    scene.put(message);
+    if let Some(room) = &message.room {
+        let mut lane = scene.lane(room, &message.contact);
+        lane.held.retain(|id| *id != message.id);
+        scene.put(&lane);
+    }
+    let actor = scene.actor(by);
+    let entry = Entry::new("message.cancelled", actor).about(&message.contact).message(&message.id);
+    scene.note(Entry { room: message.room.clone(), ..entry });
+}
+
+// ---- from a client
+
+pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
+    let Some(line) = scene.policy.line(&said.line).cloned() else {
+        let detail = json!({ "line": said.line, "message": said.id });
+        return scene.note(Entry::new("client.on_unknown_line", CLIENT).detail(detail));
+    };
+    if said.group.is_some() {
+        // Native groups are a later stage: the message is kept in the journal, with its bytes.
+        return scene.note(Entry::new("client.in_unknown_group", CLIENT).detail(json!({ "line": line.id, "message": said.id })));
+    }
+    // A time in the future is cut to now and noted (RULES, Window).
+    let at = scene.event.at.min(scene.now);
+    let Some(contact) = find_contact(scene, &said.from).or_else(|| meet_stranger(scene, said, at)) else { return };
+    scene.raw_belongs_to(&contact.id);
+    let contact = note_arrival(scene, contact, said, at);
+    if contact.blocked.is_some() {
+        return;
+    }
+    let had_room = !live_rooms(scene, &contact, said).is_empty();
+    let meaning = meaning_of(scene, &said.content);
+    let consented = heed(scene, &contact.id, said, meaning, at);
+    if consented != Heeded::Consumed || !had_room {
+        relay(scene, &contact.id, said, consented, had_room);
+    }
+    if !matches!(said.content, Content::Sign { .. }) {
+        sending::release_all(scene, &contact.id, said.channel);
+        if consented == Heeded::No {
+            answer_free_text_while_pending(scene, &contact.id, said, at);
+        }
+    }
+}
+
+/// By any of the keys of the identity; the most stable first.
+pub fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
+    let by_user_id = keys.user_id.as_ref().map(|id| Key::new("bsuid", id));
+    let by_wa_id = keys.wa_id.as_ref().map(|id| Key::new("wa", id));
+    let by_phone = keys.phone.as_ref().map(|phone| Key::new("phone", phone.e164()));
+    let id = [by_user_id, by_wa_id, by_phone].into_iter().flatten().find_map(|key| scene.pointer(key))?;
+    scene.contact(&ContactId(id))
+}
+
+/// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).
+fn meet_stranger(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Option<Contact> {
+    match scene.policy.unknown_sender {
+        UnknownSender::Onboard if within_caps(scene, &said.from) => Some(new_contact(scene, &said.from, said, at)),
+        UnknownSender::Onboard => {
+            park(scene, said, "too many new senders in this hour");
+            None
+        }
+        UnknownSender::Park => {
+            park(scene, said, "the firm keeps messages of unknown senders for an admin");
+            None
+        }
+        UnknownSender::Refuse => {
+            let detail = json!({ "line": said.line, "from": said.from, "content": said.content });
+            scene.note(Entry::new("client.refused", CLIENT).told_at(at).detail(detail));
+            None
+        }
+    }
+}
+
+fn park(scene: &mut Scene, said: &ClientMessage, why: &str) {
+    let detail = json!({ "line": said.line, "from": said.from, "content": said.content, "why": why });
+    scene.note(Entry::new("client.parked", CLIENT).detail(detail));
+    let number = said.from.phone.as_ref().map(|phone| phone.e164().to_owned()).or(said.from.profile_name.clone());
+    let reply = Reply::new(Code::Info, "parked").with("number", number.unwrap_or_default()).with("why", why);
+    let reply = reply.with("text", shown(&said.content));
+    for admin in scene.admins() {
+        scene.post(admin, reply.clone());
+    }
+}
+
+/// How many strangers were onboarded in the hour that runs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Strangers {
+    hour: i64,
+    all: u32,
+    by_prefix: BTreeMap<String, u32>,
+}
+
+impl super::case::Record for Strangers {
+    fn key(&self) -> Key {
+        Key::new("count", "strangers")
+    }
+    fn sealed_for(&self) -> Option<ContactId> {
+        None
+    }
+}
+
+fn within_caps(scene: &mut Scene, from: &ClientKeys) -> bool {
+    let hour = scene.now.0 / Span::hours(1).0;
+    let counted: Option<Strangers> = scene.case.get(&Key::new("count", "strangers"));
+    let mut strangers = counted.filter(|s| s.hour == hour).unwrap_or(Strangers { hour, ..Strangers::default() });
+    let prefix: String = from.phone.as_ref().map_or("", |phone| phone.digits()).chars().take(7).collect();
+    let of_prefix = strangers.by_prefix.entry(prefix).or_default();
+    if strangers.all >= scene.policy.onboarding_per_hour || *of_prefix >= scene.policy.onboarding_per_prefix {
+        return false;
+    }
+    *of_prefix += 1;
+    strangers.all += 1;
+    scene.put(&strangers);
+    true
+}
+
+fn new_contact(scene: &mut Scene, keys: &ClientKeys, said: &ClientMessage, at: Timestamp) -> Contact {
+    let contact = Contact {
+        id: scene.new_contact_id(),
+        phone: None,
+        phone_raw: None,
+        email: None,
+        email_raw: None,
+        wa_id: None,
+        user_id: None,
+        first: String::new(),
+        last: String::new(),
+        company: String::new(),
+        profile_name: keys.profile_name.clone(),
+        language: super::policy::DEFAULT_LANGUAGE.to_owned(),
+        created_at: scene.now,
+        created_by: CLIENT.to_owned(),
+        requestor: None,
+        channels: BTreeMap::new(),
+        listed_by: BTreeSet::new(),
+        rooms: Vec::new(),
+        blocked: None,
+        recent: Default::default(),
+    };
+    scene.put(&contact);
+    let detail = json!({ "from": keys, "line": said.line, "how": "wrote first" });
+    scene.note(Entry::new("contact.created", CLIENT).about(&contact.id).told_at(at).detail(detail));
+    contact
+}
+
+/// What every message of a client does: it completes his keys, opens the window, ends the silence, makes him reachable.
+fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, at: Timestamp) -> Contact {
+    learn_keys(scene, &mut contact, &said.from);
+    let is_message = !matches!(said.content, Content::Sign { .. });
+    let on = contact.on_mut(said.channel);
+    on.line = Some(said.line.clone());
+    if is_message {
+        on.ever_reached = true;
+        on.notice_sent = false;
+        on.windows.entry(said.line.clone()).or_default().opened(at);
+    }
+    scene.put(&contact);
+    let detail = json!({
+        "line": said.line, "id": said.id, "content": said.content, "quoted": said.quoted,
+        "cut_to_now": (scene.event.at > scene.now).then_some(scene.event.at),
+    });
+    scene.note(Entry::new("client.wrote", CLIENT).about(&contact.id).told_at(scene.event.at).detail(detail));
+    if is_message {
+        let evidence = json!({ "message": said.id });
+        scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, evidence);
+    }
+    contact
+}
+
+/// Every way to find this client again; a key that belongs to somebody else is left where it is.
+pub fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
+    let mut claim = |scene: &mut Scene, key: Key| {
+        let free = scene.pointer(key.clone()).is_none_or(|id| id == contact.id.0);
+        if free {
+            scene.point(key, &contact.id);
+        }
+        free
+    };
+    if let Some(phone) = keys.phone.as_ref().filter(|_| contact.phone.is_none())
+        && claim(scene, Key::new("phone", phone.e164()))
+    {
+        contact.phone = Some(phone.clone());
+        contact.phone_raw.get_or_insert_with(|| phone.e164().to_owned());
+    }
+    if let Some(wa_id) = keys.wa_id.as_ref().filter(|id| contact.wa_id.as_ref() != Some(id))
+        && claim(scene, Key::new("wa", wa_id))
+    {
+        contact.wa_id = Some(wa_id.clone());
+    }
+    if let Some(user_id) = keys.user_id.as_ref().filter(|id| contact.user_id.as_ref() != Some(id))
+        && claim(scene, Key::new("bsuid", user_id))
+    {
+        contact.user_id = Some(user_id.clone());
+    }
+    if keys.profile_name.is_some() {
+        contact.profile_name = keys.profile_name.clone();
+    }
+}
+
+fn meaning_of(scene: &Scene, content: &Content) -> Meaning {
+    match content {
+        Content::Button { payload, text } => {
+            Words::of_payload(payload).unwrap_or_else(|| scene.policy.words.meaning(text))
+        }
+        Content::Text(text) => scene.policy.words.meaning(text),
+        Content::Other { .. } | Content::Sign { .. } => Meaning::Ordinary,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heeded {
+    /// The words moved nothing: an ordinary message.
+    No,
+    /// A yes or a stop that moved the consent; the advisors read of it in a line of its own.
+    Consumed,
+    /// It moved something and is relayed as well.
+    AndRelayed,
+}
+
+fn heed(scene: &mut Scene, contact: &ContactId, said: &ClientMessage, meaning: Meaning, at: Timestamp) -> Heeded {
+    match meaning {
+        Meaning::Yes => client_agreed(scene, contact, said, Turn::Yes, at),
+        Meaning::Stop if fault::planted("stop-unheard") => Heeded::No,
+        Meaning::Stop => client_stopped(scene, contact, said, at),
+        Meaning::PossibleStop => possible_stop(scene, contact, said, at),
+        Meaning::Help => {
+            answer_help(scene, contact, said);
+            any_answer(scene, contact, said, at)
+        }
+        Meaning::Ordinary => any_answer(scene, contact, said, at),
+    }
+}
+
+fn any_answer(scene: &mut Scene, contact: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
+    if matches!(said.content, Content::Sign { .. }) || !scene.policy.any_reply() {
+        return Heeded::No;
+    }
+    match client_agreed(scene, contact, said, Turn::AnyAnswer, at) {
+        Heeded::No => Heeded::No,
+        Heeded::Consumed | Heeded::AndRelayed => Heeded::AndRelayed,
+    }
+}
+
+/// S3-13..15: the advisors and the client are told, then what was held goes out in order.
+fn client_agreed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, turn: Turn, at: Timestamp) -> Heeded {
+    let Some(mut contact) = scene.contact(id) else { return Heeded::No };
+    let before = contact.on(said.channel);
+    let evidence = json!({
+        "message": said.id, "content": said.content, "context": said.quoted, "asked_in": before.asked_in,
+        "asked": before.consent,
+    });
+    if !scene.turn_consent(&mut contact, said.channel, turn, at, evidence) {
+        return Heeded::No;
+    }
+    tell_rooms(scene, &contact, said, Code::ConsentYes, "consent-yes", "yes");
+    let name = if before.ever_agreed { "opted_in" } else { "welcome" };
+    let room = live_rooms(scene, &contact, said).first().map(|room| room.key.clone());
+    let body = wording_body(scene, &contact, room.as_ref(), name, &[("agreed", "true")]);
+    say_to_client(scene, id, said.channel, &said.line, room, name, body);
+    Heeded::Consumed
+}
+
+/// S3-16..19: nothing leaves any more but one confirmation.
+fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
+    let scope = match scene.policy.stop_scope {
+        StopScope::Channel => vec![said.channel],
+        StopScope::All => Channel::ALL.to_vec(),
+    };
+    let mut stopped = Vec::new();
+    for channel in scope {
+        let Some(mut contact) = scene.contact(id) else { continue };
+        let known = channel == said.channel || contact.channels.contains_key(&channel);
+        let evidence = json!({ "message": said.id, "content": said.content, "context": said.quoted });
+        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) {
+            sending::withdraw_everything(scene, &contact, channel, "consent");
+            stopped.push(channel);
+        }
+    }
+    let Some(contact) = scene.contact(id) else { return Heeded::No };
+    if stopped.is_empty() {
+        note_late_stop(scene, &contact, said, at);
+        return Heeded::No;
+    }
+    tell_rooms(scene, &contact, said, Code::ConsentNo, "consent-no", "no");
+    confirm_opt_out(scene, &contact, said);
+    Heeded::Consumed
+}
+
+/// An older stop never undoes a newer yes, but it is kept and shown.
+fn note_late_stop(scene: &mut Scene, contact: &Contact, said: &ClientMessage, at: Timestamp) {
+    if contact.consent(said.channel).is_opted_in() {
+        scene.note(Entry::new("consent.late_stop", CLIENT).about(&contact.id).told_at(at).detail(json!({ "message": said.id })));
+    }
+}
+
+fn confirm_opt_out(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
+    // Once, and only if the window lets it (S3-1, S3-18).
+    if contact.on(said.channel).window(&said.line).is_open(scene.now) {
+        let room = live_rooms(scene, contact, said).first().map(|room| room.key.clone());
+        let body = wording_body(scene, contact, room.as_ref(), "opted_out", &[]);
+        say_to_client(scene, &contact.id, said.channel, &said.line, room, "opted_out", body);
+    }
+}
+
+/// A sentence that may mean stop: nothing goes until the advisor has said what was meant, or a day has passed.
+fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
+    let Some(mut contact) = scene.contact(id) else { return Heeded::No };
+    let evidence = json!({ "message": said.id, "content": said.content });
+    // 24 h of review are counted by our clock.
+    let now = scene.now.max(at);
+    if !scene.turn_consent(&mut contact, said.channel, Turn::PossibleStop, now, evidence) {
+        return Heeded::No;
+    }
+    for place in places_of(scene, &contact, said) {
+        let about = About::Review { contact: contact.id.clone(), channel: said.channel };
+        let ask = scene.new_ask(None, &place, about, Some(&contact.id));
+        scene.put(&ask);
+        let name = place_name(scene, &place, &contact.id);
+        let reply = Reply::new(Code::ConsentReview, "consent-review").about(&contact.id).asking(&ask.id).with("name", name);
+        scene.post(place, reply.with("text", shown(&said.content)).with("channel", said.channel.name()));
+    }
+    Heeded::AndRelayed
+}
+
+fn answer_help(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
+    let Some(contact) = scene.contact(id) else { return };
+    let on = contact.on(said.channel);
+    if on.consent.is_opted_in() && on.window(&said.line).is_open(scene.now) {
+        let body = wording_body(scene, &contact, None, "help", &[]);
+        say_to_client(scene, id, said.channel, &said.line, None, "help", body);
+    }
+}
+
+/// Free text while PENDING is no consent under `explicit`: the first one after a request is answered with the question as
+/// reply buttons, after that not within 24 h.
+fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) {
+    let Some(mut contact) = scene.contact(id) else { return };
+    let on = contact.on(said.channel);
+    let Consent::Pending { asked_at, .. } = on.consent else { return };
+    let first_since_request = on.question_answered_request != Some(asked_at);
+    let long_ago = on.question_at.is_none_or(|shown| scene.now >= shown + QUESTION_EVERY);
+    if !on.window(&said.line).is_open(scene.now) || !(first_since_request || long_ago) || at < asked_at - Span::days(1) {
+        return;
+    }
+    let on = contact.on_mut(said.channel);
+    on.question_at = Some(scene.now);
+    on.question_answered_request = Some(asked_at);
+    scene.put(&contact);
+    let room = live_rooms(scene, &contact, said).first().map(|room| room.key.clone());
+    let by = contact.on(said.channel).asked_by;
+    let body = match sending::template_body(scene, &contact, room.as_ref(), by, INVITATION, BTreeMap::new()) {
+        Body::Template { name, language, vars } => Body::Question { name, language, vars },
+        other => other,
+    };
+    say_to_client(scene, id, said.channel, &said.line, room, INVITATION, body);
+}
+
+// ---- where a client's words go
+
+fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Room> {
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).collect()
+}
+
+fn places_of(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Place> {
+    let rooms: Vec<Place> =
+        live_rooms(scene, contact, said).into_iter().map(|room| Place::Room(room.key)).collect();
+    if !rooms.is_empty() {
+        return rooms;
+    }
+    let on = contact.on(said.channel);
+    let people = on.asked_by.into_iter().chain(contact.listed_by.iter().copied());
+    let people: BTreeSet<UserId> = people.collect();
+    people.into_iter().map(Place::Direct).collect()
+}
+
+fn place_name(scene: &Scene, place: &Place, contact: &ContactId) -> String {
+    match place {
+        Place::Room(room) => contact_name(scene, Some(room), contact),
+        Place::Direct(user) => sending::name_for(scene, Some(*user), contact),
+        Place::Stream(_) | Place::DirectByEmail(_) => sending::name_for(scene, None, contact),
+    }
+}
+
+fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: Code, template: &str, word: &str) {
+    for place in places_of(scene, contact, said) {
+        let name = place_name(scene, &place, &contact.id);
+        let waiting = match &place {
+            Place::Room(room) => scene.lane(room, &contact.id).held.len(),
+            Place::Stream(_) | Place::Direct(_) | Place::DirectByEmail(_) => 0,
+        };
+        let reply = Reply::new(code, template).about(&contact.id).with("name", name).with("word", word);
+        let reply = reply.with("text", shown(&said.content)).with("channel", said.channel.name()).with("waiting", waiting);
+        scene.post(place, reply);
+    }
+}
+
+/// Which room a client's message belongs to, and by which rule (RULES).
+fn room_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Option<(Room, &'static str, Vec<RoomKey>)> {
+    let rooms = live_rooms(scene, contact, said);
+    let quoted = said.quoted.as_ref().and_then(|wamid| scene.message_of_wamid(wamid)).and_then(|message| message.room);
+    if let Some(room) = quoted.and_then(|key| rooms.iter().find(|room| room.key == key)) {
+        return Some((room.clone(), "quoted", Vec::new()));
+    }
+    let latest = rooms.iter().max_by_key(|room| (room.last_exchange_with(&contact.id), room.created_at))?.clone();
+    if rooms.len() == 1 {
+        return Some((latest, "only", Vec::new()));
+    }
+    let others = rooms.into_iter().map(|room| room.key).filter(|key| *key != latest.key).collect();
+    Some((latest, "last-used", others))
+}
+
+fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage, heeded: Heeded, had_room: bool) {
+    let Some(contact) = scene.contact(id) else { return };
+    let sign_only = matches!(said.content, Content::Sign { .. });
+    let (mut room, rule, others) = match room_for(scene, &contact, said) {
+        Some(found) => found,
+        None if sign_only => return,
+        None => match open_for_client(scene, &contact, said) {
+            Some(key) => match scene.room(&key) {
+                Some(room) => (room, "opened", Vec::new()),
+                None => return,
+            },
+            None => return,
+        },
+    };
+    if !had_room {
+        welcome_who_wrote_first(scene, id, said, &room.key, heeded);
+    }
+    if heeded == Heeded::Consumed {
+        return;
+    }
+    room.last_exchange.insert(id.clone(), scene.now);
+    scene.put(&room);
+    post_client_line(scene, id, said, &room, rule, others);
+}
+
+fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, room: &Room, rule: &str, others: Vec<RoomKey>) {
+    let message = scene.new_message_id();
+    let quoted = said.quoted.as_ref().and_then(|wamid| scene.message_of_wamid(wamid));
+    let mut reply = Reply::new(Code::ClientMessage, "client-message")
+        .about(id)
+        .of(&message)
+        .with("name", contact_name(scene, Some(&room.key), id))
+        .with("channel", said.channel.name())
+        .with("text", shown(&said.content))
+        .with("rule", rule);
+    if let Some(quoted) = quoted {
+        reply = reply.with("quoted", sending::gist(&quoted.body));
+    }
+    if let Content::Other { kind, caption, .. } = &said.content {
+        reply = reply.with("thing", kind.clone()).with("caption", caption.clone().unwrap_or_default());
+    }
+    if !others.is_empty() {
+        let names: Vec<String> = others.iter().filter_map(|key| scene.room(key)).map(|room| room.name).collect();
+        let about = About::MoveHere { contact: id.clone(), room: room.key.clone(), line: reply.clone(), others };
+        let ask: Ask = scene.new_ask(None, &Place::Room(room.key.clone()), about, Some(id));
+        scene.put(&ask);
+        reply = reply.asking(&ask.id).with("others", names);
+    }
+    let detail = json!({ "rule": rule, "id": said.id });
+    scene.note(Entry::new("client.relayed", PROGRAM).about(id).room(&room.key).message(&message).detail(detail));
+    scene.post(Place::Room(room.key.clone()), reply);
+}
+
+/// What a chat line shows of a client's message.
+pub fn shown(content: &Content) -> String {
+    match content {
+        Content::Text(text) => cleaned(text),
+        Content::Button { text, .. } => cleaned(text),
+        Content::Other { kind, caption, .. } => match caption {
+            Some(caption) => format!("{kind}: {}", cleaned(caption)),
+            None => kind.clone(),
+        },
+        Content::Sign { detail, .. } => cleaned(detail),
+    }
+}
+
+/// CRLF → LF, and C0 controls other than tab and newline taken out; nothing else is changed (INTERFACES §5).
+pub fn cleaned(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    text.chars().filter(|c| !(*c < ' ' && *c != '\t' && *c != '\n')).collect()
+}
+
+/// A sender without an active room gets one, with those who list him, else the line's advisor, else the default list.
+fn open_for_client(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -> Option<RoomKey> {
+    let advisors = advisors_for(scene, contact, said);
+    let Some((owner, colleagues)) = advisors.split_first() else {
+        park(scene, said, "nobody who may use this channel is named for this line");
+        return None;
+    };
+    for advisor in &advisors {
+        list_incomplete(scene, *advisor, &contact.id, said.channel);
+    }
+    let plan = Plan {
+        name: None,
+        channel: said.channel,
+        contacts: std::slice::from_ref(&contact.id),
+        owner: *owner,
+        colleagues,
+        asked_by: None,
+        line: Some(&said.line),
+        invite: false,
+        answer: None,
+    };
+    rooms::open(scene, plan).ok()
+}
+
+fn advisors_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<UserId> {
+    let may = |user: &UserId| scene.rights(*user).may_use(said.channel);
+    let listing: Vec<UserId> = contact.listed_by.iter().copied().filter(may).collect();
+    if !listing.is_empty() {
+        return same_sub_org(scene, listing);
+    }
+    let line = scene.policy.line(&said.line).and_then(|line| line.advisor.clone());
+    let by_email = |email: &String| scene.user_by_email(email).map(|user| user.id);
+    let of_line: Vec<UserId> = line.iter().filter_map(by_email).filter(may).collect();
+    if !of_line.is_empty() {
+        return of_line;
+    }
+    same_sub_org(scene, scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect())
+}
+
+/// A room has one sub-organisation: that of its first owner (the ethical wall).
+fn same_sub_org(scene: &Scene, mut users: Vec<UserId>) -> Vec<UserId> {
+    if let Some(first) = users.first().map(|user| scene.rights(*user).sub_org) {
+        users.retain(|user| scene.rights(*user).sub_org == first);
+    }
+    users
+}
+
+/// S2-12, S2-17: on this advisor's own list, with the number only, unless he knows the contact already.
+fn list_incomplete(scene: &mut Scene, user: UserId, contact: &ContactId, channel: Channel) {
+    if scene.listing(user, contact).is_some() {
+        return;
+    }
+    let listing = Listing {
+        user,
+        contact: contact.clone(),
+        first: String::new(),
+        last: String::new(),
+        company: String::new(),
+        channels: BTreeSet::from([channel]),
+        incomplete: true,
+        added_at: scene.now,
+        added_by: CLIENT.to_owned(),
+    };
+    scene.put(&listing);
+    if let Some(mut contact) = scene.contact(contact) {
+        contact.listed_by.insert(user);
+        scene.put(&contact);
+    }
+    let detail = json!({ "user": scene.actor(user), "incomplete": true });
+    scene.note(Entry::new("contact.listed", CLIENT).about(contact).detail(detail));
+}
+
+/// S2-15: `welcome` answers a client who wrote first; never after a stop, never twice in one breath with his yes.
+fn welcome_who_wrote_first(scene: &mut Scene, id: &ContactId, said: &ClientMessage, room: &RoomKey, heeded: Heeded) {
+    let Some(contact) = scene.contact(id) else { return };
+    let on = contact.on(said.channel);
+    let wrote_first = matches!(on.consent, Consent::None | Consent::OptedIn { .. });
+    if heeded != Heeded::No || !wrote_first || !on.window(&said.line).is_open(scene.now) {
+        return;
+    }
+    let agreed = if on.consent.is_opted_in() { "true" } else { "false" };
+    let body = wording_body(scene, &contact, Some(room), "welcome", &[("agreed", agreed)]);
+    say_to_client(scene, id, said.channel, &said.line, Some(room.clone()), "welcome", body);
+}
+
+/// A line was put into the room last used; an advisor says that it belongs to another one.
+pub fn move_line(scene: &mut Scene, contact: &ContactId, from: &RoomKey, to: &RoomKey, line: Reply, by: UserId) {
+    let Some(mut room) = scene.room(to).filter(|room| room.state != RoomState::Failed) else { return };
+    room.last_exchange.insert(contact.clone(), scene.now);
+    scene.put(&room);
+    let entry = Entry::new("client.moved", scene.actor(by)).about(contact).room(to);
+    scene.note(entry.detail(json!({ "from": from, "to": to })));
+    let name = contact_name(scene, Some(to), contact);
+    scene.post(Place::Room(to.clone()), line.with("name", name).with("rule", "moved"));
+}

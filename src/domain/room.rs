@@ -1,0 +1,93 @@
+//! A chat room on the platform, bound to contacts on one channel and one line.
+use super::case::Record;
+use super::commit::Key;
+use super::effect::{Place, Reply};
+use super::ids::*;
+use super::time::{Span, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An answer waits this long for the room before it says that work goes on (S0-18).
+pub const STILL_WORKING_AFTER: Span = Span::seconds(30);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Room {
+    pub key: RoomKey,
+    /// Known once the platform has made it.
+    pub stream: Option<StreamId>,
+    pub name: String,
+    pub channel: Channel,
+    pub line: LineId,
+    pub contacts: Vec<ContactId>,
+    /// Advisors, the bot left out.
+    pub members: BTreeMap<UserId, RoomMember>,
+    /// The sub-organisation of its first owner.
+    pub sub_org: String,
+    pub state: RoomState,
+    pub created_at: Timestamp,
+    pub created_by: String,
+    /// When a message last went either way with each contact.
+    pub last_exchange: BTreeMap<ContactId, Timestamp>,
+    /// What is still to be done and said once the room is there.
+    pub opening: Option<Opening>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomMember {
+    pub name: String,
+    pub owner: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomState {
+    Opening,
+    Active,
+    /// It could not be made.
+    Failed,
+    Deactivated,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Who asked for it; `None` when a client's message did.
+    pub asked_by: Option<UserId>,
+    /// Contacts who are asked for consent once it stands.
+    pub invite: Vec<ContactId>,
+    /// The one answer, given when all invitations have an end.
+    pub answer: Option<(Place, Reply)>,
+    /// Invitations that have no end yet.
+    pub awaiting: Vec<MessageId>,
+    /// How many were sent.
+    pub invited: u32,
+    pub already_waiting: u32,
+    /// When to say that work goes on; `None` once said.
+    pub say_still_working_at: Option<Timestamp>,
+}
+
+impl Room {
+    pub fn key_of(key: &RoomKey) -> Key {
+        Key::new("room", key)
+    }
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, RoomState::Opening | RoomState::Active)
+    }
+    pub fn owner(&self) -> Option<UserId> {
+        self.members.iter().find(|(_, m)| m.owner).or(self.members.iter().next()).map(|(id, _)| *id)
+    }
+    pub fn last_exchange_with(&self, contact: &ContactId) -> Timestamp {
+        self.last_exchange.get(contact).copied().unwrap_or(self.created_at)
+    }
+}
+
+impl Record for Room {
+    fn key(&self) -> Key {
+        Room::key_of(&self.key)
+    }
+    /// A room may hold several contacts; its name is sealed for the first.
+    fn sealed_for(&self) -> Option<ContactId> {
+        self.contacts.first().cloned()
+    }
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.opening.as_ref().and_then(|opening| opening.say_still_working_at)
+    }
+}

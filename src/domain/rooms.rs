@@ -1,0 +1,301 @@
+//! Making a room, and what follows once the platform has made it: contact → room → owner → invitation → one answer (S0-18).
+use super::commit::{Entry, Key};
+use super::consent::Consent;
+use super::contact::Contact;
+use super::effect::*;
+use super::ids::*;
+use super::policy::RoomsPerLine;
+use super::refusal::Refusal;
+use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER};
+use super::scene::{PROGRAM, Scene};
+use super::sending::{self, Asking, ask_client};
+use super::time::Timestamp;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// The platform refuses names of 50 characters and more.
+pub const NAME_MAX: usize = 49;
+
+pub struct Plan<'p> {
+    /// `None`: the contact's name, followed by its id if that is taken.
+    pub name: Option<&'p str>,
+    pub channel: Channel,
+    pub contacts: &'p [ContactId],
+    pub owner: UserId,
+    pub colleagues: &'p [UserId],
+    /// Who asked; `None` when a client's message did.
+    pub asked_by: Option<UserId>,
+    /// Take this line (the one on which the client wrote).
+    pub line: Option<&'p LineId>,
+    pub invite: bool,
+    pub answer: Option<(Place, Reply)>,
+}
+
+/// Makes the room's record and the effect that opens it.
+pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
+    let contacts: Vec<Contact> = plan.contacts.iter().filter_map(|id| scene.contact(id)).collect();
+    let sub_org = scene.rights(plan.owner).sub_org;
+    let line = match plan.line {
+        Some(line) => line.clone(),
+        None => choose_line(scene, &plan, &contacts, &sub_org)?,
+    };
+    let key = scene.new_room_key();
+    let first = contacts.first();
+    let wanted = plan.name.map(str::to_owned).or_else(|| first.map(|c| sending::name_for(scene, Some(plan.owner), &c.id)));
+    let name = cut(&wanted.unwrap_or_else(|| key.to_string()), NAME_MAX);
+    let otherwise = match (plan.name, first) {
+        (None, Some(contact)) => Some(format!("{} {}", cut(&name, NAME_MAX - 11), contact.id)),
+        (Some(_), _) | (None, None) => None,
+    };
+    let members = members(scene, &plan);
+    let invite: Vec<ContactId> = if plan.invite { plan.contacts.to_vec() } else { Vec::new() };
+    let room = Room {
+        key: key.clone(),
+        stream: None,
+        name: name.clone(),
+        channel: plan.channel,
+        line,
+        contacts: plan.contacts.to_vec(),
+        members: members.clone(),
+        sub_org,
+        state: RoomState::Opening,
+        created_at: scene.now,
+        created_by: plan.asked_by.map_or_else(|| PROGRAM.to_owned(), |user| scene.actor(user)),
+        last_exchange: BTreeMap::new(),
+        opening: Some(Opening {
+            asked_by: plan.asked_by,
+            invite,
+            say_still_working_at: plan.answer.as_ref().map(|_| scene.now + STILL_WORKING_AFTER),
+            answer: plan.answer,
+            awaiting: Vec::new(),
+            invited: 0,
+            already_waiting: 0,
+        }),
+    };
+    scene.put(&room);
+    for mut contact in contacts {
+        contact.rooms.push(key.clone());
+        scene.put(&contact);
+    }
+    for user in members.keys() {
+        scene.point(Key::new("member", format_args!("{user}/{key}")), &key);
+    }
+    let (owners, others): (Vec<_>, Vec<_>) = members.iter().partition(|(_, member)| member.owner);
+    scene.effect(Effect::OpenRoom(OpenRoom {
+        key: key.clone(),
+        contact: room.contacts.first().cloned(),
+        name: name.clone(),
+        otherwise,
+        description: format!("{} · kept by {}", plan.channel.name(), scene.policy.firm),
+        owners: owners.into_iter().map(|(id, _)| *id).collect(),
+        members: others.into_iter().map(|(id, _)| *id).collect(),
+    }));
+    let entry = Entry::new("room.requested", room.created_by.clone()).room(&key);
+    scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "name": name, "members": members })) });
+    Ok(key)
+}
+
+fn members(scene: &Scene, plan: &Plan) -> BTreeMap<UserId, RoomMember> {
+    let mut members = BTreeMap::new();
+    for user in plan.colleagues {
+        members.insert(*user, RoomMember { name: scene.user_name(*user), owner: false });
+    }
+    members.insert(plan.owner, RoomMember { name: scene.user_name(plan.owner), owner: true });
+    members
+}
+
+/// The advisor's own line, else one that is nobody's; such that rooms that share it with a contact share a sub-organisation.
+fn choose_line(scene: &Scene, plan: &Plan, contacts: &[Contact], sub_org: &str) -> Result<LineId, Refusal> {
+    let email = scene.user(plan.owner).map(|user| user.email).unwrap_or_default();
+    let mut lines: Vec<_> = scene.policy.lines_of(plan.channel).collect();
+    lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == email));
+    lines.sort_by_key(|line| line.advisor.is_none());
+    let fits = |line: &&&super::policy::Line| {
+        let rooms = contacts.iter().flat_map(|contact| contact.rooms.iter().filter_map(|key| scene.room(key)));
+        let mut sharing = rooms.filter(|room| room.is_live() && room.channel == plan.channel && room.line == line.id);
+        match scene.policy.rooms_per_line {
+            RoomsPerLine::Many => sharing.all(|room| room.sub_org == sub_org),
+            RoomsPerLine::One => sharing.next().is_none(),
+        }
+    };
+    let line = lines.iter().find(fits).ok_or_else(|| Refusal::new("no-line-left").with("channel", plan.channel.name()))?;
+    Ok(line.id.clone())
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect::<String>().trim().to_owned()
+}
+
+/// The platform has made (or found) the room.
+pub fn opened(scene: &mut Scene, key: &RoomKey, stream: &StreamId, name: Option<&str>) {
+    let Some(mut room) = scene.room(key) else { return };
+    room.stream = Some(stream.clone());
+    room.state = RoomState::Active;
+    if let Some(name) = name {
+        room.name = name.to_owned();
+    }
+    scene.point(Key::new("stream", stream), key);
+    scene.put(&room);
+    let entry = Entry::new("room.opened", PROGRAM).room(key);
+    scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "stream": stream })) });
+    say_room_opened(scene, &room);
+    invite(scene, room);
+    answer_if_all_is_done(scene, key);
+}
+
+fn say_room_opened(scene: &mut Scene, room: &Room) {
+    let Some(contact) = room.contacts.first() else { return };
+    let names: Vec<String> = room.contacts.iter().map(|id| sending::contact_name(scene, Some(&room.key), id)).collect();
+    let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
+    let reply = Reply::new(Code::RoomOpened, "room-opened")
+        .about(contact)
+        .with("names", names)
+        .with("consent", consent.name())
+        .with("invited", room.opening.as_ref().is_some_and(|opening| !opening.invite.is_empty()))
+        .with("channel", room.channel.name())
+        .with("firm", scene.policy.firm.clone());
+    scene.post(Place::Room(room.key.clone()), reply);
+}
+
+fn invite(scene: &mut Scene, room: Room) {
+    let Some(opening) = room.opening.clone() else { return };
+    let Some(by) = opening.asked_by else { return };
+    let (mut awaiting, mut already_waiting) = (Vec::new(), 0);
+    for contact in &opening.invite {
+        let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
+        match consent {
+            Consent::None => {
+                let asking = Asking {
+                    contact,
+                    channel: room.channel,
+                    line: &room.line,
+                    room: Some(room.key.clone()),
+                    by,
+                    attested: "opened a room with this contact, which asks him for consent",
+                };
+                awaiting.extend(ask_client(scene, asking));
+            }
+            Consent::Pending { .. } => already_waiting += 1,
+            Consent::OptedIn { .. } | Consent::OptedOut { .. } | Consent::Review { .. } | Consent::Unreachable { .. } => {}
+        }
+    }
+    let Some(mut room) = scene.room(&room.key) else { return };
+    if let Some(opening) = &mut room.opening {
+        opening.invited = awaiting.len() as u32;
+        opening.awaiting = awaiting;
+        opening.already_waiting = already_waiting;
+    }
+    scene.put(&room);
+}
+
+/// An invitation of this room has its end; the answer goes when none is left.
+pub fn invitation_ended(scene: &mut Scene, key: &RoomKey, message: &MessageId) {
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(opening) = &mut room.opening else { return };
+    let before = opening.awaiting.len();
+    opening.awaiting.retain(|id| id != message);
+    if opening.awaiting.len() != before {
+        scene.put(&room);
+        answer_if_all_is_done(scene, key);
+    }
+}
+
+fn answer_if_all_is_done(scene: &mut Scene, key: &RoomKey) {
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(opening) = room.opening.take_if(|opening| opening.awaiting.is_empty()) else { return };
+    scene.put(&room);
+    let Some((place, reply)) = opening.answer else { return };
+    let consent = room.contacts.first().and_then(|id| scene.contact(id)).map(|c| c.consent(room.channel)).unwrap_or_default();
+    let reply = reply
+        .with("room", room.name.clone())
+        .with("invited", opening.invited)
+        .with("already_waiting", opening.already_waiting)
+        .with("consent", consent.name());
+    scene.post(place, reply);
+}
+
+/// The platform will not make this room: its contact keeps being a contact, and who asked is told why.
+pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str) {
+    let Some(mut room) = scene.room(key) else { return };
+    let opening = room.opening.take();
+    room.state = RoomState::Failed;
+    scene.put(&room);
+    forget_in_contacts(scene, &room);
+    let entry = Entry::new("room.failed", PROGRAM).room(key).detail(json!({ "code": code, "detail": detail }));
+    scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
+    let refusal = if code == "name-taken" {
+        Refusal::new("name-taken").with("name", room.name.clone())
+    } else {
+        Refusal::new("busy").with("why", format!("The room could not be made ({code})."))
+    };
+    let mut reply = refusal.into_reply();
+    reply.contact = room.contacts.first().cloned();
+    let place = opening.and_then(|o| o.answer).map(|(place, _)| place).or_else(|| room.owner().map(Place::Direct));
+    if let Some(place) = place {
+        scene.post(place, reply);
+    }
+}
+
+fn forget_in_contacts(scene: &mut Scene, room: &Room) {
+    for id in &room.contacts {
+        let Some(mut contact) = scene.contact(id) else { continue };
+        contact.rooms.retain(|key| *key != room.key);
+        scene.put(&contact);
+    }
+    for user in room.members.keys() {
+        scene.case.remove::<super::contact::Pointer>(&Key::new("member", format_args!("{user}/{}", room.key)));
+    }
+}
+
+/// Nobody can be reached through this room any more; what waits in it is withdrawn.
+pub fn closed(scene: &mut Scene, key: &RoomKey, actor: &str) {
+    let Some(mut room) = scene.room(key) else { return };
+    if !room.is_live() {
+        return;
+    }
+    room.state = RoomState::Deactivated;
+    room.opening = None;
+    scene.put(&room);
+    for contact in &room.contacts {
+        let mut lane = scene.lane(key, contact);
+        let mut held: Vec<_> = lane.held.drain(..).filter_map(|id| scene.message(&id)).collect();
+        scene.put(&lane);
+        for message in &mut held {
+            message.state = super::message::MessageState::Withdrawn { reason: "room".to_owned() };
+            scene.put(message);
+        }
+        for message in &mut held {
+            // The room is closed to writing: its people read it in their own chats.
+            message.room = None;
+        }
+        sending::tell_withdrawn(scene, held, "room");
+    }
+    forget_in_contacts(scene, &room);
+    let entry = Entry::new("room.deactivated", actor).room(key);
+    scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
+}
+
+/// After 30 s the one who asked reads that work goes on (S0-18).
+pub fn say_still_working(scene: &mut Scene, key: &RoomKey) {
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(opening) = &mut room.opening else { return };
+    let due = opening.say_still_working_at.is_some_and(|at: Timestamp| at <= scene.now);
+    if !due {
+        return;
+    }
+    opening.say_still_working_at = None;
+    let place = opening.answer.as_ref().map(|(place, _)| place.clone());
+    scene.put(&room);
+    if let Some(place) = place {
+        let mut reply = Reply::new(Code::Info, "still-working").with("room", room.name.clone());
+        reply.contact = room.contacts.first().cloned();
+        scene.post(place, reply);
+    }
+}
+
+/// The rooms this advisor is in, newest index order; bounded.
+pub fn rooms_of(scene: &Scene, user: UserId, limit: usize) -> Vec<Room> {
+    let prefix = format!("member/{user}/");
+    let pointers: Vec<super::contact::Pointer> = scene.case.scan(&prefix, None, limit);
+    pointers.into_iter().filter_map(|pointer| scene.room(&RoomKey::new(pointer.to))).collect()
+}

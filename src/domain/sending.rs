@@ -1,0 +1,525 @@
+//! From an advisor's words to an effect: accepted, held, released, withdrawn; and the few messages that the program itself may send.
+use super::ask::{About, Ask, CONFIRMATION_LASTS};
+use super::commit::{Entry, Key};
+use super::consent::{Consent, Turn};
+use super::contact::Contact;
+use super::effect::*;
+use super::gates::{self, Subject, Verdict, quiet_hours};
+use super::ids::*;
+use super::lane::{Due, DueState, Lane, OutboxLane};
+use super::message::{Author, Message, MessageState};
+use super::policy::{INVITATION, MESSAGE_WAITING};
+use super::room::Room;
+use super::scene::{PROGRAM, Scene};
+use super::time::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// An advisor's message before it has passed the gate.
+pub struct Draft<'d> {
+    pub room: &'d Room,
+    pub contact: &'d ContactId,
+    pub author: UserId,
+    pub body: Body,
+    pub chat_message: Option<ChatMessageId>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Accepted {
+    Ready(MessageId),
+    Held(MessageId, &'static str),
+    Refused(&'static str),
+    /// The lane holds as many as it may.
+    Full(usize),
+}
+
+/// What the gate says of a message as things stand now.
+pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verdict)> {
+    let Some(author) = message.advisor() else { return None };
+    let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
+    let room = message.room.as_ref().and_then(|key| scene.room(key));
+    let rights = scene.rights(author);
+    gates::first_objection(&Subject {
+        now: scene.now,
+        policy: scene.policy,
+        author,
+        rights: &rights,
+        contact: &contact,
+        room: room.as_ref(),
+        channel: message.channel,
+        line: &message.line,
+        free_text: message.is_free_text(),
+    })
+}
+
+/// Takes an advisor's message in: it goes, waits, or is refused. What the author reads about it is left to the caller, but
+/// for the lines that a held message brings with it.
+pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
+    let mut lane = scene.lane(&draft.room.key, draft.contact);
+    let mut message = write_down(scene, &draft);
+    let verdict = objection(scene, &message);
+    if let Some((gate, Verdict::Refuse)) = verdict {
+        note_refused(scene, &message, gate);
+        return Accepted::Refused(gate);
+    }
+    if message.is_free_text() && !lane.held.is_empty() && verdict.is_none() {
+        release(scene, &draft.room.key, draft.contact);
+        lane = scene.lane(&draft.room.key, draft.contact);
+    }
+    // Who waits longer goes first: behind a held message everything of the lane is held.
+    let behind = message.is_free_text() && !lane.held.is_empty();
+    match verdict {
+        None if !behind => {
+            note_accepted(scene, &message);
+            make_ready(scene, &mut message);
+            Accepted::Ready(message.id)
+        }
+        _ if lane.held.len() >= scene.policy.held_max => Accepted::Full(lane.held.len()),
+        _ => {
+            let gate = verdict.map_or_else(|| gate_of_head(scene, &lane), |(gate, _)| gate);
+            note_accepted(scene, &message);
+            hold(scene, &mut message, gate);
+            Accepted::Held(message.id, gate)
+        }
+    }
+}
+
+fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
+    let head = lane.held.first().and_then(|id| scene.message(id));
+    head.and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
+}
+
+fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
+    let nth = scene.effects.len() as u32;
+    Message {
+        id: scene.new_message_id(),
+        contact: draft.contact.clone(),
+        room: Some(draft.room.key.clone()),
+        channel: draft.room.channel,
+        line: draft.room.line.clone(),
+        author: Author::Advisor(draft.author),
+        body: draft.body.clone(),
+        chat_message: draft.chat_message.clone(),
+        accepted_at: scene.now,
+        order: (scene.now, nth),
+        state: MessageState::Ready,
+        told: false,
+        expires_at: None,
+        expiry_warned: false,
+        wamid: None,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        price_category: None,
+    }
+}
+
+fn note_refused(scene: &mut Scene, message: &Message, gate: &str) {
+    let actor = message.advisor().map_or_else(|| PROGRAM.to_owned(), |author| scene.actor(author));
+    let detail = json!({ "gate": gate, "body": message.body });
+    scene.note(Entry { room: message.room.clone(), ..Entry::new("message.refused", actor).about(&message.contact).detail(detail) });
+}
+
+fn note_accepted(scene: &mut Scene, message: &Message) {
+    let actor = message.advisor().map_or_else(|| PROGRAM.to_owned(), |author| scene.actor(author));
+    let detail = json!({ "channel": message.channel.key(), "body": message.body, "chat_message": message.chat_message });
+    let entry = Entry::new("message.accepted", actor).about(&message.contact).message(&message.id).detail(detail);
+    scene.note(Entry { room: message.room.clone(), ..entry });
+}
+
+/// The message may go: it becomes an effect in the contact's lane of the outbox.
+pub fn make_ready(scene: &mut Scene, message: &mut Message) {
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    let first_time = !contact.recent.contains(&message.id);
+    if first_time {
+        contact.remember(&message.id);
+        scene.put(&contact);
+    }
+    message.state = MessageState::Ready;
+    message.expires_at = None;
+    scene.put(message);
+    if let Some(chat) = &message.chat_message {
+        scene.point(Key::new("chatmsg", chat), &message.id);
+    }
+    scene.effect(Effect::Send(Send {
+        message: message.id.clone(),
+        contact: message.contact.clone(),
+        channel: message.channel,
+        line: message.line.clone(),
+        to: contact.address(),
+        body: message.body.clone(),
+    }));
+}
+
+/// The message waits for what `gate` asks; author and, once per silence, client are told.
+pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
+    put_into_lane(scene, message, gate);
+    let reply = held_line(scene, message, gate);
+    tell_room(scene, message, reply);
+    if gate == "consent" {
+        ask_for_invitation(scene, message);
+    }
+    tell_client_that_a_message_waits(scene, &message.contact, message.channel, &message.line);
+}
+
+/// Back into its lane at the place that it had.
+pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static str) {
+    let Some(room) = message.room.clone() else { return };
+    message.state = MessageState::Held { gate: gate.to_owned() };
+    message.expires_at.get_or_insert(message.accepted_at + scene.policy.held_expiry);
+    scene.put(message);
+    if let Some(chat) = &message.chat_message {
+        scene.point(Key::new("chatmsg", chat), &message.id);
+    }
+    let mut lane = scene.lane(&room, &message.contact);
+    let place = lane.held.iter().position(|id| scene.message(id).is_some_and(|other| other.order > message.order));
+    lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
+    scene.put(&lane);
+    wake_for_quiet_hours(scene, gate, &room);
+    let detail = json!({ "gate": gate });
+    scene.note(Entry::new("message.held", PROGRAM).about(&message.contact).room(&room).message(&message.id).detail(detail));
+}
+
+fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey) {
+    let (Some(hours), "quiet_hours") = (scene.policy.quiet_hours, gate) else { return };
+    if let Some(at) = quiet_hours::opens_at(hours, &scene.policy.time_zone, scene.now) {
+        let wake = super::case::wake_key(at, &Key::new("morning", room));
+        scene.point(wake, room);
+    }
+}
+
+fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
+    let name = contact_name(scene, message.room.as_ref(), &message.contact);
+    let consent = scene.contact(&message.contact).map(|c| c.consent(message.channel)).unwrap_or_default();
+    Reply::new(Code::Held, "held")
+        .about(&message.contact)
+        .of(&message.id)
+        .because(gate)
+        .with("gate", gate)
+        .with("name", name)
+        .with("consent", consent.name())
+        .with("channel", message.channel.name())
+        .with("notice", scene.policy.waiting_notice)
+}
+
+/// Into the room, or to the author alone where there is none.
+pub fn tell_room(scene: &mut Scene, message: &Message, reply: Reply) {
+    match (&message.room, message.advisor()) {
+        (Some(room), _) => scene.post(Place::Room(room.clone()), reply),
+        (None, Some(author)) => scene.post(Place::Direct(author), reply),
+        (None, None) => {
+            let asked_by = scene.contact(&message.contact).and_then(|contact| contact.on(message.channel).asked_by);
+            if let Some(user) = asked_by {
+                scene.post(Place::Direct(user), reply);
+            }
+        }
+    }
+}
+
+/// The name under which the room's owner keeps the contact, the number where there is none (INTERFACES §5).
+pub fn contact_name(scene: &Scene, room: Option<&RoomKey>, contact: &ContactId) -> String {
+    let owner = room.and_then(|key| scene.room(key)).and_then(|room| room.owner());
+    name_for(scene, owner, contact)
+}
+
+/// The name under which this advisor keeps the contact; a colleague's name for him is never shown (S2-17).
+pub fn name_for(scene: &Scene, user: Option<UserId>, contact: &ContactId) -> String {
+    let listed = user.and_then(|user| scene.listing(user, contact)).map(|listing| listing.name());
+    listed.filter(|name| !name.is_empty()).unwrap_or_else(|| {
+        scene.contact(contact).map(|contact| contact.number()).unwrap_or_else(|| contact.to_string())
+    })
+}
+
+/// S3-6: nothing goes out before the advisor has confirmed that the client agreed to be contacted. One question at a time.
+fn ask_for_invitation(scene: &mut Scene, message: &Message) {
+    let Some(contact) = scene.contact(&message.contact) else { return };
+    let (Consent::None, Some(author)) = (contact.consent(message.channel), message.advisor()) else { return };
+    let open_key = Key::new("inviteask", format_args!("{}/{}", contact.id, message.channel.key()));
+    let open = scene.pointer(open_key.clone()).and_then(|id| scene.ask(&AskId(id)));
+    if open.is_some_and(|ask| ask.answered.is_none() && ask.expires_at.is_none_or(|end| scene.now < end)) {
+        return;
+    }
+    let place = message.room.clone().map_or(Place::Direct(author), Place::Room);
+    let about =
+        About::Invitation { contact: contact.id.clone(), channel: message.channel, room: message.room.clone() };
+    let ask = confirmation(scene, author, &place, about, Some(&contact.id));
+    scene.point(open_key, &ask.id);
+    let name = contact_name(scene, message.room.as_ref(), &contact.id);
+    let reply = Reply::new(Code::Confirm, "confirm-invitation").about(&contact.id).asking(&ask.id).with("name", name);
+    scene.post(place, reply.with("channel", message.channel.name()));
+}
+
+/// A question to this person, open for ten minutes.
+pub fn confirmation(scene: &mut Scene, asked: UserId, place: &Place, about: About, contact: Option<&ContactId>) -> Ask {
+    let mut ask = scene.new_ask(Some(asked), place, about, contact);
+    ask.expires_at = Some(scene.now + CONFIRMATION_LASTS);
+    scene.put(&ask);
+    ask
+}
+
+/// S0-24, S0-27, C6: one notice per silence, and never again for messages that were told once.
+pub fn tell_client_that_a_message_waits(scene: &mut Scene, contact: &ContactId, channel: Channel, line: &LineId) {
+    let Some(mut contact) = scene.contact(contact) else { return };
+    let on = contact.on(channel);
+    let may_be_told = matches!(on.consent, Consent::Pending { .. } | Consent::OptedIn { .. });
+    let silent = channel == Channel::WhatsApp && !on.window(line).is_open(scene.now);
+    if !scene.policy.waiting_notice || !may_be_told || !silent || on.notice_sent {
+        return;
+    }
+    let waiting = held_messages(scene, &contact, channel);
+    if waiting.iter().all(|message| message.told) {
+        return;
+    }
+    contact.on_mut(channel).notice_sent = true;
+    scene.put(&contact);
+    let room = waiting.first().and_then(|message| message.room.clone());
+    for mut message in waiting {
+        message.told = true;
+        scene.put(&message);
+    }
+    let template = template_body(scene, &contact, room.as_ref(), None, MESSAGE_WAITING, BTreeMap::new());
+    say_to_client(scene, &contact.id, channel, line, room, MESSAGE_WAITING, template);
+}
+
+/// All messages that wait for this contact on this channel, room by room.
+pub fn held_messages(scene: &Scene, contact: &Contact, channel: Channel) -> Vec<Message> {
+    let rooms = contact.rooms.iter().filter(|key| scene.room(key).is_some_and(|room| room.channel == channel));
+    let ids: Vec<MessageId> = rooms.flat_map(|key| scene.lane(key, &contact.id).held).collect();
+    ids.iter().filter_map(|id| scene.message(id)).collect()
+}
+
+/// Lets the head of the lane go, and the next, as long as the gate says yes. Returns how many.
+pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize {
+    let mut lane = scene.lane(room, contact);
+    let (mut gone, mut withdrawn) = (Vec::new(), Vec::new());
+    while let Some(mut message) = lane.held.first().and_then(|id| scene.message(id)) {
+        match objection(scene, &message) {
+            None => gone.push(message),
+            Some((gate, Verdict::Refuse)) => {
+                message.state = MessageState::Withdrawn { reason: gate.to_owned() };
+                scene.put(&message);
+                withdrawn.push((message, gate));
+            }
+            Some((gate, Verdict::Hold | Verdict::Pass)) => {
+                message.state = MessageState::Held { gate: gate.to_owned() };
+                scene.put(&message);
+                break;
+            }
+        }
+        lane.held.remove(0);
+    }
+    if gone.is_empty() && withdrawn.is_empty() {
+        return 0;
+    }
+    scene.put(&lane);
+    let reason = withdrawn.first().map(|(_, gate)| *gate);
+    tell_withdrawn(scene, withdrawn.into_iter().map(|(message, _)| message).collect(), reason.unwrap_or_default());
+    tell_released(scene, room, contact, &gone);
+    for message in &mut gone {
+        make_ready(scene, message);
+    }
+    gone.len()
+}
+
+fn tell_released(scene: &mut Scene, room: &RoomKey, contact: &ContactId, gone: &[Message]) {
+    let Some(first) = gone.first() else { return };
+    let name = contact_name(scene, Some(room), contact);
+    let reply = Reply::new(Code::Released, "released").about(contact).of(&first.id);
+    scene.post(Place::Room(room.clone()), reply.with("count", gone.len()).with("name", name));
+    for message in gone {
+        scene.note(Entry::new("message.released", PROGRAM).about(contact).room(room).message(&message.id));
+    }
+}
+
+/// Releases whatever may go now to this contact, in all his rooms on the channel.
+pub fn release_all(scene: &mut Scene, contact: &ContactId, channel: Channel) -> usize {
+    let Some(contact) = scene.contact(contact) else { return 0 };
+    let rooms: Vec<RoomKey> =
+        contact.rooms.iter().filter(|key| scene.room(key).is_some_and(|room| room.channel == channel)).cloned().collect();
+    rooms.iter().map(|room| release(scene, room, &contact.id)).sum()
+}
+
+/// The author reads that these will not go any more.
+pub fn tell_withdrawn(scene: &mut Scene, messages: Vec<Message>, reason: &str) {
+    let mut by_room: BTreeMap<Option<RoomKey>, Vec<Message>> = BTreeMap::new();
+    for message in messages {
+        let entry = Entry::new("message.withdrawn", PROGRAM).about(&message.contact).message(&message.id);
+        scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "reason": reason })) });
+        if message.advisor().is_some() {
+            by_room.entry(message.room.clone()).or_default().push(message);
+        }
+    }
+    for (room, messages) in by_room {
+        let Some(first) = messages.first() else { continue };
+        let name = contact_name(scene, room.as_ref(), &first.contact);
+        let reply = Reply::new(Code::Withdrawn, "withdrawn").about(&first.contact).of(&first.id).because(reason);
+        tell_room(scene, first, reply.with("count", messages.len()).with("name", name).with("gate", reason));
+    }
+}
+
+/// On a stop: everything held or due for that contact on that channel will not go (RULES, Consent). Returns how many of
+/// the advisors' messages that were.
+pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channel, reason: &str) -> usize {
+    let mut withdrawn = held_messages(scene, contact, channel);
+    for message in &withdrawn {
+        if let Some(room) = &message.room {
+            scene.put(&Lane::empty(room, &contact.id));
+        }
+    }
+    let name = OutboxLane::to_contact(channel, &contact.id);
+    // Reading the lane's head guards the list of its effects: it changes with every one of them.
+    let _guard: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&name));
+    let due: Vec<Due> = scene.case.scan(&format!("{}{name}/", Due::PREFIX), None, super::lane::OUTBOX_LANE_MAX as usize);
+    for due in due {
+        if let (Effect::Send(send), DueState::Waiting { .. }) = (&due.effect, &due.state) {
+            scene.settle(&due);
+            withdrawn.extend(scene.message(&send.message));
+        }
+    }
+    for message in &mut withdrawn {
+        message.state = MessageState::Withdrawn { reason: reason.to_owned() };
+        scene.put(message);
+    }
+    let count = withdrawn.iter().filter(|message| message.advisor().is_some()).count();
+    tell_withdrawn(scene, withdrawn, reason);
+    count
+}
+
+// ---- what the program itself may say
+
+/// The variables of INTERFACES §8.
+pub fn variables(
+    scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>,
+) -> BTreeMap<String, String> {
+    let owner = room.and_then(|key| scene.room(key)).and_then(|room| room.owner());
+    let speaker = advisor.or(owner).or(contact.requestor).or(contact.listed_by.iter().next().copied());
+    let listed = speaker.and_then(|user| scene.listing(user, &contact.id)).filter(|listing| !listing.incomplete);
+    let first = listed.as_ref().map(|l| l.first.clone()).filter(|f| !f.is_empty());
+    let first = first.or_else(|| contact.profile_name.clone()).unwrap_or_default();
+    let line = contact.on(Channel::WhatsApp).line.and_then(|line| scene.policy.line(&line));
+    BTreeMap::from([
+        ("contact.first".to_owned(), first),
+        ("contact.last".to_owned(), listed.map(|l| l.last).unwrap_or_default()),
+        ("advisor.name".to_owned(), speaker.map(|user| scene.user_name(user)).unwrap_or_else(|| scene.policy.firm.clone())),
+        ("firm".to_owned(), scene.policy.firm.clone()),
+        ("line.name".to_owned(), line.map_or_else(|| scene.policy.firm.clone(), |line| line.name.clone())),
+    ])
+}
+
+pub fn template_body(
+    scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>, name: &str, more: BTreeMap<String, String>,
+) -> Body {
+    let mut vars = variables(scene, contact, room, advisor);
+    // A provider refuses an empty parameter.
+    if vars["contact.first"].is_empty() {
+        vars.insert("contact.first".to_owned(), contact.number());
+    }
+    vars.extend(more);
+    Body::Template { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
+}
+
+pub fn wording_body(
+    scene: &Scene, contact: &Contact, room: Option<&RoomKey>, name: &str, more: &[(&str, &str)],
+) -> Body {
+    let mut vars = variables(scene, contact, room, None);
+    vars.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    Body::Wording { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
+}
+
+/// A message of the program's own; what may be said when is decided by the callers and asked again at taking.
+pub fn say_to_client(
+    scene: &mut Scene, contact: &ContactId, channel: Channel, line: &LineId, room: Option<RoomKey>, name: &str, body: Body,
+) -> MessageId {
+    let mut message = Message {
+        id: scene.new_message_id(),
+        contact: contact.clone(),
+        room,
+        channel,
+        line: line.clone(),
+        author: Author::Program(name.to_owned()),
+        body,
+        chat_message: None,
+        accepted_at: scene.now,
+        order: (scene.now, scene.effects.len() as u32),
+        state: MessageState::Ready,
+        told: true,
+        expires_at: None,
+        expiry_warned: false,
+        wamid: None,
+        sent_at: None,
+        delivered_at: None,
+        read_at: None,
+        price_category: None,
+    };
+    make_ready(scene, &mut message);
+    message.id
+}
+
+/// May this message of the program still go, as things stand? The closed list of S3-1, asked again at taking.
+pub fn program_may_say(contact: &Contact, channel: Channel, line: &LineId, name: &str, body: &Body, now: Timestamp) -> bool {
+    let consent = contact.consent(channel);
+    let fits_window = match body {
+        Body::Template { .. } => true,
+        Body::Text(_) | Body::Wording { .. } | Body::Question { .. } => {
+            channel == Channel::Sms || contact.on(channel).window(line).is_open(now)
+        }
+    };
+    let consented = match name {
+        "opted_out" => consent.is_opted_out(),
+        INVITATION => consent.is_pending(),
+        MESSAGE_WAITING => consent.is_pending() || consent.is_opted_in(),
+        // In answer to a client who wrote first, or after his yes.
+        "welcome" => !consent.is_opted_out() && !consent.is_unreachable(),
+        _ => consent.is_opted_in(),
+    };
+    consented && fits_window && contact.blocked.is_none()
+}
+
+/// Who asks a contact for consent, where, and on what ground.
+pub struct Asking<'q> {
+    pub contact: &'q ContactId,
+    pub channel: Channel,
+    pub line: &'q LineId,
+    pub room: Option<RoomKey>,
+    pub by: UserId,
+    /// What the advisor attested, and by which act (S3-2).
+    pub attested: &'q str,
+}
+
+/// Sends the consent request; the caller has checked that it may be asked. `None` where the state has no such arrow.
+pub fn ask_client(scene: &mut Scene, asking: Asking) -> Option<MessageId> {
+    let mut contact = scene.contact(asking.contact)?;
+    let body = template_body(scene, &contact, asking.room.as_ref(), Some(asking.by), INVITATION, BTreeMap::new());
+    let evidence = json!({
+        "actor": scene.actor(asking.by), "attested": asking.attested, "template": INVITATION, "body": body,
+    });
+    let now = scene.now;
+    if !scene.turn_consent(&mut contact, asking.channel, Turn::Request, now, evidence) {
+        return None;
+    }
+    let message = say_to_client(scene, &contact.id, asking.channel, asking.line, asking.room, INVITATION, body);
+    let mut contact = scene.contact(&contact.id)?;
+    let on = contact.on_mut(asking.channel);
+    on.asked_in = Some(message.clone());
+    on.asked_by = Some(asking.by);
+    on.line = Some(asking.line.clone());
+    scene.put(&contact);
+    tell_client_that_a_message_waits(scene, &contact.id, asking.channel, asking.line);
+    Some(message)
+}
+
+/// What `/sent`, `/queue` and cards show of a body, without the client's or advisor's words being cut by accident.
+pub fn gist(body: &Body) -> Value {
+    match body {
+        Body::Text(text) => json!(shortened(text, 80)),
+        Body::Template { name, .. } | Body::Wording { name, .. } | Body::Question { name, .. } => json!(format!("<{name}>")),
+    }
+}
+
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}

@@ -1,0 +1,127 @@
+//! What happens because time has passed; a wake-up that finds nothing to do does nothing.
+use super::case::woken;
+use super::commit::{Entry, Key};
+use super::consent::{Consent, REVIEW_LASTS, Turn};
+use super::contact::Contact;
+use super::effect::{Code, Place, Reply};
+use super::ids::*;
+use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
+use super::outbox;
+use super::rooms;
+use super::scene::{PROGRAM, Scene};
+use super::sending::{self, contact_name, tell_room};
+use serde_json::json;
+
+pub fn time_came(scene: &mut Scene, wake: &Key) {
+    let Some((at, record)) = woken(wake) else { return };
+    // No timer fires early, and one that was served is served.
+    if at > scene.now || !scene.case.holds(wake) {
+        return;
+    }
+    scene.case.wake_is_over(wake);
+    let Some((kind, name)) = record.as_str().split_once('/') else { return };
+    match kind {
+        "contact" => review_ran_out(scene, &ContactId::new(name)),
+        "message" => message_woke(scene, &MessageId::new(name)),
+        "room" => rooms::say_still_working(scene, &RoomKey::new(name)),
+        "morning" => morning_came(scene, &RoomKey::new(name)),
+        _ => {}
+    }
+}
+
+fn morning_came(scene: &mut Scene, room: &RoomKey) {
+    let Some(room) = scene.room(room) else { return };
+    for contact in &room.contacts {
+        sending::release(scene, &room.key, contact);
+    }
+}
+
+/// Nobody cleared the possible stop within a day: it counts as one.
+fn review_ran_out(scene: &mut Scene, id: &ContactId) {
+    let Some(contact) = scene.contact(id) else { return };
+    for channel in Channel::ALL {
+        let Consent::Review { since, .. } = contact.consent(channel) else { continue };
+        if scene.now < since + REVIEW_LASTS {
+            continue;
+        }
+        end_review(scene, id, channel, Turn::ReviewRanOut, PROGRAM);
+    }
+}
+
+/// The review ends in a stop, because an advisor said so or a day has passed; or it is cleared.
+pub fn end_review(scene: &mut Scene, id: &ContactId, channel: Channel, turn: Turn, actor: &str) -> bool {
+    let Some(mut contact) = scene.contact(id) else { return false };
+    let now = scene.now;
+    if !scene.turn_consent(&mut contact, channel, turn, now, json!({ "actor": actor })) {
+        return false;
+    }
+    if contact.consent(channel).is_opted_out() {
+        sending::withdraw_everything(scene, &contact, channel, "consent");
+        tell_of_stop(scene, &contact, channel);
+        confirm_stop(scene, &contact, channel);
+    } else {
+        sending::release_all(scene, id, channel);
+    }
+    true
+}
+
+fn confirm_stop(scene: &mut Scene, contact: &Contact, channel: Channel) {
+    let Some(line) = contact.on(channel).line else { return };
+    if contact.on(channel).window(&line).is_open(scene.now) {
+        let body = sending::wording_body(scene, contact, None, "opted_out", &[]);
+        sending::say_to_client(scene, &contact.id, channel, &line, None, "opted_out", body);
+    }
+}
+
+fn tell_of_stop(scene: &mut Scene, contact: &Contact, channel: Channel) {
+    for key in &contact.rooms {
+        let Some(room) = scene.room(key).filter(|room| room.channel == channel) else { continue };
+        let name = contact_name(scene, Some(key), &contact.id);
+        let reply = Reply::new(Code::ConsentNo, "consent-no").about(&contact.id).with("name", name).with("word", "review");
+        scene.post(Place::Room(room.key), reply.with("channel", channel.name()).with("text", "").with("waiting", 0));
+    }
+}
+
+fn message_woke(scene: &mut Scene, id: &MessageId) {
+    let Some(message) = scene.message(id) else { return };
+    match message.state.clone() {
+        MessageState::Doubtful { since, .. } if scene.now >= since + DOUBT_LASTS => outbox::unconfirmed(scene, message),
+        MessageState::Held { .. } => held_message_woke(scene, message),
+        MessageState::Doubtful { .. }
+        | MessageState::Ready
+        | MessageState::Taken
+        | MessageState::Sent
+        | MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Failed { .. }
+        | MessageState::Unconfirmed
+        | MessageState::Expired
+        | MessageState::Withdrawn { .. }
+        | MessageState::Cancelled => {}
+    }
+}
+
+/// EXPIRED is told 24 h before and when it happens (RULES, Message).
+fn held_message_woke(scene: &mut Scene, mut message: Message) {
+    let Some(expires_at) = message.expires_at else { return };
+    let name = contact_name(scene, message.room.as_ref(), &message.contact);
+    let text = sending::gist(&message.body);
+    if scene.now >= expires_at {
+        message.state = MessageState::Expired;
+        scene.put(&message);
+        if let Some(room) = &message.room {
+            let mut lane = scene.lane(room, &message.contact);
+            lane.held.retain(|id| *id != message.id);
+            scene.put(&lane);
+        }
+        let entry = Entry::new("message.expired", PROGRAM).about(&message.contact).message(&message.id);
+        scene.note(Entry { room: message.room.clone(), ..entry });
+        let reply = Reply::new(Code::Expired, "expired").about(&message.contact).of(&message.id).with("name", name);
+        tell_room(scene, &message, reply.with("text", text));
+    } else if !message.expiry_warned && scene.now >= expires_at - EXPIRY_WARNING {
+        message.expiry_warned = true;
+        scene.put(&message);
+        let reply = Reply::new(Code::Info, "expires-soon").about(&message.contact).of(&message.id).with("name", name);
+        tell_room(scene, &message, reply.with("text", text).with("expires_at", expires_at.0));
+    }
+}
