@@ -44,12 +44,19 @@ export function showChat(state) {
   const switched = box.dataset.room !== `${state.user?.id} ${state.room}`;
   if (switched) box.replaceChildren();
   box.dataset.room = `${state.user?.id} ${state.room}`;
+  box.dataset.empty = emptyWords(state);
   const rows = withDays(state.messages.slice(-MAX_SHOWN));
   keepAtEnd(box, () => keyed(box, rows, (row) => row.id, (row) => (row.day ? '' : row.edited + row.presentation), (row) => buildLine(row, state)));
   for (const message of state.messages) {
     if (message.submitted.length) settleForms(box.querySelector(`[data-message="${CSS.escape(message.id)}"]`) || box, message.submitted);
   }
   if (switched) box.scrollTop = box.scrollHeight;
+}
+
+function emptyWords(state) {
+  const room = state.rooms.find((one) => one.id === state.room);
+  if (!room) return '';
+  return withTheBot(room, state) ? 'Say /help, or follow “What to try” above.' : 'Nothing has been written here yet.';
 }
 
 // ---- people and rooms
@@ -87,6 +94,11 @@ function showRooms(state) {
   keyed(byTestId('chat-room-list'), order, (room) => room.id, stamp, (room) => buildRoom(room, state));
 }
 
+async function enter(room) {
+  await attempt(() => app.open(room.id));
+  if (room.active) input.focus();
+}
+
 const recency = (room) => Math.max(room.last_message, room.created);
 const seenKey = (room, state) => `${state.user.id} ${room.id}`;
 const isUnread = (room, state) => room.last_message > (seen[seenKey(room, state)] || 0) && room.last_from !== state.user.id;
@@ -102,7 +114,7 @@ function buildRoom(room, state) {
   const unread = isUnread(room, state);
   const button = el('button', {
     type: 'button', class: 'room', testid: 'chat-room', 'data-room': room.id, 'data-name': name, 'data-unread': String(unread),
-    'aria-current': open ? 'true' : undefined, onclick: () => app.open(room.id),
+    'aria-current': open ? 'true' : undefined, onclick: () => enter(room),
   },
   el('span', { class: `avatar ${withTheBot(room, state) ? 'bot' : tint(name)}`, 'aria-hidden': 'true' }, withTheBot(room, state) ? 'L' : initials(name)),
   el('span', { class: 'room-words' },
@@ -134,7 +146,7 @@ function headline(room, state) {
 function placeholder(room, state) {
   if (!room) return 'Choose a chat';
   if (!room.active) return 'This room is closed';
-  return withTheBot(room, state) ? 'Write a command, like /help' : 'Write to everyone in the room; “/” starts a command';
+  return withTheBot(room, state) ? 'Write a command, like /help' : 'Write to the client, or / for a command';
 }
 
 // ---- lines
@@ -220,7 +232,10 @@ function offerMentions() {
   const wanted = word ? word[2].toLowerCase() : '';
   const fits = (user) => user.id !== app.state.user?.id && `${user.name} ${user.email}`.toLowerCase().includes(wanted);
   const people = word ? app.state.users.filter(fits).slice(0, MAX_MENTIONS) : [];
-  if (!people.length) return closeMentions();
+  if (!people.length) {
+    closeMentions();
+    return;
+  }
   const list = document.getElementById('mentions');
   list.replaceChildren(...people.map((user, index) => el('li', {
     role: 'option', id: `mention-${index}`, 'data-email': user.email, testid: 'mention',
@@ -228,7 +243,6 @@ function offerMentions() {
   }, el('strong', {}, user.name), el('span', { class: 'hint' }, user.email))));
   list.hidden = false;
   select([...list.children], 0);
-  return undefined;
 }
 
 function select(options, index) {
@@ -237,10 +251,12 @@ function select(options, index) {
 }
 
 function mention(email) {
-  const end = input.selectionStart;
-  const start = end - mentioned()[2].length;
-  input.setRangeText(`${email} `, start, end, 'end');
+  const word = mentioned();
   closeMentions();
+  if (!word) return;
+  const end = input.selectionStart;
+  const start = end - word[2].length;
+  input.setRangeText(`${email} `, start, end, 'end');
 }
 
 function closeMentions() {

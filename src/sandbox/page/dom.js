@@ -34,18 +34,29 @@ export function keyed(parent, items, key, stamp, build) {
     before.delete(name);
     if (!node || node.dataset.stamp !== mark) {
       const fresh = build(item);
+      const refocus = node && focusWithin(node);
       fresh.dataset.key = name;
       fresh.dataset.stamp = mark;
       if (node) {
         if (node === place) place = node.nextElementSibling;
-        node.remove();
+        node.replaceWith(fresh);
       }
       node = fresh;
+      refocus?.(fresh);
     }
     if (node === place) place = place.nextElementSibling;
-    else parent.insertBefore(node, place);
+    else if (!node.parentNode || node.nextElementSibling !== place) parent.insertBefore(node, place);
   }
   for (const node of before.values()) node.remove();
+}
+
+/** Where the focus is inside a node that is about to be replaced, as a way to put it into the new one. */
+function focusWithin(node) {
+  const focused = document.activeElement;
+  if (!node.contains(focused)) return null;
+  const selector = `[data-testid="${focused.dataset.testid}"]`;
+  const at = [...node.querySelectorAll(selector)].indexOf(focused);
+  return (fresh) => fresh.querySelectorAll(selector)[at]?.focus();
 }
 
 /** Scrolls to the end after `change`, unless the reader has scrolled up to read. */

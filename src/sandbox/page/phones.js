@@ -41,7 +41,9 @@ export function showPhones(state) {
   }
 }
 
-const pretty = (number) => number.replace(/^(\+\d{2})(\d{3})(\d+)$/, '$1 $2 $3');
+const pretty = (number) => (number.startsWith('+1')
+  ? number.replace(/^\+1(\d{3})(\d{3})(\d{4})$/, '+1 $1 $2 $3')
+  : number.replace(/^(\+\d{2})(\d{3})(\d+)$/, '$1 $2 $3'));
 
 function buildPhone(phone) {
   const status = el('p', { class: 'phone-status', role: 'status' });

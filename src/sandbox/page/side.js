@@ -67,7 +67,7 @@ function buildChip(name, value) {
     document.getElementById('filter').value = value;
     showJournal(app.state);
   };
-  return el('button', { type: 'button', class: `chip ${name}`, title: `${name} ${value}: show only its entries`, onclick: narrow }, value);
+  return el('button', { type: 'button', class: `chip chip-${name}`, title: `${name} ${value}: show only its entries`, onclick: narrow }, value);
 }
 
 async function makeTrouble(event) {
