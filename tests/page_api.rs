@@ -1,4 +1,5 @@
 //! The page's control calls over real sockets, against a world that is made up.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
 #[path = "page/fake_world.rs"]
 mod fake_world;
 

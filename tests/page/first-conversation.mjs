@@ -48,10 +48,10 @@ async function firstConversation() {
   const phone = page.locator(`[data-testid="phone"][data-number="${ANN}"]`);
   await step('Jane is who I am', becomeJane);
   await step('Ann has a phone', () => havePhone(phone));
-  await step('Jane opens her chat with Liaison', () => openRoom('Liaison'));
+  await step('Jane opens her chat with Liaison', () => openRoom('[data-bot="true"]'));
   await step('Jane adds Ann', () => type(ADD_ANN));
-  await step('the room Ann Lee appears in the list', () => roomEntry('Ann Lee').waitFor());
-  await step('Jane opens the room', () => openRoom('Ann Lee'));
+  await step('the room Ann Lee appears in the list', () => roomEntry('[data-name="Ann Lee"]').waitFor());
+  await step('Jane opens the room', () => openRoom('[data-name="Ann Lee"]'));
 
   const yes = phone.locator('[data-testid="phone-button"][data-payload="consent:yes"]').last();
   await step("the invitation with its buttons is on Ann's phone", () => yes.waitFor());
@@ -114,9 +114,10 @@ async function havePhone(phone) {
   await phone.waitFor();
 }
 
-async function openRoom(name) {
-  await roomEntry(name).click();
-  await page.locator(`[data-testid="chat-room"][data-name="${name}"][aria-current="true"]`).waitFor();
+async function openRoom(which) {
+  await roomEntry(which).click();
+  await roomEntry(`${which}[aria-current="true"]`).waitFor();
+  await page.locator('[data-testid="chat-input"]:enabled').waitFor();
 }
 
 async function type(text) {
@@ -142,8 +143,8 @@ async function passADay() {
 
 // ---- what an eye sees
 
-function roomEntry(name) {
-  return page.getByTestId('chat-room-list').locator(`[data-testid="chat-room"][data-name="${name}"]`).first();
+function roomEntry(which) {
+  return page.getByTestId('chat-room-list').locator(`[data-testid="chat-room"]${which}`).first();
 }
 
 function codes(code) {

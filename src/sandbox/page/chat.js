@@ -113,7 +113,7 @@ function buildRoom(room, state) {
   const open = room.id === state.room;
   const unread = isUnread(room, state);
   const button = el('button', {
-    type: 'button', class: 'room', testid: 'chat-room', 'data-room': room.id, 'data-name': name, 'data-unread': String(unread),
+    type: 'button', class: 'room', testid: 'chat-room', 'data-room': room.id, 'data-name': name, 'data-unread': String(unread), 'data-bot': String(withTheBot(room, state)),
     'aria-current': open ? 'true' : undefined, onclick: () => enter(room),
   },
   el('span', { class: `avatar ${withTheBot(room, state) ? 'bot' : tint(name)}`, 'aria-hidden': 'true' }, withTheBot(room, state) ? 'L' : initials(name)),
@@ -168,7 +168,7 @@ function buildLine(row, state) {
   },
   el('span', { class: `avatar ${isBot ? 'bot' : tint(row.from.name)}`, 'aria-hidden': 'true' }, isBot ? 'L' : initials(row.from.name)),
   el('div', { class: 'line-body' },
-    el('header', {}, el('strong', {}, row.from.name), isBot ? el('span', { class: 'tag' }, 'bot') : null,
+    el('header', {}, el('strong', {}, row.from.name), isBot && kind !== 'client' ? el('span', { class: 'tag' }, 'bot') : null,
       label ? el('span', { class: `tag ${kind}` }, label) : null,
       el('time', { title: wholeTime(row.at), dateTime: new Date(row.at).toISOString() }, hourOf(row.at)),
       row.edited ? el('span', { class: 'hint' }, 'edited') : null),

@@ -52,7 +52,7 @@ function buildPhone(phone) {
     el('option', { value: 'sms', disabled: !SMS_WORKS }, SMS_WORKS ? 'SMS' : 'SMS (later)'));
   const words = el('input', { testid: 'phone-input', placeholder: 'Message', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
   const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); write(phone, channel.value, words); } },
-    channel, words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
+    words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
   const title = SMS_WORKS ? 'Call the firm' : 'Call the firm (calls come with SMS)';
   return el('article', { class: 'phone', testid: 'phone', 'data-number': phone.number, 'aria-label': `Phone of ${phone.name}` },
     el('header', {},
@@ -60,7 +60,7 @@ function buildPhone(phone) {
       el('span', { class: 'phone-owner' }, el('strong', {}, phone.name), el('span', {}, pretty(phone.number), phone.on_whatsapp ? '' : ' · no WhatsApp')),
       el('button', { type: 'button', class: 'call', testid: 'phone-call', title, 'aria-label': title, onclick: () => ring(phone, status) }, '✆')),
     el('div', { class: 'screen', role: 'log', 'aria-live': 'polite', tabindex: '0', 'aria-label': `Messages on ${phone.name}’s phone` }),
-    status, form);
+    el('div', { class: 'phone-line' }, channel, status), form);
 }
 
 async function write(phone, channel, words) {
