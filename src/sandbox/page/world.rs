@@ -1,0 +1,48 @@
+//! What the page needs of the world behind it; the sandbox puts its pod and its phones together to be one.
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use crate::sandbox::views::{MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
+
+/// Calls are short and do not wait for the bot; an `Err` is a sentence for the person at the page.
+pub trait World: Send + Sync + 'static {
+    /// The sandbox's time, milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+    /// Moves the clock forward by so many milliseconds.
+    fn advance(&self, ms: i64);
+
+    /// Everybody in the pod, service accounts included.
+    fn users(&self) -> Vec<UserView>;
+    /// The user id of Liaison itself.
+    fn bot_id(&self) -> u64;
+    fn rooms_of(&self, user: u64) -> Vec<RoomView>;
+    fn all_rooms(&self) -> Vec<RoomView>;
+    /// Oldest first; `submitted` of each message is that of `as_user`.
+    fn chat_messages(&self, stream: &str, as_user: u64) -> Vec<MessageView>;
+    /// The stream of the 1:1 chat between two users, opened if there is none.
+    fn im(&self, a: u64, b: u64) -> String;
+    /// Posts plain text; `@` followed by a user's e-mail address is a mention of that user.
+    fn post_as(&self, user: u64, stream: &str, text: &str) -> Result<MessageView, String>;
+    fn submit_form(&self, user: u64, stream: &str, message: &str, form: &str, values: Map<String, Value>) -> Result<(), String>;
+
+    fn phones(&self) -> Vec<PhoneView>;
+    fn add_phone(&self, number: &str, name: &str, on_whatsapp: bool) -> Result<(), String>;
+    /// Oldest first.
+    fn phone_messages(&self, number: &str) -> Vec<PhoneMessageView>;
+    /// What the client does on the phone: writes `text`, or taps the quick reply with `payload`.
+    fn phone_send(
+        &self,
+        number: &str,
+        channel: &str,
+        text: Option<&str>,
+        payload: Option<&str>,
+    ) -> Result<PhoneMessageView, String>;
+    fn phone_call(&self, number: &str) -> Result<(), String>;
+
+    /// The next `times` calls to the provider end with `code`.
+    fn trouble(&self, provider: &str, code: &str, times: u32) -> Result<(), String>;
+    /// At most `limit` entries with a sequence above `after`, oldest first, as `liaison journal --json` prints them.
+    fn journal(&self, after: u64, limit: usize) -> Vec<Value>;
+    /// Rises whenever something that the page shows has changed.
+    fn changes(&self) -> watch::Receiver<u64>;
+}
