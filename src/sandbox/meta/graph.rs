@@ -116,7 +116,9 @@ async fn send(State(meta): State<Meta>, Path(path): Path<(String, String)>, body
         None => accept(&meta, &request, Twist::default()),
         Some(Trouble::Twisted(twist)) => accept(&meta, &request, twist),
         Some(Trouble::Refusal(error)) => error.into_response(),
-        Some(Trouble::Html) => (StatusCode::BAD_GATEWAY, Html("<html><body><h1>502 Bad Gateway</h1></body></html>")).into_response(),
+        Some(Trouble::Html) => {
+            (StatusCode::BAD_GATEWAY, Html("<html><body><h1>502 Bad Gateway</h1></body></html>")).into_response()
+        }
         Some(Trouble::Hang) => hang(&meta, &request).await,
         Some(Trouble::LostAnswer) => lose(accept(&meta, &request, Twist::default())),
     }
@@ -168,7 +170,12 @@ async fn upload(State(meta): State<Meta>, Path(path): Path<(String, String)>, mu
     Ok(Json(json!({"id": media.id})))
 }
 
-async fn object(State(meta): State<Meta>, Path(path): Path<(String, String)>, Query(query): Queried, headers: HeaderMap) -> Answer {
+async fn object(
+    State(meta): State<Meta>,
+    Path(path): Path<(String, String)>,
+    Query(query): Queried,
+    headers: HeaderMap,
+) -> Answer {
     let (inner, id) = (&meta.inner, path.1.as_str());
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let template = || inner.world().templates.values().find(|known| known.id == id).map(|known| known.listed((inner.now)()));
@@ -185,7 +192,8 @@ async fn object(State(meta): State<Meta>, Path(path): Path<(String, String)>, Qu
 /// With `fields` only those are given, and the id always.
 fn chosen(mut object: Value, fields: Option<&String>) -> Value {
     if let (Some(fields), Some(members)) = (fields, object.as_object_mut()) {
-        let wanted: Vec<&str> = fields.split(',').map(|field| field.split(['{', '.']).next().unwrap_or_default().trim()).collect();
+        let wanted: Vec<&str> =
+            fields.split(',').map(|field| field.split(['{', '.']).next().unwrap_or_default().trim()).collect();
         members.retain(|name, _| name == "id" || wanted.contains(&name.as_str()));
     }
     object

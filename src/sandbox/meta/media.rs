@@ -59,7 +59,10 @@ impl Inner {
     pub(super) fn keep_media(&self, mime: &str, filename: Option<String>, bytes: Bytes) -> Result<Media, GraphError> {
         let kind = mime.split(';').next().unwrap_or_default().trim();
         if !TYPES.contains(&kind) {
-            let text = format!("Param file must be a file with one of the following types: {}. Received file of type '{mime}'.", TYPES.join(", "));
+            let text = format!(
+                "Param file must be a file with one of the following types: {}. Received file of type '{mime}'.",
+                TYPES.join(", ")
+            );
             return Err(GraphError::new(100, text));
         }
         if bytes.is_empty() || bytes.len() > MAX_MEDIA_BYTES {

@@ -26,7 +26,10 @@ impl Pace {
         }
         let paid_at = self.paid_at.get(number).copied().unwrap_or(now).clamp(now, now + PAIR_BURST * PAIR_INTERVAL_MS);
         if paid_at - now > (PAIR_BURST - 1) * PAIR_INTERVAL_MS {
-            return Err(GraphError::new(131056, "Message failed to send because there were too many messages sent from this phone number to the same phone number in a short period of time."));
+            return Err(GraphError::new(
+                131056,
+                "Message failed to send because there were too many messages sent from this phone number to the same phone number in a short period of time.",
+            ));
         }
         self.last_second.push_back(now);
         self.note(number, paid_at + PAIR_INTERVAL_MS, now);

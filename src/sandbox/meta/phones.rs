@@ -48,7 +48,8 @@ impl Inner {
         let status = if world.callbacks.is_empty() { Status::Sent } else { Status::Pending };
         let (template, buttons, taps, callback_data) = (None, Vec::new(), Taps::default(), None);
         let (id, number, text) = (wamid.clone(), phone.number.clone(), said.text);
-        let message = Message { id, phone: number, at: now, from_firm: false, text, template, buttons, taps, status, callback_data };
+        let message =
+            Message { id, phone: number, at: now, from_firm: false, text, template, buttons, taps, status, callback_data };
         let view = message.view();
         let twist = world.troubles.next_twist();
         let hook = Outgoing { value, message: Some(wamid), after: twist.late, copies: twist.copies };
@@ -71,7 +72,8 @@ impl Inner {
             let button = message.buttons.iter().find(|button| !payload.is_empty() && button.payload == payload)?;
             Some((message.id.clone(), message.taps, button.title.clone()))
         });
-        let (wamid, taps, title) = found.ok_or_else(|| format!("No message on {number} has a button with the payload {payload:?}."))?;
+        let (wamid, taps, title) =
+            found.ok_or_else(|| format!("No message on {number} has a button with the payload {payload:?}."))?;
         let (kind, content) = match taps {
             Taps::QuickReply => ("button", json!({"payload": payload, "text": title})),
             Taps::Button => ("interactive", json!({"type": "button_reply", "button_reply": {"id": payload, "title": title}})),

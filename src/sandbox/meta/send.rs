@@ -89,7 +89,8 @@ impl Inner {
     }
 
     fn by_number(&self, world: &World, input: &str) -> Result<Addressed, GraphError> {
-        let number = super::phones::number(input).ok_or_else(|| GraphError::new(131009, "Recipient phone number is not valid"))?;
+        let number =
+            super::phones::number(input).ok_or_else(|| GraphError::new(131009, "Recipient phone number is not valid"))?;
         if number == self.settings.number {
             return Err(GraphError::new(131021, "Recipient cannot be sender"));
         }
@@ -138,13 +139,22 @@ impl Inner {
             return Some(GraphError::new(131026, "Message Undeliverable."));
         }
         if checked.kind != "template" && !phone.the_window_is_open(now) {
-            let details = "Message failed to send because more than 24 hours have passed since the customer last replied to this number.";
+            let details =
+                "Message failed to send because more than 24 hours have passed since the customer last replied to this number.";
             return Some(GraphError::new(131047, details));
         }
         None
     }
 
-    fn consequences(&self, world: &World, phone: Phone, checked: Checked, wamid: &str, twist: Twist, now: i64) -> (Vec<Record>, Vec<Outgoing>) {
+    fn consequences(
+        &self,
+        world: &World,
+        phone: Phone,
+        checked: Checked,
+        wamid: &str,
+        twist: Twist,
+        now: i64,
+    ) -> (Vec<Record>, Vec<Outgoing>) {
         let told = Told { phone: &phone, wamid, callback_data: checked.callback_data.as_deref(), at: now };
         let out = |value, after| Outgoing { value, message: None, after: after + twist.late, copies: twist.copies };
         let settings = &self.settings;

@@ -86,7 +86,15 @@ fn envelope(settings: &MetaSettings, contact: Value, kind: &str, element: Value)
 }
 
 /// A client's message; `content` stands under the name of the type.
-pub(super) fn message(settings: &MetaSettings, phone: &Phone, wamid: &str, at: i64, kind: &str, content: Value, context: Option<Value>) -> Value {
+pub(super) fn message(
+    settings: &MetaSettings,
+    phone: &Phone,
+    wamid: &str,
+    at: i64,
+    kind: &str,
+    content: Value,
+    context: Option<Value>,
+) -> Value {
     let contact = json!({"profile": {"name": phone.name}, "wa_id": phone.wa_id(), "user_id": phone.user_id});
     let mut element = json!({"from": phone.wa_id(), "from_user_id": phone.user_id, "id": wamid, "timestamp": seconds(at)});
     if let Some(context) = context {

@@ -101,9 +101,10 @@ impl Template {
             fill_button(&self.buttons()[index], component, &mut shown[index])?;
         }
         let needs = |button: &Value| button["url"].as_str().is_some_and(|url| url.contains("{{"));
-        let missing = self.buttons().iter().enumerate().find(|(index, button)| {
-            needs(button) && !buttons_sent.iter().any(|component| index_of(component) == Some(*index))
-        });
+        let missing =
+            self.buttons().iter().enumerate().find(|(index, button)| {
+                needs(button) && !buttons_sent.iter().any(|component| index_of(component) == Some(*index))
+            });
         match missing {
             Some((index, _)) => {
                 Err(GraphError::new(131008, format!("buttons: Button at index {index} of type Url requires a parameter")))
@@ -140,7 +141,10 @@ impl Template {
             (too_long(self.text_of("HEADER"), MAX_HEADER_OR_FOOTER), "The header is longer than 60 characters"),
             (too_long(self.text_of("FOOTER"), MAX_HEADER_OR_FOOTER), "The footer is longer than 60 characters"),
             (self.buttons().len() > MAX_BUTTONS, "There are more than 10 buttons"),
-            (labels.into_iter().any(|label| label.is_empty() || too_long(label, MAX_LABEL)), "A button text has 1 to 25 characters"),
+            (
+                labels.into_iter().any(|label| label.is_empty() || too_long(label, MAX_LABEL)),
+                "A button text has 1 to 25 characters",
+            ),
         ];
         wrong.iter().find(|(is_wrong, _)| *is_wrong).map_or(Ok(()), |(_, details)| Err(GraphError::new(100, *details)))
     }
@@ -214,9 +218,9 @@ fn fill(text: &str, values: &[(String, String)]) -> String {
     let mut pieces = text.split("{{");
     let mut filled = pieces.next().unwrap_or_default().to_string();
     for piece in pieces {
-        let known = piece.split_once("}}").and_then(|(name, rest)| {
-            values.iter().find(|(known, _)| known == name.trim()).map(|(_, value)| (value, rest))
-        });
+        let known = piece
+            .split_once("}}")
+            .and_then(|(name, rest)| values.iter().find(|(known, _)| known == name.trim()).map(|(_, value)| (value, rest)));
         match known {
             Some((value, rest)) => filled.extend([value.as_str(), rest]),
             None => filled.extend(["{{", piece]),
@@ -231,7 +235,8 @@ fn values(kind: &str, names: &[String], sent: Option<&Value>) -> Result<Vec<(Str
     let place = kind.to_lowercase();
     if parameters.len() != names.len() {
         let (sent, wanted) = (parameters.len(), names.len());
-        let text = format!("{place}: number of localizable_params ({sent}) does not match the expected number of params ({wanted})");
+        let text =
+            format!("{place}: number of localizable_params ({sent}) does not match the expected number of params ({wanted})");
         return Err(GraphError::new(132000, text));
     }
     let mut ordered = names.to_vec();
@@ -281,8 +286,10 @@ mod tests {
 
     #[test]
     fn a_client_reads_body_and_footer_with_the_parameters_in_place() {
-        let sent = [json!({"type": "BODY", "parameters": [{"type": "text", "text": "Ann"}, {"type": "text", "text": "Sam"}]}),
-            json!({"type": "button", "sub_type": "QUICK_REPLY", "index": 1, "parameters": [{"type": "payload", "payload": "p"}]})];
+        let sent = [
+            json!({"type": "BODY", "parameters": [{"type": "text", "text": "Ann"}, {"type": "text", "text": "Sam"}]}),
+            json!({"type": "button", "sub_type": "QUICK_REPLY", "index": 1, "parameters": [{"type": "payload", "payload": "p"}]}),
+        ];
         let shown = template("Hi {{1}}, {{2}} writes, {{1}}.").render(&sent).unwrap();
         assert_eq!(shown.text, "Hi Ann, Sam writes, Ann.\nAcme");
         let payloads: Vec<&str> = shown.buttons.iter().map(|button| button.payload.as_str()).collect();

@@ -225,7 +225,11 @@ impl World {
         self.next_hook += outgoing.len() as u64;
         let made = outgoing.into_iter().zip(first..).map(|(out, id)| {
             let body = super::shapes::ascii(&out.value).into();
-            (Hook { id, at: now, body, message: out.message, firm: firm.clone(), waiting: waiting.clone() }, out.after, out.copies)
+            (
+                Hook { id, at: now, body, message: out.message, firm: firm.clone(), waiting: waiting.clone() },
+                out.after,
+                out.copies,
+            )
         });
         made.collect()
     }
