@@ -1,4 +1,5 @@
 //! The emulated WhatsApp as its users see it: a business over HTTP, a receiver of webhooks, and the clients' phones.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic, also in its helpers")]
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
