@@ -382,6 +382,10 @@ async fn media_are_uploaded_sent_and_read_back_for_five_minutes() {
     let read = || world.client.get(media["url"].as_str().unwrap());
     assert_eq!(read().send().await.unwrap().status().as_u16(), 401);
     assert_eq!(read().bearer_auth("sandbox-token").send().await.unwrap().bytes().await.unwrap(), "%PDF-1");
+    let photo = reqwest::multipart::Part::bytes(vec![0; 3 << 20]).mime_str("image/png").unwrap();
+    let form = reqwest::multipart::Form::new().text("messaging_product", "whatsapp").part("file", photo);
+    let upload = world.client.post(world.path("100000000000001/media")).bearer_auth("sandbox-token").multipart(form);
+    assert_eq!(upload.send().await.unwrap().status().as_u16(), 200);
     world.clock.fetch_add(301_000, Ordering::SeqCst);
     assert_eq!(read().bearer_auth("sandbox-token").send().await.unwrap().status().as_u16(), 404);
     world.meta.send_raw(ANN, "document", json!({"id": id})).unwrap();

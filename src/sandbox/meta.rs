@@ -114,13 +114,13 @@ impl Inner {
     }
 
     fn commit(&self, world: &mut World, records: Vec<Record>, hooks: Vec<Outgoing>) -> io::Result<()> {
-        world.commit(records, hooks, (self.now)())?;
+        world.commit(records, hooks)?;
         self.changes.send_modify(|count| *count += 1);
         Ok(())
     }
 
     fn settle(&self, hook: u64, callback: &str) -> io::Result<()> {
-        self.world().settle(hook, callback, (self.now)())?;
+        self.world().settle(hook, callback)?;
         self.changes.send_modify(|count| *count += 1);
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Meta {
     /// # Errors
     /// The folder cannot be read or written, or a line of its journal is damaged.
     pub fn open(now: NowMs, settings: MetaSettings, dir: Option<PathBuf>) -> io::Result<Meta> {
-        let world = Mutex::new(World::open(dir, now())?);
+        let world = Mutex::new(World::open(dir)?);
         let redirects = reqwest::redirect::Policy::none();
         let client = reqwest::Client::builder().redirect(redirects).no_proxy().build().map_err(io::Error::other)?;
         let (habits, running) = (Mutex::new(HABITS), Mutex::new(None));
@@ -178,7 +178,7 @@ impl Meta {
     }
 
     /// Sends every webhook from now on to this address too, and those it had not taken before a restart.
-    /// The first callback is the firm's own: a client's message shows "sent" once that one has taken it.
+    /// Once started it must be called within a runtime. The first callback is the firm's own: a client's message shows "sent" once that one has taken it.
     pub fn add_callback(&self, url: &str) {
         let mut world = self.inner.world();
         if world.callbacks.iter().any(|callback| callback.url == url) {

@@ -1,6 +1,6 @@
 //! The clients' phones: what a client can do with WhatsApp, and the webhooks the firm gets of it.
 use super::Inner;
-use super::shapes::{self, Told};
+use super::shapes::{self, Heard, Told};
 use super::world::{Message, Outgoing, Phone, Record, Status, Taps, World};
 use crate::sandbox::views::PhoneMessageView;
 use serde_json::{Value, json};
@@ -8,8 +8,6 @@ use std::time::Duration;
 
 /// Longest text that a phone sends.
 const MAX_TEXT: usize = 65_536;
-/// Undelivered webhooks above which phones refuse to write, so that a dead receiver cannot fill the memory.
-const MAX_PENDING: usize = 100_000;
 
 /// E.164 has at most 15 digits; fewer than 7 is no number.
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
@@ -41,7 +39,8 @@ impl Inner {
         let now = (self.now)();
         let wamid = shapes::wamid(phone.wa_id(), false);
         let context = said.context.as_deref().map(|quoted| self.context(world, &phone, quoted)).transpose()?;
-        let value = shapes::message(&self.settings, &phone, &wamid, now, &said.kind, said.content, context);
+        let heard = Heard { phone: &phone, wamid: &wamid, at: now, kind: &said.kind, context };
+        let value = shapes::message(&self.settings, heard, said.content);
         if opens_the_window(&said.kind) {
             phone.last_own = phone.last_own.max(Some(now));
         }
@@ -150,7 +149,7 @@ fn may_write(world: &World, phone: &Phone) -> Result<(), String> {
     if !phone.on_whatsapp {
         return Err(format!("{} has no WhatsApp.", phone.number));
     }
-    if world.pending_hooks() >= MAX_PENDING {
+    if world.the_firm_is_swamped() {
         return Err("Too many webhooks wait for a receiver that does not answer.".into());
     }
     Ok(())

@@ -38,6 +38,14 @@ struct Checked {
     callback_data: Option<String>,
 }
 
+/// A message that has been accepted and now has its consequences.
+struct Accepted {
+    phone: Phone,
+    checked: Checked,
+    wamid: String,
+    at: i64,
+}
+
 impl Inner {
     /// A read receipt or a typing indicator, which has its own small answer; `None` if the request is a message.
     pub(super) fn receipt(&self, request: &Value) -> Option<Result<Value, GraphError>> {
@@ -58,8 +66,10 @@ impl Inner {
         self.may_reach(&addressed.phone, &checked, now)?;
         world.pace.admit(&addressed.phone.number, now)?;
         let wamid = shapes::wamid(addressed.phone.wa_id(), true);
-        let answer = answer(&addressed, &wamid);
-        let (records, hooks) = self.consequences(&world, addressed.phone, checked, &wamid, twist, now);
+        let answer = answer(&addressed, &checked.kind, &wamid);
+        let accepted = Accepted { phone: addressed.phone, checked, wamid, at: now };
+        let hooks = self.told(&accepted, twist);
+        let records = self.shown(&world, accepted);
         self.commit(&mut world, records, hooks)?;
         Ok(answer)
     }
@@ -68,8 +78,8 @@ impl Inner {
     pub(super) fn pretend(&self, request: &Value) -> Result<Value, GraphError> {
         let world = self.world();
         let addressed = self.addressed(&world, request)?;
-        self.check(&world, request, &addressed.phone, (self.now)())?;
-        Ok(answer(&addressed, &shapes::wamid(addressed.phone.wa_id(), true)))
+        let checked = self.check(&world, request, &addressed.phone, (self.now)())?;
+        Ok(answer(&addressed, &checked.kind, &shapes::wamid(addressed.phone.wa_id(), true)))
     }
 
     fn addressed(&self, world: &World, request: &Value) -> Result<Addressed, GraphError> {
@@ -146,51 +156,46 @@ impl Inner {
         None
     }
 
-    fn consequences(
-        &self,
-        world: &World,
-        phone: Phone,
-        checked: Checked,
-        wamid: &str,
-        twist: Twist,
-        now: i64,
-    ) -> (Vec<Record>, Vec<Outgoing>) {
-        let told = Told { phone: &phone, wamid, callback_data: checked.callback_data.as_deref(), at: now };
+    /// The webhooks of an accepted message.
+    fn told(&self, accepted: &Accepted, twist: Twist) -> Vec<Outgoing> {
+        let Accepted { phone, checked, wamid, at } = accepted;
+        let told = Told { phone, wamid, callback_data: checked.callback_data.as_deref(), at: *at };
         let out = |value, after| Outgoing { value, message: None, after: after + twist.late, copies: twist.copies };
-        let settings = &self.settings;
-        let obstacle = self.obstacle(&phone, &checked, now);
-        let mut hooks = match &obstacle {
-            Some(error) => vec![out(shapes::failure(settings, &told, error), SENT_AFTER)],
-            None => vec![
-                out(shapes::status(settings, &told, "sent", Some(&checked.pricing)), SENT_AFTER),
-                out(shapes::status(settings, &told, "delivered", Some(&checked.pricing)), DELIVERED_AFTER),
-            ],
-        };
-        if !twist.statuses {
-            hooks.clear();
+        let status = |word| shapes::status(&self.settings, &told, word, Some(&checked.pricing));
+        match self.obstacle(phone, checked, *at) {
+            _ if !twist.statuses => Vec::new(),
+            Some(error) => vec![out(shapes::failure(&self.settings, &told, &error), SENT_AFTER)],
+            None => vec![out(status("sent"), SENT_AFTER), out(status("delivered"), DELIVERED_AFTER)],
         }
-        let mut records = Vec::new();
-        if obstacle.is_none() {
-            records.extend((!world.phones.contains_key(&phone.number)).then(|| Record::Phone(phone.clone())));
-            records.push(Record::Message(delivered(phone.number, checked, wamid, now)));
+    }
+
+    /// What the phone shows of it: nothing, if it could not be reached.
+    fn shown(&self, world: &World, accepted: Accepted) -> Vec<Record> {
+        if self.obstacle(&accepted.phone, &accepted.checked, accepted.at).is_some() {
+            return Vec::new();
         }
-        (records, hooks)
+        let stranger = !world.phones.contains_key(&accepted.phone.number);
+        let phone = stranger.then(|| Record::Phone(accepted.phone.clone()));
+        phone.into_iter().chain([Record::Message(delivered(accepted))]).collect()
     }
 }
 
-fn delivered(phone: String, checked: Checked, wamid: &str, at: i64) -> Message {
+fn delivered(accepted: Accepted) -> Message {
+    let Accepted { phone, checked, wamid, at } = accepted;
     let Shown { text, buttons, taps, template } = checked.shown;
-    let (id, callback_data) = (wamid.to_string(), checked.callback_data);
-    Message { id, phone, at, from_firm: true, text, template, buttons, taps, status: Status::Delivered, callback_data }
+    let (phone, callback_data, status) = (phone.number, checked.callback_data, Status::Delivered);
+    Message { id: wamid, phone, at, from_firm: true, text, template, buttons, taps, status, callback_data }
 }
 
-fn answer(addressed: &Addressed, wamid: &str) -> Value {
+/// Only templates are answered with a `message_status`.
+fn answer(addressed: &Addressed, kind: &str, wamid: &str) -> Value {
     let contact = if addressed.by_user_id {
         json!({"input": addressed.input, "user_id": addressed.phone.user_id})
     } else {
         json!({"input": addressed.input, "wa_id": addressed.phone.wa_id()})
     };
-    json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [{"id": wamid, "message_status": "accepted"}]})
+    let message = if kind == "template" { json!({"id": wamid, "message_status": "accepted"}) } else { json!({ "id": wamid }) };
+    json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]})
 }
 
 fn by_user_id(world: &World, input: &str) -> Result<Addressed, GraphError> {

@@ -85,22 +85,24 @@ fn envelope(settings: &MetaSettings, contact: Value, kind: &str, element: Value)
     change(settings, "messages", value)
 }
 
+/// The frame of a client's message.
+pub(super) struct Heard<'a> {
+    pub phone: &'a Phone,
+    pub wamid: &'a str,
+    pub at: i64,
+    pub kind: &'a str,
+    pub context: Option<Value>,
+}
+
 /// A client's message; `content` stands under the name of the type.
-pub(super) fn message(
-    settings: &MetaSettings,
-    phone: &Phone,
-    wamid: &str,
-    at: i64,
-    kind: &str,
-    content: Value,
-    context: Option<Value>,
-) -> Value {
+pub(super) fn message(settings: &MetaSettings, heard: Heard<'_>, content: Value) -> Value {
+    let Heard { phone, wamid, at, kind, context } = heard;
     let contact = json!({"profile": {"name": phone.name}, "wa_id": phone.wa_id(), "user_id": phone.user_id});
-    let mut element = json!({"from": phone.wa_id(), "from_user_id": phone.user_id, "id": wamid, "timestamp": seconds(at)});
+    let mut element =
+        json!({"from": phone.wa_id(), "from_user_id": phone.user_id, "id": wamid, "timestamp": seconds(at), "type": kind});
     if let Some(context) = context {
         element["context"] = context;
     }
-    element["type"] = json!(kind);
     match kind {
         "unsupported" | "unknown" => element["errors"] = content,
         _ => element[kind] = content,

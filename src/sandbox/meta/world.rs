@@ -19,7 +19,7 @@ const MAX_MESSAGES_PER_PHONE: usize = 10_000;
 /// A client's own message opens the window for 24 h (Meta, customer service window).
 const WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 /// An undelivered webhook is given up after 7 days, as Meta does.
-pub(super) const HOOK_LIFE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+const HOOK_LIFE_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq)]
 pub(super) struct Phone {
@@ -118,7 +118,8 @@ impl Message {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Hook {
     pub id: u64,
-    pub at: i64,
+    /// By the true clock, so that moving the sandbox's clock loses no webhook.
+    pub made_at: i64,
     pub body: Arc<str>,
     /// The client's message that counts as sent when the firm's own callback, the first one, has taken it.
     pub message: Option<String>,
@@ -164,12 +165,13 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Replays and compacts the journal; `now` tells which undelivered webhooks are too old to be tried again.
-    pub fn open(folder: Option<PathBuf>, now: i64) -> io::Result<World> {
+    /// Replays and compacts the journal; webhooks that are too old to be tried again are forgotten.
+    pub fn open(folder: Option<PathBuf>) -> io::Result<World> {
         let (journal, records) = Journal::open(folder)?;
         let mut world = World::empty(journal);
         records.into_iter().for_each(|record| world.apply(record));
-        world.hooks.retain(|_, hook| now - hook.at < HOOK_LIFE_MS);
+        let now = true_time();
+        world.hooks.retain(|_, hook| now - hook.made_at < HOOK_LIFE_MS);
         let kept = world.records();
         world.journal.compact(&kept)?;
         Ok(world)
@@ -202,8 +204,8 @@ impl World {
     }
 
     /// Writes the records, then makes them true, then starts the webhooks. On an error nothing has changed.
-    pub fn commit(&mut self, mut records: Vec<Record>, outgoing: Vec<Outgoing>, now: i64) -> io::Result<()> {
-        let hooks = self.hooks_of(outgoing, now);
+    pub fn commit(&mut self, mut records: Vec<Record>, outgoing: Vec<Outgoing>) -> io::Result<()> {
+        let hooks = self.hooks_of(outgoing);
         records.extend(hooks.iter().map(|(hook, _, _)| Record::Hook(hook.clone())));
         self.journal.append(&records)?;
         records.into_iter().for_each(|record| self.apply(record));
@@ -215,7 +217,7 @@ impl World {
     }
 
     /// Without a callback nobody listens, so no webhook is made.
-    fn hooks_of(&mut self, outgoing: Vec<Outgoing>, now: i64) -> Vec<(Hook, Duration, u32)> {
+    fn hooks_of(&mut self, outgoing: Vec<Outgoing>) -> Vec<(Hook, Duration, u32)> {
         let Some(firm) = self.callbacks.first().map(|callback| callback.url.clone()) else { return Vec::new() };
         let waiting: Vec<String> = self.callbacks.iter().filter(|c| c.has_room()).map(|c| c.url.clone()).collect();
         if waiting.is_empty() {
@@ -223,13 +225,10 @@ impl World {
         }
         let first = self.next_hook;
         self.next_hook += outgoing.len() as u64;
+        let made_at = true_time();
         let made = outgoing.into_iter().zip(first..).map(|(out, id)| {
-            let body = super::shapes::ascii(&out.value).into();
-            (
-                Hook { id, at: now, body, message: out.message, firm: firm.clone(), waiting: waiting.clone() },
-                out.after,
-                out.copies,
-            )
+            let (body, firm, waiting) = (super::shapes::ascii(&out.value).into(), firm.clone(), waiting.clone());
+            (Hook { id, made_at, body, message: out.message, firm, waiting }, out.after, out.copies)
         });
         made.collect()
     }
@@ -270,17 +269,22 @@ impl World {
     }
 
     /// Notes that a callback has taken a webhook, or will never take it.
-    pub fn settle(&mut self, id: u64, callback: &str, now: i64) -> io::Result<()> {
+    pub fn settle(&mut self, id: u64, callback: &str) -> io::Result<()> {
         let Some(hook) = self.hooks.get(&id) else { return Ok(()) };
         let mut records = vec![Record::HookTaken { id, callback: callback.to_string() }];
         let message = hook.message.as_ref().filter(|_| hook.firm == callback).and_then(|wamid| self.messages.get(wamid));
         records.extend(message.map(|message| Record::Message(Message { status: Status::Sent, ..message.clone() })));
-        self.commit(records, Vec::new(), now)
+        self.commit(records, Vec::new())
     }
 
     /// The webhooks that this callback has yet to take, oldest first.
     pub fn waiting_for(&self, callback: &str) -> Vec<Hook> {
         self.hooks.values().filter(|hook| hook.waiting.iter().any(|url| url == callback)).cloned().collect()
+    }
+
+    /// True when the firm's receiver has been down for so long that its queue is full.
+    pub fn the_firm_is_swamped(&self) -> bool {
+        self.callbacks.first().is_some_and(|firm| !firm.has_room())
     }
 
     pub fn pending_hooks(&self) -> usize {
@@ -299,4 +303,9 @@ impl World {
     pub fn media_path(&self, id: &str) -> Option<PathBuf> {
         self.journal.media_path(id)
     }
+}
+
+/// Milliseconds since 1970 by the machine's clock.
+fn true_time() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
