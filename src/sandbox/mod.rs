@@ -2,6 +2,7 @@
 pub mod meta;
 pub mod page;
 pub mod pod;
+pub mod twilio;
 pub mod views;
 
 /// The sandbox's clock, milliseconds since 1970; it can be moved forward by the page.

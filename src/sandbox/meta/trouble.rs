@@ -1,0 +1,100 @@
+//! Troubles that can be ordered: the next sends fail, hang or lose their answer, or their webhooks come late, often or never.
+use super::errors::GraphError;
+use axum::http::StatusCode;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Orders kept at once; more is a mistake of the caller.
+const MAX_ORDERS: usize = 1_000;
+/// How late webhooks are under "delay".
+const DELAY: Duration = Duration::from_secs(5);
+/// How often each webhook is sent under "duplicate".
+const COPIES: u32 = 3;
+
+#[derive(Clone, Debug)]
+pub(super) enum Trouble {
+    Refusal(GraphError),
+    LostAnswer,
+    Hang,
+    Html,
+    Twisted(Twist),
+}
+
+/// What happens to the webhooks of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Twist {
+    pub copies: u32,
+    pub late: Duration,
+    pub statuses: bool,
+}
+
+impl Default for Twist {
+    fn default() -> Self {
+        Twist { copies: 1, late: Duration::ZERO, statuses: true }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Troubles {
+    orders: VecDeque<(Trouble, u32)>,
+}
+
+impl Troubles {
+    /// Orders a trouble for the next `times` sends; zero times calls off everything ordered.
+    pub fn order(&mut self, code: &str, times: u32) -> Result<(), String> {
+        let trouble = parse(code)?;
+        if times == 0 {
+            self.orders.clear();
+        } else if self.orders.len() >= MAX_ORDERS {
+            return Err("Too many troubles are ordered already; call them off with times 0.".into());
+        } else {
+            self.orders.push_back((trouble, times));
+        }
+        Ok(())
+    }
+
+    /// The trouble of this send, if one is due.
+    pub fn next(&mut self) -> Option<Trouble> {
+        let (trouble, times) = self.orders.front_mut()?;
+        let trouble = trouble.clone();
+        *times -= 1;
+        if *times == 0 {
+            self.orders.pop_front();
+        }
+        Some(trouble)
+    }
+
+    /// A client's own message takes a trouble only if it is one that concerns webhooks.
+    pub fn next_twist(&mut self) -> Twist {
+        match self.orders.front() {
+            Some((Trouble::Twisted(twist), _)) if twist.statuses => {
+                let twist = *twist;
+                self.next();
+                twist
+            }
+            _ => Twist::default(),
+        }
+    }
+}
+
+fn parse(code: &str) -> Result<Trouble, String> {
+    let refusal = |code, details: &str| GraphError::new(code, details);
+    Ok(match code {
+        "500" => Trouble::Refusal(refusal(1, "An unknown error occurred").status(StatusCode::INTERNAL_SERVER_ERROR)),
+        "503" => Trouble::Refusal(refusal(2, "Service temporarily unavailable")),
+        "429" => Trouble::Refusal(refusal(130429, "Rate limit hit").status(StatusCode::TOO_MANY_REQUESTS).retry_after(1)),
+        "lost-answer" => Trouble::LostAnswer,
+        "hang" => Trouble::Hang,
+        "html" => Trouble::Html,
+        "duplicate" => Trouble::Twisted(Twist { copies: COPIES, ..Twist::default() }),
+        "delay" => Trouble::Twisted(Twist { late: DELAY, ..Twist::default() }),
+        "no-status" => Trouble::Twisted(Twist { statuses: false, ..Twist::default() }),
+        number => Trouble::Refusal(numbered(number)?),
+    })
+}
+
+fn numbered(code: &str) -> Result<GraphError, String> {
+    let known = "500, 503, 429, lost-answer, hang, html, duplicate, delay, no-status or a number of Meta's error codes";
+    let number: i64 = code.parse().map_err(|_| format!("There is no trouble {code:?}; known are {known}."))?;
+    Ok(GraphError::new(number, super::errors::title(number)))
+}
