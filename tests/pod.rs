@@ -1,4 +1,5 @@
 //! The sandbox's pod, spoken to over its real calls: log-in, rooms, messages, both feeds, troubles and restarts.
+#![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -401,6 +402,8 @@ async fn every_act_has_its_event() {
     world.pod.submit_form(world.jane, &room, id, "f", values(json!({"action": "go"}))).unwrap();
     world.post(&format!("/pod/v1/admin/messagesuppression/{id}/suppress"), json!({})).await;
     assert_eq!(world.post(&member("remove"), jane).await.0, StatusCode::OK);
+    world.pod.connect_as(world.jane, world.bot).unwrap();
+    assert_eq!(world.post("/pod/v1/connection/accept", json!({"userId": world.jane})).await.1["status"], "ACCEPTED");
     world.post("/pod/v1/connection/create", json!({"userId": world.tom})).await;
     let (_, list) = world.get("/pod/v1/connection/list?status=PENDING_OUTGOING").await;
     assert_eq!(list[0]["userId"], world.tom);
@@ -419,6 +422,8 @@ async fn every_act_has_its_event() {
         "MESSAGESUPPRESSED",
         "USERLEFTROOM",
         "CONNECTIONREQUESTED",
+        "CONNECTIONACCEPTED",
+        "CONNECTIONREQUESTED",
     ];
     assert_eq!(types(&events), expected);
     assert_eq!(events["events"][8]["payload"]["symphonyElementsAction"]["formValues"], json!({"action": "go"}));
@@ -430,7 +435,7 @@ async fn every_act_has_its_event() {
 async fn ordered_troubles_come_as_often_as_ordered() {
     let world = World::new().await;
     let room = world.room("Trouble").await;
-    for (code, status) in [("500", 500), ("401", 401), ("502-html", 502), ("429", 429)] {
+    for (code, status) in [("500", 500), ("401", 401), ("502-html", 502), ("429", 429), ("503", 503)] {
         world.pod.trouble(code, 1);
         assert_eq!(world.get("/pod/v2/sessioninfo").await.0, status, "{code}");
         assert_eq!(world.get("/pod/v2/sessioninfo").await.0, 200, "{code}");

@@ -126,23 +126,21 @@ pub async fn troubles(Shared(pod): Shared<Pod>, request: Request, next: Next) ->
     if lose { broken_answer() } else { answer }
 }
 
+/// The answer to an ordered trouble that comes instead of the act: any HTTP status, or a page of a broken proxy.
 fn trouble_before(state: &mut State) -> Option<Response> {
-    if state.take_trouble("401") {
-        return Some(Refused::unauthorized().into_response());
-    }
-    if state.take_trouble("429") {
-        let body = Refused { status: StatusCode::TOO_MANY_REQUESTS, message: "Too many requests".to_string() };
-        return Some(([(RETRY_AFTER, "1")], body).into_response());
-    }
-    if state.take_trouble("500") {
-        let body = Refused { status: StatusCode::INTERNAL_SERVER_ERROR, message: "Internal error".to_string() };
-        return Some(body.into_response());
-    }
     if state.take_trouble("502-html") {
         let page = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
         return Some((StatusCode::BAD_GATEWAY, [(CONTENT_TYPE, "text/html")], page).into_response());
     }
-    None
+    let mut statuses = state.troubles.keys().filter_map(|code| code.parse::<StatusCode>().ok());
+    let status = statuses.find(|status| status.is_client_error() || status.is_server_error())?;
+    state.take_trouble(status.as_str());
+    let message = status.canonical_reason().unwrap_or("Trouble").to_string();
+    let answer = Refused { status, message }.into_response();
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some(([(RETRY_AFTER, "1")], answer).into_response()),
+        _ => Some(answer),
+    }
 }
 
 /// Calls with an effect; only those have an answer worth losing.

@@ -79,7 +79,7 @@ impl State {
         self.connections.get(&(one, other)).or_else(|| self.connections.get(&(other, one)))
     }
 
-    fn request_connection(&mut self, user: u64, other: u64) -> Result<Value, Refused> {
+    pub fn request_connection(&mut self, user: u64, other: u64) -> Result<Value, Refused> {
         self.user(other)?;
         if user == other {
             return Err(Refused::bad("A user cannot connect to himself"));

@@ -99,7 +99,12 @@ impl Pod {
         self.as_person(|state| state.set_active(user_id, stream, false))
     }
 
-    /// The next `times` matching calls of service accounts fail: `500`, `429`, `401`, `502-html`, `lost-answer`,
+    /// A person asks another user, perhaps a bot, for a connection.
+    pub fn connect_as(&self, user_id: u64, target: u64) -> Result<(), String> {
+        self.as_person(|state| state.request_connection(user_id, target).map(drop))
+    }
+
+    /// The next `times` matching calls of service accounts fail: any HTTP status (`500`, `429`, `401`), `502-html`, `lost-answer`,
     /// `duplicate`, `feed-gone`, `disconnect`, `refresh`.
     pub fn trouble(&self, code: &str, times: u32) {
         self.look(|state| match times {
