@@ -487,3 +487,23 @@ async fn a_killed_pod_finds_everything_again() {
     let sent = after.pod.post_as(after.jane, &room, "later").unwrap();
     assert!(sent.at > after.pod.messages(&room, after.jane)[0].at);
 }
+
+#[tokio::test]
+async fn a_feed_may_change_its_transport() {
+    let world = World::new().await;
+    let (_, feed) = world.post("/agent/v5/datafeeds", json!({"tag": "t"})).await;
+    let read = format!("/agent/v5/datafeeds/{}/read", feed["id"].as_str().unwrap());
+    let mut unread = Vec::new();
+    for name in ["One", "Two"] {
+        world.room(name).await;
+        unread.push(world.post(&read, json!({})).await.1["events"].clone());
+    }
+    let (mut socket, opened) = world.opened(None, "").await;
+    assert_eq!(opened["datafeedId"], feed["id"]);
+    let first = next(&mut socket).await;
+    assert_eq!(first["events"], unread[0]);
+    let early = tokio::time::timeout(Duration::from_millis(200), next(&mut socket)).await;
+    assert!(early.is_err(), "one batch is outstanding at a time");
+    tell(&mut socket, json!({"type": "ack", "ackId": first["ackId"]})).await;
+    assert_eq!(next(&mut socket).await["events"], unread[1]);
+}

@@ -83,7 +83,10 @@ impl Feed {
 
     /// When the next unacknowledged batch comes back.
     pub fn next_due(&self) -> Option<Instant> {
-        self.batches.iter().map(|batch| batch.due).min()
+        let now = Instant::now();
+        let dues = || self.batches.iter().map(|batch| batch.due);
+        // One that fell due just now is taken at the next look, unless another is still out.
+        dues().filter(|due| *due > now).min().or_else(|| dues().min())
     }
 
     fn shown(&self) -> Value {
@@ -175,6 +178,9 @@ impl State {
         let duplicate = self.troubles.contains_key("duplicate");
         let ack = self.new_ack(id)?;
         let feed = self.feeds.get_mut(id)?;
+        if one && feed.batches.iter().any(|batch| batch.due > now) {
+            return None;
+        }
         if let Some(batch) = feed.batches.iter_mut().find(|batch| batch.due <= now) {
             let was = batch.acks.last().cloned().unwrap_or_default();
             batch.acks.push(ack.clone());
@@ -183,7 +189,7 @@ impl State {
             self.note(&Line::Again { feed: id.to_string(), was, ack: ack.clone() });
             return Some(Delivery { ack, events, redelivered: true });
         }
-        if feed.queue.is_empty() || (one && !feed.batches.is_empty()) {
+        if feed.queue.is_empty() {
             return None;
         }
         let count = feed.queue.len().min(MAX_BATCH);
