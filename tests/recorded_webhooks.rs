@@ -6,7 +6,7 @@ use liaison::domain::time::Timestamp;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// Where all of them are young enough: a day after the youngest and a day after each.
+/// As many as the contract holds; a new one is to be looked at and entered in the table.
 const RECORDED: usize = 99;
 
 fn folder() -> PathBuf {

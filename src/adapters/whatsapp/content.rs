@@ -68,12 +68,17 @@ fn audio(audio: Option<Media>) -> Content {
 }
 
 fn media(kind: &str, media: Option<Media>) -> Content {
-    let (id, caption) = media.map_or((None, None), |media| (media.id, media.caption.or(media.filename)));
+    let (id, caption) = media.map_or((None, None), |media| (media.id, filled(media.caption).or(media.filename)));
     Content::Other { kind: kind.to_owned(), id, caption }
 }
 
 fn captioned(kind: &str, caption: Option<String>) -> Content {
-    Content::Other { kind: kind.to_owned(), id: None, caption }
+    Content::Other { kind: kind.to_owned(), id: None, caption: filled(caption) }
+}
+
+/// Some clients send an empty caption where they mean none.
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 fn other(kind: &str) -> Content {
