@@ -108,7 +108,8 @@ fn message(from: &str, id: &str, text: &str) -> Value {
 
 fn webhook(messages: &[Value]) -> String {
     let value = json!({ "messaging_product": "whatsapp", "metadata": { "phone_number_id": "777" }, "messages": messages });
-    json!({ "object": "whatsapp_business_account", "entry": [{ "changes": [{ "field": "messages", "value": value }] }] }).to_string()
+    json!({ "object": "whatsapp_business_account", "entry": [{ "changes": [{ "field": "messages", "value": value }] }] })
+        .to_string()
 }
 
 fn hello() -> String {
@@ -180,7 +181,8 @@ async fn a_body_above_3_mb_is_413_before_its_signature_is_looked_at() {
 async fn a_caller_that_waits_for_leave_is_told_413_at_once() {
     let world = World::new().await;
     let mut tcp = TcpStream::connect(world.address).await.unwrap();
-    let head = format!("POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n", MB3 + 1);
+    let head =
+        format!("POST /webhooks/whatsapp HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n", MB3 + 1);
     tcp.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     tcp.read_exact(&mut answer).await.unwrap();
@@ -206,7 +208,8 @@ async fn an_empty_entry_and_unknown_fields_are_200() {
 #[tokio::test]
 async fn one_element_that_cannot_be_kept_makes_the_whole_body_503() {
     let world = World::new().await;
-    let batch = [message("1", "a", "one"), message("2", "b", "not now"), message("2", "c", "after it"), message("3", "d", "three")];
+    let batch =
+        [message("1", "a", "one"), message("2", "b", "not now"), message("2", "c", "after it"), message("3", "d", "three")];
     let body = webhook(&batch);
     let request = world.http.post(world.url("/webhooks/whatsapp")).header("X-Hub-Signature-256", sign(NEW, body.as_bytes()));
     let answer = request.body(body).send().await.unwrap();
@@ -351,6 +354,7 @@ async fn a_bot_that_is_not_ready_says_why() {
     assert_eq!(get(format!("{url}/healthz")).await.0, 503, "an answer after more than a second is none");
     let expected = r#"{"ready":false,"reasons":[{"code":"feed","text":"The datafeed is not open."}]}"#;
     assert_eq!(get(format!("{url}/readyz")).await, (503, expected.to_owned()));
-    let confirm = reqwest::Client::builder().no_proxy().build().unwrap().post(format!("{url}/clock/confirm")).send().await.unwrap();
+    let confirm =
+        reqwest::Client::builder().no_proxy().build().unwrap().post(format!("{url}/clock/confirm")).send().await.unwrap();
     assert_eq!(confirm.status().as_u16(), 409);
 }

@@ -52,7 +52,8 @@ fn why(element: &Element) -> &str {
 
 #[test]
 fn messages_come_before_statuses_and_bear_their_ids() {
-    let changes = [value(json!([]), json!([status("w1", "sent"), status("w1", "read")])), value(json!([text("w2", "hi")]), json!([]))];
+    let changes =
+        [value(json!([]), json!([status("w1", "sent"), status("w1", "read")])), value(json!([text("w2", "hi")]), json!([]))];
     let elements = parse(&body(&changes), NOW).unwrap();
     assert_eq!(ids(&elements), ["wa:777:w2", "wa:st:w1:sent:", "wa:st:w1:read:"]);
     assert!(elements.iter().all(|element| element.sender == "4915112345678" && element.event.at == NOW));
@@ -70,7 +71,8 @@ fn the_sender_has_all_the_keys_that_the_body_tells() {
 
 #[test]
 fn a_client_without_a_visible_number_is_known_by_his_user_id() {
-    let said = json!([{ "from_user_id": "DE.9", "id": "w", "timestamp": "1800000000", "type": "text", "text": { "body": "hi" } }]);
+    let said =
+        json!([{ "from_user_id": "DE.9", "id": "w", "timestamp": "1800000000", "type": "text", "text": { "body": "hi" } }]);
     let elements = parse(&body(&[value(said, json!([]))]), NOW).unwrap();
     let from = &message(&elements[0]).from;
     assert_eq!((from.phone.as_ref(), from.user_id.as_deref(), from.profile_name.as_deref()), (None, Some("DE.9"), None));
@@ -99,7 +101,8 @@ fn only_our_own_message_ids_come_back() {
 #[test]
 fn an_element_of_unexpected_shape_spoils_no_other() {
     let messages = json!([text("w1", "a"), "nonsense", { "id": 5 }, { "type": "text" }, text("w2", "b")]);
-    let elements = parse(&body(&[value(messages, json!([{ "id": "w" }, status("w", "warning"), status("w", "sent")]))]), NOW).unwrap();
+    let elements =
+        parse(&body(&[value(messages, json!([{ "id": "w" }, status("w", "warning"), status("w", "sent")]))]), NOW).unwrap();
     assert_eq!(ids(&elements)[..3], ["wa:777:w1", "wa:777:w2", "wa:st:w:sent:"]);
     let unreadable = elements.iter().filter(|element| matches!(element.event.fact, Fact::Unreadable { .. })).count();
     assert_eq!((elements.len(), unreadable), (8, 4));
@@ -137,7 +140,9 @@ fn other_fields_are_named() {
 
 #[test]
 fn what_is_no_webhook_is_refused_and_an_empty_one_is_not() {
-    for bad in ["", "hello", "[]", "{}", r#"{"object":"page","entry":[]}"#, "{\"object\":\"whatsapp_business_account\",\"entry\":[}"] {
+    for bad in
+        ["", "hello", "[]", "{}", r#"{"object":"page","entry":[]}"#, "{\"object\":\"whatsapp_business_account\",\"entry\":[}"]
+    {
         assert!(parse(bad.as_bytes(), NOW).is_err(), "{bad}");
     }
     for empty in ["[]", "null"] {
@@ -149,7 +154,8 @@ fn what_is_no_webhook_is_refused_and_an_empty_one_is_not() {
 #[test]
 fn every_code_of_the_contract_has_a_class_and_an_advice() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let contract = std::fs::read(root.join("../shared/contracts/whatsapp/error-codes.json")).expect("the contract lies in ../shared");
+    let contract =
+        std::fs::read(root.join("../shared/contracts/whatsapp/error-codes.json")).expect("the contract lies in ../shared");
     let contract: Value = serde_json::from_slice(&contract).unwrap();
     let advice = errors::advice(&root.join("templates")).unwrap();
     for entry in contract["codes"].as_array().unwrap() {

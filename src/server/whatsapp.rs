@@ -130,7 +130,10 @@ impl Hooks {
                 let element = elements.pop().expect("there is exactly one element");
                 self.inbox.deliver(element.event).await == Receipt::Kept
             }
-            _ => join_all(by_sender(elements).into_iter().map(|events| self.deliver_in_order(events))).await.into_iter().all(|kept| kept),
+            _ => join_all(by_sender(elements).into_iter().map(|events| self.deliver_in_order(events)))
+                .await
+                .into_iter()
+                .all(|kept| kept),
         }
     }
 
