@@ -122,7 +122,7 @@ fn each_recorded_webhook_becomes_these_facts() {
         metaspec.interactive_button_reply_message: button cancel-button/Cancel [pn] quoting
         metaspec.interactive_list_reply_message: button priority_express/Priority Mail Expres [pn] quoting
         metaspec.location_message: location Philz Coffee, 101 Forest Ave,  [pn]
-        metaspec.order_message: order  [pn]
+        metaspec.order_message: order [pn]
         metaspec.reaction_message: sign reaction 👍 [pn] quoting
         metaspec.system_message: sign user_changed_number +12195555358 [p]
         metaspec.text_message: text Does it come in anot [pn]
@@ -147,7 +147,7 @@ fn each_recorded_webhook_becomes_these_facts() {
         pywa.message.image: picture with id [pun]
         pywa.message.interactive_message_with_err: message of a kind WhatsApp does not pass on [pun] quoting; (messages.errors)
         pywa.message.media_with_url: picture with id [pun]
-        pywa.message.order: order  [pun]
+        pywa.message.order: order [pun]
         pywa.message.reaction: sign reaction 😮 [pun] quoting
         pywa.message.referral: text BODY [pun]
         pywa.message.reply: text replied text [pun] quoting
