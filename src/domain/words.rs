@@ -78,21 +78,16 @@ impl Words {
 
     /// Where a sentence begins and ends when courtesy is left aside.
     fn edges(&self, sentence: &[String]) -> (usize, usize) {
-        let first = self.courtesy_run(sentence);
-        let polite_to_the_end = |at: &usize| at + self.courtesy_run(&sentence[*at..]) == sentence.len();
-        let last = (first..sentence.len()).find(polite_to_the_end).unwrap_or(sentence.len());
-        (first, last)
-    }
-
-    /// How many words pass before the first that is no courtesy.
-    fn courtesy_run(&self, words: &[String]) -> usize {
-        let mut at = 0;
-        loop {
-            match self.courtesy_at(&words[at..]) {
-                0 => return at,
-                polite => at += polite,
+        let (mut first, mut last, mut at) = (None, 0, 0);
+        while at < sentence.len() {
+            let polite = self.courtesy_at(&sentence[at..]);
+            if polite == 0 {
+                first = first.or(Some(at));
+                last = at + 1;
             }
+            at += polite.max(1);
         }
+        (first.unwrap_or(sentence.len()), last)
     }
 
     fn without_courtesy(&self, words: &[String]) -> Vec<String> {
@@ -474,6 +469,32 @@ mod tests {
                 "do not text me",
                 "I told you to stop",
                 "I do not consent",
+                "STOP texting me you idiots",
+                "stop sending me stuff",
+                "please do not contact me any further",
+                "no more",
+                "Enough!",
+                "Please don't text this number",
+                "Wrong number, stop",
+                "I asked you to stop",
+                "Kindly remove my contact from your system",
+                "Not interested, please remove",
+                "Please cease all communication",
+                "stop all messages",
+                "Stop messages",
+                "stop msging me",
+                "please discontinue texting",
+                "I do not want texts",
+                "I don't want these messages",
+                "no texts please",
+                "opt out please",
+                "Opt-out now",
+                "opt out of texts",
+                "Hello, I would like to be taken off your list. Remove me from the list.",
+                "I don't want you to message me",
+                "don't write to me again",
+                "unsubscribe me from this list",
+                "could you not message me again",
                 "please cancel",
                 "Bitte keine Nachrichten mehr",
                 "bitte nicht mehr schreiben.",
@@ -546,6 +567,34 @@ mod tests {
                 "can you end the call with him",
                 "Please cancel the order for Apple",
                 "stop loss at 40",
+                "I have enough",
+                "Do you have enough messages to send?",
+                "Don't remove me from the meeting",
+                "Please stop the standing order and text me",
+                "I'd like to stop my pension payments",
+                "we need to stop by the bank",
+                "Contact me again tomorrow",
+                "Text me again when done",
+                "No more questions from me",
+                "no more changes please",
+                "I got no messages yesterday",
+                "I do not need the messages from March printed",
+                "Could you contact me again",
+                "Take the fee off my account",
+                "how many messages do you want me to read",
+                "I want to end the contract with the broker",
+                "Please remove Apple from my watch list",
+                "Why not call me again",
+                "I stopped texting and driving",
+                "do not contact my wife",
+                "Don't forget to text me",
+                "Do not hesitate to contact me",
+                "please do not hesitate to call me again",
+                "You can stop worrying",
+                "Will the fund stop paying dividends?",
+                "cancel that",
+                "let's end it here",
+                "quit smoking",
                 "set a stop at 12.50",
                 "Stop the transfer please",
                 "don't stop texting me",
@@ -643,6 +692,7 @@ mod tests {
     fn a_long_text_is_read_to_its_limit() {
         let words = words();
         assert_eq!(words.meaning(&"stop ".repeat(100_000)), Ordinary);
+        assert_eq!(words.meaning(&format!("x {} x", "please ".repeat(100_000))), Ordinary);
         assert_eq!(words.meaning(&format!("{} please stop texting me", "word ".repeat(500))), PossibleStop);
     }
 

@@ -1,1 +1,12 @@
-//! (in work)
+//! The WhatsApp Cloud API: what its webhooks tell us, and what we ask of it.
+pub mod content;
+pub mod errors;
+pub mod pacing;
+pub mod send;
+pub mod templates;
+pub mod webhook;
+pub mod wire;
+
+pub use pacing::Pace;
+pub use send::{Settings, WhatsApp};
+pub use webhook::{Element, NotAWebhook, parse};

@@ -1,0 +1,80 @@
+//! What Meta's error codes mean for a message, and what an advisor can do about each.
+use super::wire::Complaint;
+use crate::domain::time::Span;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a complaint means for the message that it answers. In every class the message was certainly not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Too fast for the line or the account: later, all of them.
+    Throttled { wait: Span },
+    /// Too fast for this one contact: later, the others go on.
+    PairThrottled,
+    /// Meta's own trouble: later.
+    Trouble { wait: Span },
+    /// The firm's account, token, number or template must be mended first.
+    Account,
+    /// This client cannot be reached, or must not be.
+    Recipient,
+    /// The window is closed, or the group still empty.
+    Window,
+    /// This message will never be accepted as it is.
+    Message,
+}
+
+/// One second's worth of a full queue is gone after this.
+const SHORT: Span = Span::seconds(5);
+/// Limits per hour and maintenance ("up to a minute").
+const MINUTE: Span = Span::seconds(60);
+/// A number restricted for spam: asking more often makes it worse.
+const HOUR: Span = Span::hours(1);
+
+/// The class of each code; `contracts/whatsapp/error-codes.json` holds the sources.
+pub fn class(code: i64) -> Option<Class> {
+    use Class::*;
+    Some(match code {
+        130429 | 131208 | 132069 => Throttled { wait: SHORT },
+        4 | 80007 | 131057 => Throttled { wait: MINUTE },
+        131048 => Throttled { wait: HOUR },
+        131056 => PairThrottled,
+        1 | 2 | 131000 | 131016 | 131059 | 133004 => Trouble { wait: SHORT },
+        0 | 3 | 10 | 33 | 190 | 200..=299 | 368 => Account,
+        131005 | 131030 | 131031 | 131037 | 131042 | 131045 | 131063 | 131064 => Account,
+        131207 | 131211 | 131214 | 131215 | 132001 | 132007 | 132015 | 132016 | 132068 | 133010 | 133016 => Account,
+        130403 | 130497 | 131026 | 131050 | 131203 => Recipient,
+        131020 | 131047 => Window,
+        100 | 130472 | 130501 | 131008 | 131009 | 131021 | 131041 | 131049 | 131051..=131053 | 131055 | 131062 => Message,
+        131201 | 131202 | 131204 | 131209 | 131210 | 131212 | 131213 => Message,
+        132000 | 132005 | 132012 | 132018 | 135000 => Message,
+        _ => return None,
+    })
+}
+
+/// The class of a whole complaint: a code that nobody knows yet still says whether it will pass.
+pub fn class_of(complaint: &Complaint) -> Class {
+    let unknown = if complaint.is_transient == Some(true) { Class::Trouble { wait: SHORT } } else { Class::Message };
+    complaint.code.and_then(class).unwrap_or(unknown)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {why}")]
+pub struct AdviceError {
+    pub file: String,
+    pub why: String,
+}
+
+/// What an advisor should do, by code, from `templates/errors/whatsapp.toml`. `other` is for a code that is not there.
+pub fn advice(templates_dir: &Path) -> Result<BTreeMap<String, String>, AdviceError> {
+    let path = templates_dir.join("errors").join("whatsapp.toml");
+    let failed = |why: String| AdviceError { file: path.display().to_string(), why };
+    let text = std::fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// The sentence for a code: its own, that of its hundred (200 stands for 200 to 299), or the general one.
+pub fn advice_for<'a>(advice: &'a BTreeMap<String, String>, code: &str) -> Option<&'a str> {
+    let permission = code.parse::<i64>().is_ok_and(|code| (200..300).contains(&code)).then_some("200");
+    let keys = [Some(code), permission, Some("other")];
+    keys.into_iter().flatten().find_map(|key| advice.get(key)).map(String::as_str)
+}

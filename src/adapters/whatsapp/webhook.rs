@@ -1,0 +1,258 @@
+//! Takes a webhook apart into its elements, each an event by itself: a bad one spoils no other.
+use super::content::{content, phone};
+use super::wire::{Change, Contact, Entry, Envelope, Message, Metadata, Status, Value};
+use crate::domain::event::{ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact};
+use crate::domain::ids::{Channel, EventId, LineId, MessageId, Wamid};
+use crate::domain::time::{Span, Timestamp};
+use aws_lc_rs::digest;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Meta retries for 7 days; what is twice as old is a replay or a mistake, and dedupe keys are kept 30 days only (QUALITY).
+const TOO_OLD: Span = Span::days(14);
+const SOURCE: &str = "whatsapp";
+
+#[derive(Debug, thiserror::Error)]
+#[error("This body is no WhatsApp webhook: {0}")]
+pub struct NotAWebhook(pub String);
+
+/// One message, status or change of a webhook.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Element {
+    pub event: Event,
+    /// Whom it concerns, as far as that can be told: elements of one person are delivered in order. Empty for none.
+    pub sender: String,
+}
+
+/// All elements of a body, messages before statuses before everything else, each in the order of the body.
+pub fn parse(body: &[u8], now: Timestamp) -> Result<Vec<Element>, NotAWebhook> {
+    let mut found = Found { now, messages: Vec::new(), statuses: Vec::new(), others: Vec::new() };
+    match serde_json::from_slice::<Envelope<Entry<Change>>>(body) {
+        Ok(envelope) => found.envelope(&envelope)?,
+        Err(_) => found.envelope_by_levels(body)?,
+    }
+    found.messages.append(&mut found.statuses);
+    found.messages.append(&mut found.others);
+    Ok(found.messages)
+}
+
+struct Found {
+    now: Timestamp,
+    messages: Vec<Element>,
+    statuses: Vec<Element>,
+    others: Vec<Element>,
+}
+
+/// What all elements of one change share.
+struct Around {
+    line: LineId,
+    contacts: Vec<Contact>,
+}
+
+impl Found {
+    fn envelope(&mut self, envelope: &Envelope<Entry<Change>>) -> Result<(), NotAWebhook> {
+        is_ours(envelope.object.as_deref())?;
+        let entries = envelope.entry.iter().flatten();
+        entries.flat_map(|entry| entry.changes.iter().flatten()).for_each(|change| self.change(change));
+        Ok(())
+    }
+
+    /// The way for a body of which some part has an unexpected shape: level by level, setting only that part aside.
+    fn envelope_by_levels(&mut self, body: &[u8]) -> Result<(), NotAWebhook> {
+        let envelope: Envelope<&RawValue> = serde_json::from_slice(body).map_err(|error| NotAWebhook(error.to_string()))?;
+        is_ours(envelope.object.as_deref())?;
+        for raw in envelope.entry.into_iter().flatten() {
+            match read::<Entry<&RawValue>>(raw) {
+                Ok(entry) => self.changes_by_levels(entry),
+                Err(why) => self.set_aside(raw, format!("an entry of unexpected shape: {why}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn changes_by_levels(&mut self, entry: Entry<&RawValue>) {
+        for raw in entry.changes.into_iter().flatten() {
+            match read::<Change>(raw) {
+                Ok(change) => self.change(&change),
+                Err(why) => self.set_aside(raw, format!("a change of unexpected shape: {why}")),
+            }
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let field = change.field.as_deref().unwrap_or("no field");
+        let Some(raw) = change.value else { return };
+        if field != "messages" {
+            return self.of_no_concern(raw, field.to_owned());
+        }
+        match read::<Value>(raw) {
+            Ok(value) => self.value(raw, value),
+            Err(why) => self.set_aside(raw, format!("a value of unexpected shape: {why}")),
+        }
+    }
+
+    fn value(&mut self, raw: &RawValue, value: Value) {
+        let Some(line) = value.metadata.and_then(|Metadata { phone_number_id }| phone_number_id) else {
+            return self.set_aside(raw, "names no line (metadata.phone_number_id)".to_owned());
+        };
+        let contacts = value.contacts.into_iter().flatten().filter_map(|raw| read(raw).ok()).collect();
+        let around = Around { line: LineId(line), contacts };
+        value.messages.into_iter().flatten().for_each(|raw| self.message(raw, &around));
+        value.statuses.into_iter().flatten().for_each(|raw| self.status(raw, &around));
+        // Such an error belongs to no message that could be named; the message itself stands in the same body.
+        value.errors.into_iter().flatten().for_each(|raw| self.of_no_concern(raw, "messages.errors".to_owned()));
+    }
+
+    fn message(&mut self, raw: &RawValue, around: &Around) {
+        let message: Message = match read(raw) {
+            Ok(message) => message,
+            Err(why) => return self.set_aside(raw, format!("a message of unexpected shape: {why}")),
+        };
+        let at = at(message.timestamp, self.now);
+        match client_message(message, around) {
+            None => self.set_aside(raw, "a message without an id".to_owned()),
+            Some(message) => {
+                let id = EventId(format!("wa:{}:{}", message.line, message.id));
+                let sender = sender(&message.from);
+                let element = self.element(id, at, Fact::ClientMessage(message), raw, sender);
+                self.messages.push(element);
+            }
+        }
+    }
+
+    fn status(&mut self, raw: &RawValue, around: &Around) {
+        let status: Status = match read(raw) {
+            Ok(status) => status,
+            Err(why) => return self.set_aside(raw, format!("a status of unexpected shape: {why}")),
+        };
+        let at = at(status.timestamp, self.now);
+        let (Some(wamid), Some(name)) = (status.id.clone(), status.status.clone()) else {
+            return self.set_aside(raw, "a status without an id or a name".to_owned());
+        };
+        let Some(delivery) = delivery(&name, &status) else {
+            return self.of_no_concern(raw, format!("status {name}"));
+        };
+        let report = report(Wamid(wamid), delivery, status, around);
+        let id = EventId(format!("wa:st:{}:{name}:{}", report.id, report.participant.as_deref().unwrap_or_default()));
+        let sender = sender(&report.recipient);
+        let element = self.element(id, at, Fact::DeliveryReported(report), raw, sender);
+        self.statuses.push(element);
+    }
+
+    fn element(&self, id: EventId, at: Timestamp, fact: Fact, raw: &RawValue, sender: String) -> Element {
+        let fact = match self.now - at > TOO_OLD {
+            true => Fact::Unreadable { source: SOURCE.to_owned(), why: "older than 14 days".to_owned() },
+            false => fact,
+        };
+        Element { event: Event { id, at, fact, raw: Some(bytes(raw)) }, sender }
+    }
+
+    fn set_aside(&mut self, raw: &RawValue, why: String) {
+        let fact = Fact::Unreadable { source: SOURCE.to_owned(), why };
+        self.nobodys(raw, "unreadable", fact);
+    }
+
+    fn of_no_concern(&mut self, raw: &RawValue, what: String) {
+        let kind = what.clone();
+        self.nobodys(raw, &kind, Fact::OfNoConcern { what });
+    }
+
+    /// An element that has no id of its own is told apart by its bytes, so that a retry is seen as the same.
+    fn nobodys(&mut self, raw: &RawValue, kind: &str, fact: Fact) {
+        let digest = digest::digest(&digest::SHA256, raw.get().as_bytes());
+        let id = EventId(format!("wa:{kind}:{}", hex::encode(&digest.as_ref()[..16])));
+        let event = Event { id, at: self.now, fact, raw: Some(bytes(raw)) };
+        self.others.push(Element { event, sender: String::new() });
+    }
+}
+
+fn is_ours(object: Option<&str>) -> Result<(), NotAWebhook> {
+    match object {
+        Some("whatsapp_business_account") => Ok(()),
+        Some(_) => Err(NotAWebhook("its object is of another product".to_owned())),
+        None => Err(NotAWebhook("it has no object".to_owned())),
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
+    serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+}
+
+fn bytes(raw: &RawValue) -> Arc<[u8]> {
+    Arc::from(raw.get().as_bytes())
+}
+
+/// Meta counts in whole seconds. An element without a time is taken as of now: losing a client's word would be worse.
+fn at(seconds: Option<i64>, now: Timestamp) -> Timestamp {
+    seconds.map_or(now, |seconds| Timestamp(seconds.saturating_mul(1_000)))
+}
+
+fn sender(keys: &ClientKeys) -> String {
+    keys.wa_id.as_ref().or(keys.user_id.as_ref()).cloned().unwrap_or_default()
+}
+
+fn client_message(mut message: Message, around: &Around) -> Option<ClientMessage> {
+    let id = Wamid(message.id.take()?);
+    let previous = message.system.as_mut().and_then(|system| system.previous_user_id.take());
+    let from = around.keys(message.from.take(), message.from_user_id.take().or(previous));
+    let group = message.group_id.take();
+    let (content, quoted) = content(&mut message);
+    Some(ClientMessage { channel: Channel::WhatsApp, line: around.line.clone(), id, from, content, quoted, group })
+}
+
+fn delivery(name: &str, status: &Status) -> Option<Delivery> {
+    match name {
+        "sent" => Some(Delivery::Sent),
+        "delivered" => Some(Delivery::Delivered),
+        "read" | "played" => Some(Delivery::Read),
+        "failed" => Some(failure(status)),
+        _ => None,
+    }
+}
+
+fn failure(status: &Status) -> Delivery {
+    let complaint = status.errors.as_ref().and_then(|errors| errors.first());
+    let code = complaint.and_then(|complaint| complaint.code).map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+    Delivery::Failed { code, detail: complaint.map(|complaint| complaint.detail()).unwrap_or_default() }
+}
+
+fn report(id: Wamid, delivery: Delivery, status: Status, around: &Around) -> DeliveryReported {
+    let to_group = status.recipient_type.as_deref() == Some("group");
+    let (member, member_user) = (status.recipient_participant_id, status.recipient_participant_user_id);
+    let participant = member.as_ref().or(member_user.as_ref()).cloned();
+    let recipient = match to_group {
+        true => around.keys(member, member_user),
+        false => around.keys(status.recipient_id, status.recipient_user_id),
+    };
+    DeliveryReported {
+        channel: Channel::WhatsApp,
+        line: around.line.clone(),
+        id,
+        ours: status.biz_opaque_callback_data.filter(|text| is_a_message_id(text)).map(MessageId),
+        status: delivery,
+        recipient,
+        participant,
+        price_category: status.pricing.and_then(|pricing| pricing.category),
+    }
+}
+
+/// Other programs of the same account may put anything there; ours puts `m-` and a short name.
+fn is_a_message_id(text: &str) -> bool {
+    const LONGEST: usize = 32;
+    let Some(name) = text.strip_prefix("m-") else { return false };
+    (1..=LONGEST).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+impl Around {
+    /// All that this body tells about one person.
+    fn keys(&self, wa_id: Option<String>, user_id: Option<String>) -> ClientKeys {
+        let same =
+            |contact: &&Contact| (wa_id.is_some() && contact.wa_id == wa_id) || (user_id.is_some() && contact.user_id == user_id);
+        let contact = self.contacts.iter().find(same);
+        let profile_name = contact.and_then(|contact| contact.profile.as_ref()).and_then(|profile| profile.name.clone());
+        let wa_id = wa_id.or_else(|| contact.and_then(|contact| contact.wa_id.clone()));
+        let user_id = user_id.or_else(|| contact.and_then(|contact| contact.user_id.clone()));
+        ClientKeys { phone: wa_id.as_deref().and_then(phone), wa_id, user_id, profile_name }
+    }
+}

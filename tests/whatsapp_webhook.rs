@@ -1,0 +1,194 @@
+//! A webhook taken apart: ids, order, age, and what happens to elements of an unexpected shape.
+use liaison::adapters::whatsapp::{Element, errors, parse};
+use liaison::domain::event::{ClientMessage, Content, DeliveryReported, Fact};
+use liaison::domain::ids::{MessageId, Phone};
+use liaison::domain::time::{Span, Timestamp};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+fn body(values: &[Value]) -> Vec<u8> {
+    let changes: Vec<Value> = values.iter().map(|value| json!({ "field": "messages", "value": value })).collect();
+    json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] }).to_string().into_bytes()
+}
+
+fn value(messages: Value, statuses: Value) -> Value {
+    json!({
+        "messaging_product": "whatsapp",
+        "metadata": { "display_phone_number": "15550783881", "phone_number_id": "777" },
+        "contacts": [{ "profile": { "name": "Ann" }, "wa_id": "4915112345678", "user_id": "DE.1" }],
+        "messages": messages,
+        "statuses": statuses,
+    })
+}
+
+fn text(id: &str, text: &str) -> Value {
+    json!({ "from": "4915112345678", "id": id, "timestamp": "1800000000", "type": "text", "text": { "body": text } })
+}
+
+fn status(id: &str, status: &str) -> Value {
+    json!({ "id": id, "status": status, "timestamp": "1800000000", "recipient_id": "4915112345678" })
+}
+
+fn ids(elements: &[Element]) -> Vec<&str> {
+    elements.iter().map(|element| element.event.id.as_str()).collect()
+}
+
+fn message(element: &Element) -> &ClientMessage {
+    let Fact::ClientMessage(message) = &element.event.fact else { panic!("{element:?}") };
+    message
+}
+
+fn report(element: &Element) -> &DeliveryReported {
+    let Fact::DeliveryReported(report) = &element.event.fact else { panic!("{element:?}") };
+    report
+}
+
+fn why(element: &Element) -> &str {
+    let Fact::Unreadable { why, .. } = &element.event.fact else { panic!("{element:?}") };
+    why
+}
+
+#[test]
+fn messages_come_before_statuses_and_bear_their_ids() {
+    let changes =
+        [value(json!([]), json!([status("w1", "sent"), status("w1", "read")])), value(json!([text("w2", "hi")]), json!([]))];
+    let elements = parse(&body(&changes), NOW).unwrap();
+    assert_eq!(ids(&elements), ["wa:777:w2", "wa:st:w1:sent:", "wa:st:w1:read:"]);
+    assert!(elements.iter().all(|element| element.sender == "4915112345678" && element.event.at == NOW));
+}
+
+#[test]
+fn the_sender_has_all_the_keys_that_the_body_tells() {
+    let elements = parse(&body(&[value(json!([text("w", "hi")]), json!([]))]), NOW).unwrap();
+    let from = &message(&elements[0]).from;
+    assert_eq!(from.phone, Phone::from_e164("+4915112345678"));
+    assert_eq!(from.wa_id.as_deref(), Some("4915112345678"));
+    assert_eq!(from.user_id.as_deref(), Some("DE.1"));
+    assert_eq!(from.profile_name.as_deref(), Some("Ann"));
+}
+
+#[test]
+fn a_client_without_a_visible_number_is_known_by_his_user_id() {
+    let said =
+        json!([{ "from_user_id": "DE.9", "id": "w", "timestamp": "1800000000", "type": "text", "text": { "body": "hi" } }]);
+    let elements = parse(&body(&[value(said, json!([]))]), NOW).unwrap();
+    let from = &message(&elements[0]).from;
+    assert_eq!((from.phone.as_ref(), from.user_id.as_deref(), from.profile_name.as_deref()), (None, Some("DE.9"), None));
+    assert_eq!(elements[0].sender, "DE.9");
+}
+
+#[test]
+fn a_new_number_is_told_in_full() {
+    let said = json!([{ "from": "4915112345678", "id": "w", "timestamp": "1800000000", "type": "system",
+        "system": { "body": "Ann changed", "type": "user_changed_number", "wa_id": "4915100000001" } }]);
+    let elements = parse(&body(&[value(said, json!([]))]), NOW).unwrap();
+    let sign = Content::Sign { kind: "user_changed_number".to_owned(), detail: "+4915100000001".to_owned() };
+    assert_eq!(message(&elements[0]).content, sign);
+}
+
+#[test]
+fn only_our_own_message_ids_come_back() {
+    for (data, ours) in [("m-1A2B3C4D", true), ("m-", false), ("some data", false), ("m-1A2B/../x", false)] {
+        let mut sent = status("w", "sent");
+        sent["biz_opaque_callback_data"] = data.into();
+        let elements = parse(&body(&[value(json!([]), json!([sent]))]), NOW).unwrap();
+        assert_eq!(report(&elements[0]).ours, ours.then(|| MessageId::new(data)), "{data}");
+    }
+}
+
+#[test]
+fn an_element_of_unexpected_shape_spoils_no_other() {
+    let messages = json!([text("w1", "a"), "nonsense", { "id": 5 }, { "type": "text" }, text("w2", "b")]);
+    let elements =
+        parse(&body(&[value(messages, json!([{ "id": "w" }, status("w", "warning"), status("w", "sent")]))]), NOW).unwrap();
+    assert_eq!(ids(&elements)[..3], ["wa:777:w1", "wa:777:w2", "wa:st:w:sent:"]);
+    let unreadable = elements.iter().filter(|element| matches!(element.event.fact, Fact::Unreadable { .. })).count();
+    assert_eq!((elements.len(), unreadable), (8, 4));
+    assert_eq!(elements[3].event.raw.as_deref(), Some(&b"\"nonsense\""[..]), "the bytes are kept");
+}
+
+#[test]
+fn a_level_of_unexpected_shape_spoils_no_other() {
+    let good = json!({ "changes": [{ "field": "messages", "value": value(json!([text("w", "a")]), json!([])) }] });
+    let entries = json!([5, { "changes": 7 }, { "changes": ["x", { "field": 1 }, { "field": "messages", "value": [] }] },
+        { "changes": [{ "field": "messages", "value": { "messages": [] } }] }, good]);
+    let body = json!({ "object": "whatsapp_business_account", "entry": entries }).to_string();
+    let elements = parse(body.as_bytes(), NOW).unwrap();
+    assert_eq!(ids(&elements)[0], "wa:777:w");
+    assert_eq!(elements[1..].iter().map(why).count(), 6);
+}
+
+#[test]
+fn what_is_older_than_14_days_is_set_aside() {
+    let body = body(&[value(json!([text("w", "late")]), json!([status("w0", "read")]))]);
+    let on_time = parse(&body, NOW + Span::days(14)).unwrap();
+    assert!(matches!(on_time[0].event.fact, Fact::ClientMessage(_)));
+    let late = parse(&body, NOW + Span::days(14) + Span(1)).unwrap();
+    assert_eq!((why(&late[0]), why(&late[1])), ("older than 14 days", "older than 14 days"));
+    assert_eq!(ids(&late), ids(&on_time));
+}
+
+#[test]
+fn other_fields_are_named() {
+    let body = json!({ "object": "whatsapp_business_account",
+        "entry": [{ "changes": [{ "field": "account_alerts", "value": { "x": 1 } }] }] });
+    let elements = parse(body.to_string().as_bytes(), NOW).unwrap();
+    assert_eq!(elements[0].event.fact, Fact::OfNoConcern { what: "account_alerts".to_owned() });
+}
+
+#[test]
+fn what_is_no_webhook_is_refused_and_an_empty_one_is_not() {
+    for bad in
+        ["", "hello", "[]", "{}", r#"{"object":"page","entry":[]}"#, "{\"object\":\"whatsapp_business_account\",\"entry\":[}"]
+    {
+        assert!(parse(bad.as_bytes(), NOW).is_err(), "{bad}");
+    }
+    for empty in ["[]", "null"] {
+        let body = format!(r#"{{"object":"whatsapp_business_account","entry":{empty},"new":1}}"#);
+        assert_eq!(parse(body.as_bytes(), NOW).unwrap(), []);
+    }
+}
+
+#[test]
+fn every_code_of_the_contract_has_a_class_and_an_advice() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let contract =
+        std::fs::read(root.join("../shared/contracts/whatsapp/error-codes.json")).expect("the contract lies in ../shared");
+    let contract: Value = serde_json::from_slice(&contract).unwrap();
+    let advice = errors::advice(&root.join("templates")).unwrap();
+    for entry in contract["codes"].as_array().unwrap() {
+        let code = entry["code"].as_i64().unwrap();
+        let class = errors::class(code).unwrap_or_else(|| panic!("{code} has no class"));
+        assert_eq!(class_of_action(entry["action"].as_str().unwrap()), family(class), "{code}");
+        let advice = advice.get(&code.to_string()).unwrap_or_else(|| panic!("{code} has no advice"));
+        assert!(advice.ends_with('.') && !advice.contains("  "), "{code}: {advice}");
+    }
+    assert_eq!(errors::advice_for(&advice, "299"), advice.get("200").map(String::as_str));
+    assert_eq!(errors::advice_for(&advice, "999999"), advice.get("other").map(String::as_str));
+}
+
+fn class_of_action(action: &str) -> &'static str {
+    match action {
+        "retry" => "later",
+        "pair_wait" => "pair",
+        "fix" => "account",
+        "recipient" => "recipient",
+        "window" => "window",
+        "drop" => "message",
+        other => panic!("the contract has a new action: {other}"),
+    }
+}
+
+fn family(class: errors::Class) -> &'static str {
+    use errors::Class::*;
+    match class {
+        Throttled { .. } | Trouble { .. } => "later",
+        PairThrottled => "pair",
+        Account => "account",
+        Recipient => "recipient",
+        Window => "window",
+        Message => "message",
+    }
+}
