@@ -17,12 +17,25 @@ pub enum Consent {
     #[default]
     None,
     /// Asked, not answered. `asked_before` is the last request that this one repeats, should this one never leave.
-    Pending { asked_at: Timestamp, asked_before: Option<Timestamp> },
+    Pending {
+        asked_at: Timestamp,
+        asked_before: Option<Timestamp>,
+    },
     /// `at` is the provider's time of the client's word.
-    OptedIn { at: Timestamp },
-    OptedOut { at: Timestamp },
-    Review { since: Timestamp, before: Box<Consent> },
-    Unreachable { since: Timestamp, before: Box<Consent> },
+    OptedIn {
+        at: Timestamp,
+    },
+    OptedOut {
+        at: Timestamp,
+    },
+    Review {
+        since: Timestamp,
+        before: Box<Consent>,
+    },
+    Unreachable {
+        since: Timestamp,
+        before: Box<Consent>,
+    },
 }
 
 /// What can happen to a consent.

@@ -124,9 +124,7 @@ impl Contact {
         match self.consent(channel) {
             Consent::Unreachable { .. } => "UNAVAILABLE",
             Consent::OptedIn { .. } => "CONFIRMED",
-            Consent::None | Consent::Pending { .. } | Consent::OptedOut { .. } | Consent::Review { .. } => {
-                "PENDING_CONFIRMATION"
-            }
+            Consent::None | Consent::Pending { .. } | Consent::OptedOut { .. } | Consent::Review { .. } => "PENDING_CONFIRMATION",
         }
     }
 }

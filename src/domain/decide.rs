@@ -114,8 +114,9 @@ fn room_message(scene: &mut Scene, said: &RoomMessage) {
         // Edits and forwards of commands are ignored.
         grammar::Heard::Command(_) | grammar::Heard::Unfinished { .. } if said.edits.is_some() || said.forwarded => {}
         grammar::Heard::Command(line) => commands::run_line(scene, caller, said, room, line),
-        grammar::Heard::Unfinished { at } => {
-            let refusal = Refusal::bad_argument("quotes", format!("were opened and never closed, at “{at}”"), "name=\"Ann Lee\"");
+        grammar::Heard::Unfinished { after, .. } => {
+            let refusal =
+                Refusal::bad_argument("quotes", format!("were opened and never closed, before “{after}”"), "name=\"Ann Lee\"");
             scene.post(Place::Stream(said.stream.clone()), refusal.into_reply());
         }
         grammar::Heard::Escaped(text) => match room {

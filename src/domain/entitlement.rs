@@ -43,8 +43,24 @@ use Permission::*;
 
 impl Permission {
     pub const ALL: [Permission; 18] = [
-        Chat, ContactCreate, ContactEdit, ContactEditEmail, ContactListAll, OnboardOnBehalf, RoomCreate, RoomManageAny,
-        GroupNative, TemplateSend, Transfer, Block, Bulk, ConsentRecord, Supervise, AuditRead, Export, Admin,
+        Chat,
+        ContactCreate,
+        ContactEdit,
+        ContactEditEmail,
+        ContactListAll,
+        OnboardOnBehalf,
+        RoomCreate,
+        RoomManageAny,
+        GroupNative,
+        TemplateSend,
+        Transfer,
+        Block,
+        Bulk,
+        ConsentRecord,
+        Supervise,
+        AuditRead,
+        Export,
+        Admin,
     ];
 
     pub fn name(self) -> &'static str {

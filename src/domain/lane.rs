@@ -89,11 +89,17 @@ pub struct Due {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DueState {
-    Waiting { not_before: Timestamp },
+    Waiting {
+        not_before: Timestamp,
+    },
     /// Being performed; after a restart it is in doubt.
-    Taken { at: Timestamp },
+    Taken {
+        at: Timestamp,
+    },
     /// Performed or not: nobody has told.
-    Doubtful { since: Timestamp },
+    Doubtful {
+        since: Timestamp,
+    },
 }
 
 impl Due {

@@ -53,18 +53,27 @@ pub enum Author {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageState {
-    Held { gate: String },
+    Held {
+        gate: String,
+    },
     Ready,
     Taken,
     /// Taken, and nobody has told how it ended.
-    Doubtful { since: Timestamp, lane_freed: bool },
+    Doubtful {
+        since: Timestamp,
+        lane_freed: bool,
+    },
     Sent,
     Delivered,
     Read,
-    Failed { code: String },
+    Failed {
+        code: String,
+    },
     Unconfirmed,
     Expired,
-    Withdrawn { reason: String },
+    Withdrawn {
+        reason: String,
+    },
     Cancelled,
 }
 

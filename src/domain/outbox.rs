@@ -272,7 +272,9 @@ fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, deta
     scene.note(entry);
     let passed_on = reply.vars.get("passed_on").and_then(|n| n.as_u64()).unwrap_or(0);
     let next = match (passed_on, place) {
-        (0, Place::Stream(stream)) => scene.room_of_stream(stream).and_then(|room| room.owner()).map(|user| vec![Place::Direct(user)]),
+        (0, Place::Stream(stream)) => {
+            scene.room_of_stream(stream).and_then(|room| room.owner()).map(|user| vec![Place::Direct(user)])
+        }
         (0 | 1, _) => Some(scene.admins()),
         _ => None,
     };

@@ -185,7 +185,8 @@ pub fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
 
 /// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).
 fn meet_stranger(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Option<Contact> {
-    match scene.policy.unknown_sender {
+    let rule = scene.policy.unknown_sender;
+    match rule {
         UnknownSender::Onboard if within_caps(scene, &said.from) => Some(new_contact(scene, &said.from, said, at)),
         UnknownSender::Onboard => {
             park(scene, said, "too many new senders in this hour");
@@ -301,7 +302,7 @@ fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, a
 
 /// Every way to find this client again; a key that belongs to somebody else is left where it is.
 pub fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
-    let mut claim = |scene: &mut Scene, key: Key| {
+    let claim = |scene: &mut Scene, key: Key| {
         let free = scene.pointer(key.clone()).is_none_or(|id| id == contact.id.0);
         if free {
             scene.point(key, &contact.id);
@@ -331,9 +332,7 @@ pub fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
 
 fn meaning_of(scene: &Scene, content: &Content) -> Meaning {
     match content {
-        Content::Button { payload, text } => {
-            Words::of_payload(payload).unwrap_or_else(|| scene.policy.words.meaning(text))
-        }
+        Content::Button { payload, text } => Words::of_payload(payload).unwrap_or_else(|| scene.policy.words.meaning(text)),
         Content::Text(text) => scene.policy.words.meaning(text),
         Content::Other { .. } | Content::Sign { .. } => Meaning::Ordinary,
     }
@@ -495,8 +494,7 @@ fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Roo
 }
 
 fn places_of(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Place> {
-    let rooms: Vec<Place> =
-        live_rooms(scene, contact, said).into_iter().map(|room| Place::Room(room.key)).collect();
+    let rooms: Vec<Place> = live_rooms(scene, contact, said).into_iter().map(|room| Place::Room(room.key)).collect();
     if !rooms.is_empty() {
         return rooms;
     }

@@ -118,7 +118,10 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
 fn note_refused(scene: &mut Scene, message: &Message, gate: &str) {
     let actor = message.advisor().map_or_else(|| PROGRAM.to_owned(), |author| scene.actor(author));
     let detail = json!({ "gate": gate, "body": message.body });
-    scene.note(Entry { room: message.room.clone(), ..Entry::new("message.refused", actor).about(&message.contact).detail(detail) });
+    scene.note(Entry {
+        room: message.room.clone(),
+        ..Entry::new("message.refused", actor).about(&message.contact).detail(detail)
+    });
 }
 
 fn note_accepted(scene: &mut Scene, message: &Message) {
@@ -226,9 +229,9 @@ pub fn contact_name(scene: &Scene, room: Option<&RoomKey>, contact: &ContactId) 
 /// The name under which this advisor keeps the contact; a colleague's name for him is never shown (S2-17).
 pub fn name_for(scene: &Scene, user: Option<UserId>, contact: &ContactId) -> String {
     let listed = user.and_then(|user| scene.listing(user, contact)).map(|listing| listing.name());
-    listed.filter(|name| !name.is_empty()).unwrap_or_else(|| {
-        scene.contact(contact).map(|contact| contact.number()).unwrap_or_else(|| contact.to_string())
-    })
+    listed
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| scene.contact(contact).map(|contact| contact.number()).unwrap_or_else(|| contact.to_string()))
 }
 
 /// S3-6: nothing goes out before the advisor has confirmed that the client agreed to be contacted. One question at a time.
@@ -241,8 +244,7 @@ fn ask_for_invitation(scene: &mut Scene, message: &Message) {
         return;
     }
     let place = message.room.clone().map_or(Place::Direct(author), Place::Room);
-    let about =
-        About::Invitation { contact: contact.id.clone(), channel: message.channel, room: message.room.clone() };
+    let about = About::Invitation { contact: contact.id.clone(), channel: message.channel, room: message.room.clone() };
     let ask = confirmation(scene, author, &place, about, Some(&contact.id));
     scene.point(open_key, &ask.id);
     let name = contact_name(scene, message.room.as_ref(), &contact.id);
@@ -389,9 +391,7 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
 // ---- what the program itself may say
 
 /// The variables of INTERFACES §8.
-pub fn variables(
-    scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>,
-) -> BTreeMap<String, String> {
+pub fn variables(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>) -> BTreeMap<String, String> {
     let owner = room.and_then(|key| scene.room(key)).and_then(|room| room.owner());
     let speaker = advisor.or(owner).or(contact.requestor).or(contact.listed_by.iter().next().copied());
     let listed = speaker.and_then(|user| scene.listing(user, &contact.id)).filter(|listing| !listing.incomplete);
@@ -408,7 +408,12 @@ pub fn variables(
 }
 
 pub fn template_body(
-    scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>, name: &str, more: BTreeMap<String, String>,
+    scene: &Scene,
+    contact: &Contact,
+    room: Option<&RoomKey>,
+    advisor: Option<UserId>,
+    name: &str,
+    more: BTreeMap<String, String>,
 ) -> Body {
     let mut vars = variables(scene, contact, room, advisor);
     // A provider refuses an empty parameter.
@@ -419,9 +424,7 @@ pub fn template_body(
     Body::Template { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
 }
 
-pub fn wording_body(
-    scene: &Scene, contact: &Contact, room: Option<&RoomKey>, name: &str, more: &[(&str, &str)],
-) -> Body {
+pub fn wording_body(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, name: &str, more: &[(&str, &str)]) -> Body {
     let mut vars = variables(scene, contact, room, None);
     vars.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
     Body::Wording { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
@@ -429,7 +432,13 @@ pub fn wording_body(
 
 /// A message of the program's own; what may be said when is decided by the callers and asked again at taking.
 pub fn say_to_client(
-    scene: &mut Scene, contact: &ContactId, channel: Channel, line: &LineId, room: Option<RoomKey>, name: &str, body: Body,
+    scene: &mut Scene,
+    contact: &ContactId,
+    channel: Channel,
+    line: &LineId,
+    room: Option<RoomKey>,
+    name: &str,
+    body: Body,
 ) -> MessageId {
     let mut message = Message {
         id: scene.new_message_id(),

@@ -284,7 +284,13 @@ impl Meta {
     ///
     /// # Errors
     /// A sentence: no such phone or line, no WhatsApp on it, an empty text, or nothing to quote.
-    pub fn send_text(&self, number: &str, line: Option<&str>, text: &str, quoted: Option<&str>) -> Result<PhoneMessageView, String> {
+    pub fn send_text(
+        &self,
+        number: &str,
+        line: Option<&str>,
+        text: &str,
+        quoted: Option<&str>,
+    ) -> Result<PhoneMessageView, String> {
         let wanted = line.map(|line| phones::number(line).unwrap_or_else(|| line.to_string()));
         if wanted.is_some_and(|line| line != self.inner.settings.number) {
             return Err(format!("There is only the line {}.", self.inner.settings.number));

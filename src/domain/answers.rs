@@ -1,0 +1,300 @@
+//! What people answer to the bot's questions: buttons and forms, each counted once.
+use super::ask::{About, Ask};
+use super::commands::{self, Given};
+use super::consent::Turn;
+use super::effect::*;
+use super::entitlement::User;
+use super::event::FormSent;
+use super::grammar::Args;
+use super::ids::*;
+use super::message::{Message, MessageState};
+use super::refusal::Refusal;
+use super::relay;
+use super::room::{Room, RoomMember};
+use super::scene::Scene;
+use super::sending::{Accepted, Asking, Draft, accept, ask_client, contact_name};
+use super::wakes::end_review;
+use serde_json::{Map, Value, json};
+
+/// The question that the form's message put; unknown while the answer to our own posting is on its way.
+pub fn question_of(scene: &Scene, sent: &FormSent) -> Option<Ask> {
+    let id = scene.pointer(Ask::posted_key(&sent.form_message))?;
+    scene.ask(&AskId(id))
+}
+
+pub fn form_sent(scene: &mut Scene, sent: &FormSent) {
+    if sent.by.id == scene.policy.bot || sent.by.service {
+        return;
+    }
+    let caller = scene.meet(&sent.by);
+    let place = Place::Stream(sent.stream.clone());
+    let Some(mut ask) = question_of(scene, sent) else {
+        return scene.post(place, Refusal::new("expired-confirmation").into_reply());
+    };
+    if let Err(refusal) = may_answer(scene, &ask, &caller) {
+        return scene.post(place, refusal.into_reply());
+    }
+    if let Some(first) = &ask.answered {
+        // A form counts once: later presses get the first answer again (COMMANDS §1).
+        return scene.post(place, first.clone());
+    }
+    if ask.expires_at.is_some_and(|end| scene.now >= end) {
+        return scene.post(place, Refusal::new("expired-confirmation").into_reply());
+    }
+    let pressed = sent.values.get("action").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut fresh = ask.clone();
+    // Marked before it runs, so that nothing it does can answer it a second time.
+    fresh.answered = Some(Reply::new(Code::Info, "working"));
+    scene.put(&fresh);
+    let answer = settle(scene, &ask, &caller, &place, &pressed, &sent.values);
+    ask.answered = Some(answer);
+    scene.put(&ask);
+}
+
+fn may_answer(scene: &Scene, ask: &Ask, caller: &User) -> Result<(), Refusal> {
+    match (ask.asked, &ask.place) {
+        (Some(asked), _) if asked != caller.id => Err(Refusal::new("not-yours").with("name", scene.user_name(asked))),
+        (Some(_), _) => Ok(()),
+        (None, Place::Room(key)) => {
+            let member = scene.room(key).is_some_and(|room| room.members.contains_key(&caller.id));
+            let rights = scene.rights_of_email(&caller.email);
+            if member && rights.has_any() { Ok(()) } else { Err(Refusal::new("not-entitled")) }
+        }
+        (None, _) if scene.rights_of_email(&caller.email).has_any() => Ok(()),
+        (None, _) => Err(Refusal::new("not-entitled")),
+    }
+}
+
+fn settle(scene: &mut Scene, ask: &Ask, caller: &User, place: &Place, pressed: &str, values: &Map<String, Value>) -> Reply {
+    if pressed == "cancel" {
+        return say(scene, place, Reply::new(Code::Info, "nothing-done"));
+    }
+    match ask.about.clone() {
+        About::Command { path, args, room } => run(scene, caller, place, &path, args, room, true),
+        About::Form { path, room } => form(scene, caller, place, &path, values, room),
+        About::JoinOrNew { path, args, existing } => match pressed {
+            "join" => ask_owner(scene, caller, place, &existing),
+            _ => run(scene, caller, place, &path, args, None, true),
+        },
+        About::Invitation { contact, channel, room } => invite(scene, caller, place, &contact, channel, room),
+        About::SmsOffer { contact } => match pressed {
+            "sms-yes" => say(scene, place, Refusal::new("sms-not-set-up").about(&contact).into_reply()),
+            _ => say(scene, place, Reply::new(Code::Info, "nothing-done").about(&contact)),
+        },
+        About::Review { contact, channel } => review(scene, caller, place, &contact, channel, pressed),
+        About::SendAgain { message } => send_again(scene, caller, place, &message),
+        About::MoveHere { contact, room, line, others } => {
+            move_here(scene, caller, place, &contact, &room, line, &others, pressed)
+        }
+        About::AdmitMember { room, user, name } => admit(scene, caller, place, &room, user, &name, pressed),
+    }
+}
+
+fn say(scene: &mut Scene, place: &Place, reply: Reply) -> Reply {
+    scene.post(place.clone(), reply.clone());
+    reply
+}
+
+fn given(scene: &Scene, caller: &User, place: &Place, path: &str, args: Args, room: Option<RoomKey>) -> Option<Given> {
+    let command = commands::find(path)?;
+    Some(Given {
+        command,
+        caller: caller.clone(),
+        rights: scene.rights_of_email(&caller.email),
+        place: place.clone(),
+        room: room.and_then(|key| scene.room(&key)),
+        args,
+        confirmed: false,
+    })
+}
+
+fn run(scene: &mut Scene, caller: &User, place: &Place, path: &str, args: Args, room: Option<RoomKey>, confirmed: bool) -> Reply {
+    match given(scene, caller, place, path, args, room) {
+        Some(given) => commands::run(scene, Given { confirmed, ..given }),
+        None => say(scene, place, Refusal::new("unknown-command").with("suggestions", json!([])).into_reply()),
+    }
+}
+
+/// A wrong field brings the form back filled, the reason beside the field.
+fn form(
+    scene: &mut Scene,
+    caller: &User,
+    place: &Place,
+    path: &str,
+    values: &Map<String, Value>,
+    room: Option<RoomKey>,
+) -> Reply {
+    let Some(command) = commands::find(path) else { return Reply::new(Code::Info, "nothing-done") };
+    let args = commands::args_of_form(command, values);
+    let Some(given) = given(scene, caller, place, path, args, room) else { return Reply::new(Code::Info, "nothing-done") };
+    let fields =
+        ["bad-argument", "phone-invalid", "email-required", "name-too-long", "no-such-contact", "ambiguous", "missing-parameter"];
+    let mark = scene.mark();
+    match commands::permitted(&given).and_then(|()| (command.run)(scene, &given)) {
+        Err(refusal) if fields.contains(&refusal.code) => {
+            scene.back_to(mark);
+            let again = commands::form(scene, &given, values, Some(&refusal));
+            say(scene, place, again)
+        }
+        _ => {
+            scene.back_to(mark);
+            commands::run(scene, given)
+        }
+    }
+}
+
+/// S3-6: the advisor attests, then the client is asked.
+fn invite(
+    scene: &mut Scene,
+    caller: &User,
+    place: &Place,
+    contact: &ContactId,
+    channel: Channel,
+    room: Option<RoomKey>,
+) -> Reply {
+    let rights = scene.rights_of_email(&caller.email);
+    let line = room.as_ref().and_then(|key| scene.room(key)).map(|room| room.line);
+    let line = line.or_else(|| scene.contact(contact).and_then(|c| c.on(channel).line));
+    let (true, Some(line)) = (rights.may_use(channel), line) else {
+        return say(scene, place, Refusal::new("not-entitled").about(contact).into_reply());
+    };
+    let asking = Asking {
+        contact,
+        channel,
+        line: &line,
+        room: room.clone(),
+        by: caller.id,
+        attested: "confirmed that the client agreed to be contacted",
+    };
+    let name = contact_name(scene, room.as_ref(), contact);
+    match ask_client(scene, asking) {
+        Some(_) => {
+            say(scene, place, Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some()))
+        }
+        None => {
+            let consent = scene.contact(contact).map(|c| c.consent(channel)).unwrap_or_default();
+            let reply = Reply::new(Code::Info, "consent-stands").about(contact).with("name", name);
+            say(scene, place, reply.with("consent", consent.name()))
+        }
+    }
+}
+
+fn review(scene: &mut Scene, caller: &User, place: &Place, contact: &ContactId, channel: Channel, pressed: &str) -> Reply {
+    let turn = if pressed == "review-stop" { Turn::StopConfirmed } else { Turn::Cleared };
+    let actor = scene.actor(caller.id);
+    let ended = end_review(scene, contact, channel, turn, &actor);
+    let room = match place {
+        Place::Stream(stream) => scene.room_of_stream(stream).map(|room| room.key),
+        Place::Room(key) => Some(key.clone()),
+        Place::Direct(_) | Place::DirectByEmail(_) => None,
+    };
+    let name = contact_name(scene, room.as_ref(), contact);
+    let consent = scene.contact(contact).map(|c| c.consent(channel)).unwrap_or_default();
+    let template = if ended { "review-ended" } else { "consent-stands" };
+    say(scene, place, Reply::new(Code::Info, template).about(contact).with("name", name).with("consent", consent.name()))
+}
+
+/// A new message with a new id, linked in the journal; the gate is asked anew.
+fn send_again(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId) -> Reply {
+    let Some(message) = scene.message(id) else { return say(scene, place, Reply::new(Code::Info, "nothing-done")) };
+    let room: Option<Room> = message.room.as_ref().and_then(|key| scene.room(key));
+    let may = matches!(message.state, MessageState::Unconfirmed | MessageState::Withdrawn { .. } | MessageState::Failed { .. });
+    let (true, Some(room)) = (may, room) else {
+        let reply = Reply::new(Code::Info, "arrived-after-all").about(&message.contact).of(id);
+        return say(scene, place, reply.with("state", message.state.name()));
+    };
+    if let Some(name) = message.program_name() {
+        let name = name.to_owned();
+        return ask_again(scene, caller, place, &message, &room, &name);
+    }
+    let draft =
+        Draft { room: &room, contact: &message.contact, author: caller.id, body: message.body.clone(), chat_message: None };
+    let accepted = accept(scene, draft);
+    answer_again(scene, place, &message, &room, accepted)
+}
+
+fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message, room: &Room, name: &str) -> Reply {
+    let asking = Asking {
+        contact: &message.contact,
+        channel: message.channel,
+        line: &room.line,
+        room: Some(room.key.clone()),
+        by: caller.id,
+        attested: "asked to send the unconfirmed request again",
+    };
+    let asked = if name == super::policy::INVITATION { ask_client(scene, asking) } else { None };
+    let template = if asked.is_some() { "sent-again" } else { "nothing-done" };
+    say(scene, place, Reply::new(Code::Info, template).about(&message.contact))
+}
+
+fn answer_again(scene: &mut Scene, place: &Place, message: &Message, room: &Room, accepted: Accepted) -> Reply {
+    match accepted {
+        Accepted::Ready(new) | Accepted::Held(new, _) => {
+            let entry = super::commit::Entry::new("message.sent_again", "advisor").about(&message.contact).message(&new);
+            scene.note(entry.room(&room.key).detail(json!({ "instead_of": message.id })));
+            say(scene, place, Reply::new(Code::Info, "sent-again").about(&message.contact).of(&new))
+        }
+        Accepted::Refused(gate) => {
+            relay::refuse_text(scene, room, &message.contact, gate);
+            Reply::new(Code::Refusal, "text-refused").about(&message.contact).because(gate).with("gate", gate)
+        }
+        Accepted::Full(count) => {
+            say(scene, place, Refusal::new("held-max").about(&message.contact).with("count", count).into_reply())
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // One question, taken apart.
+fn move_here(
+    scene: &mut Scene,
+    caller: &User,
+    place: &Place,
+    contact: &ContactId,
+    from: &RoomKey,
+    line: Reply,
+    others: &[RoomKey],
+    pressed: &str,
+) -> Reply {
+    // `move-here` is the first of the other rooms, `move-here-2` the second, …
+    let nth = pressed.strip_prefix("move-here-").and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
+    let Some(to) = others.get(nth.saturating_sub(1)) else { return Reply::new(Code::Info, "nothing-done") };
+    relay::move_line(scene, contact, from, to, line, caller.id);
+    let name = scene.room(to).map(|room| room.name).unwrap_or_default();
+    say(scene, place, Reply::new(Code::Info, "moved").about(contact).with("room", name))
+}
+
+fn ask_owner(scene: &mut Scene, caller: &User, place: &Place, existing: &RoomKey) -> Reply {
+    let Some((room, owner)) = scene.room(existing).and_then(|room| room.owner().map(|owner| (room, owner))) else {
+        return say(scene, place, Reply::new(Code::Info, "nothing-done"));
+    };
+    if room.members.contains_key(&caller.id) {
+        return say(scene, place, Reply::new(Code::Info, "you-are-in").with("room", room.name));
+    }
+    let about = About::AdmitMember { room: existing.clone(), user: caller.id, name: caller.name.clone() };
+    let at_owner = Place::Direct(owner);
+    let ask = scene.new_ask(Some(owner), &at_owner, about, room.contacts.first());
+    scene.put(&ask);
+    let card = Reply::new(Code::Confirm, "admit-member").asking(&ask.id).with("name", caller.name.clone());
+    scene.post(at_owner, card.with("room", room.name.clone()));
+    let owner = scene.user_name(owner);
+    say(scene, place, Reply::new(Code::Info, "owner-asked").with("owner", owner).with("room", room.name))
+}
+
+fn admit(scene: &mut Scene, caller: &User, place: &Place, key: &RoomKey, user: UserId, name: &str, pressed: &str) -> Reply {
+    let Some(mut room) = scene.room(key) else { return Reply::new(Code::Info, "nothing-done") };
+    let rights = scene.rights(user);
+    let fits = rights.may_use(room.channel) && rights.sub_org == room.sub_org && room.is_live();
+    let (Some(stream), true, "confirm") = (room.stream.clone(), fits, pressed) else {
+        let reply = Reply::new(Code::Info, "not-admitted").with("room", room.name);
+        scene.post(Place::Direct(user), reply);
+        return say(scene, place, Reply::new(Code::Info, "nothing-done"));
+    };
+    room.members.insert(user, RoomMember { name: name.to_owned(), owner: false });
+    scene.put(&room);
+    scene.point(super::commit::Key::new("member", format_args!("{user}/{key}")), key);
+    scene.effect(Effect::AddMember { stream, user, owner: false });
+    let entry = super::commit::Entry::new("room.member_added", scene.actor(caller.id)).room(key);
+    scene.note(entry.detail(json!({ "user": scene.actor(user) })));
+    scene.post(Place::Direct(user), Reply::new(Code::Info, "admitted").with("room", room.name.clone()));
+    say(scene, place, Reply::answer("member-added").with("name", name).with("room", room.name))
+}

@@ -1,0 +1,379 @@
+//! The chat commands: one file each, one line each in `ALL`; line and form fill the same arguments and run the same code.
+pub mod contact_add;
+pub mod optin;
+pub mod room_create;
+pub mod template;
+
+use super::ask::About;
+use super::commit::Key;
+use super::contact::{Contact, Listing};
+use super::effect::*;
+use super::entitlement::{Permission, Rights, User};
+use super::event::RoomMessage;
+use super::grammar::{Args, Line, Value as Given1, Who, Word};
+use super::ids::*;
+use super::refusal::Refusal;
+use super::room::Room;
+use super::scene::Scene;
+use super::sending;
+use super::{email, phone, suggest};
+use serde_json::{Map, Value, json};
+
+pub struct Command {
+    /// As typed after the slash: `contact add`.
+    pub path: &'static str,
+    pub usage: &'static str,
+    /// One line that can be typed as it stands.
+    pub example: &'static str,
+    /// What it does, in half a sentence.
+    pub about: &'static str,
+    /// Any one of these is needed; empty: everybody may.
+    pub needs: &'static [Permission],
+    /// Names of the positional arguments, also the names of their form fields.
+    pub positional: &'static [&'static str],
+    pub keys: &'static [&'static str],
+    pub flags: &'static [&'static str],
+    /// From this position on plain words make one argument ("a last single argument may do without quotes").
+    pub one_text_from: Option<usize>,
+    /// Has a form: without arguments it is posted.
+    pub form: bool,
+    pub run: fn(&mut Scene, &Given) -> Result<Answer, Refusal>,
+}
+
+/// In the order in which `/help` lists them.
+pub const ALL: &[&Command] =
+    &[&contact_add::ADD, &optin::SEND, &optin::RESEND, &room_create::CREATE, &template::LIST, &template::SHOW, &template::SEND];
+
+/// A command's arguments and who gave them, where.
+pub struct Given {
+    pub command: &'static Command,
+    pub caller: User,
+    pub rights: Rights,
+    /// Where the answer goes.
+    pub place: Place,
+    /// The client room in which it was typed.
+    pub room: Option<Room>,
+    pub args: Args,
+    /// The caller has pressed Confirm for exactly this.
+    pub confirmed: bool,
+}
+
+/// What a command leaves to be said.
+pub enum Answer {
+    Say(Reply),
+    /// To the caller's 1:1 chat: long lists, and whatever not everybody in the room needs to read.
+    Privately(Reply),
+    /// What will happen; asks Confirm / Cancel, then runs again with `confirmed`.
+    Confirm(Reply),
+    /// The answer comes when the room stands, or was given already.
+    Later,
+}
+
+// ---- running one
+
+pub fn run_line(scene: &mut Scene, caller: User, said: &RoomMessage, room: Option<Room>, line: Line) {
+    let place = Place::Stream(said.stream.clone());
+    let rights = scene.rights_of_email(&caller.email);
+    let paths: Vec<&'static str> = ALL.iter().map(|command| command.path).collect();
+    let Some((path, mut args)) = line.split_path(&paths) else {
+        let refusal = unknown(&line, &rights, room.is_some());
+        return scene.post(place, refusal.into_reply());
+    };
+    let command = find(path).expect("the path came from the table");
+    if let Some(from) = command.one_text_from {
+        args.rest_as_one(from);
+    }
+    let given = Given { command, caller, rights, place, room, args, confirmed: false };
+    run(scene, given);
+}
+
+pub fn find(path: &str) -> Option<&'static Command> {
+    ALL.iter().copied().find(|command| command.path == path)
+}
+
+/// Runs it and says what came of it. A refusal changes nothing.
+pub fn run(scene: &mut Scene, given: Given) -> Reply {
+    let mark = scene.mark();
+    let outcome = permitted(&given).and_then(|()| known_arguments(&given)).and_then(|()| {
+        if given.wants_form() {
+            Ok(Answer::Say(form(scene, &given, &Map::new(), None)))
+        } else {
+            (given.command.run)(scene, &given)
+        }
+    });
+    match outcome {
+        Ok(Answer::Say(reply)) => say(scene, given.place, reply),
+        Ok(Answer::Privately(reply)) => say(scene, Place::Direct(given.caller.id), reply),
+        Ok(Answer::Confirm(reply)) => ask_to_confirm(scene, given, reply),
+        Ok(Answer::Later) => Reply::new(Code::Info, "working"),
+        Err(refusal) => {
+            scene.back_to(mark);
+            say(scene, given.place, refusal.into_reply())
+        }
+    }
+}
+
+fn say(scene: &mut Scene, place: Place, reply: Reply) -> Reply {
+    scene.post(place, reply.clone());
+    reply
+}
+
+fn ask_to_confirm(scene: &mut Scene, given: Given, reply: Reply) -> Reply {
+    let about = About::Command {
+        path: given.command.path.to_owned(),
+        args: given.args.clone(),
+        room: given.room.as_ref().map(|room| room.key.clone()),
+    };
+    let ask = sending::confirmation(scene, given.caller.id, &given.place, about, reply.contact.as_ref());
+    say(scene, given.place, reply.asking(&ask.id))
+}
+
+/// Deny by default (COMMANDS §2).
+pub fn permitted(given: &Given) -> Result<(), Refusal> {
+    let needs = given.command.needs;
+    if needs.is_empty() || needs.iter().any(|permission| given.rights.may(*permission, None)) {
+        return Ok(());
+    }
+    if !given.rights.has_any() {
+        return Err(Refusal::new("not-entitled"));
+    }
+    Err(Refusal::no_permission(needs[0].name()))
+}
+
+fn known_arguments(given: &Given) -> Result<(), Refusal> {
+    let command = given.command;
+    let unknown_key = given.args.keys.keys().find(|key| !command.keys.contains(&key.as_str()) && command.path != "template send");
+    if let Some(key) = unknown_key {
+        return Err(Refusal::bad_argument(key, "is not known here", command.usage));
+    }
+    if let Some(flag) = given.args.flags.iter().find(|flag| !command.flags.contains(&flag.as_str())) {
+        return Err(Refusal::bad_argument(&format!("--{flag}"), "is not known here", command.usage));
+    }
+    Ok(())
+}
+
+fn unknown(line: &Line, rights: &Rights, in_client_room: bool) -> Refusal {
+    let allowed = ALL.iter().filter(|command| may_use(command, rights)).map(|command| command.path);
+    let near = suggest::suggest(&line.typed_path(2), allowed);
+    Refusal::new("unknown-command")
+        .with("suggestions", near)
+        .with("in_client_room", in_client_room)
+        .with("typed", line.raw.clone())
+}
+
+pub fn may_use(command: &Command, rights: &Rights) -> bool {
+    command.needs.is_empty() || command.needs.iter().any(|permission| rights.may(*permission, None))
+}
+
+// ---- forms
+
+impl Given {
+    fn wants_form(&self) -> bool {
+        let empty = self.args.positional.is_empty() && self.args.keys.is_empty() && self.args.flags.is_empty();
+        let contact_is_clear = self.command.positional == ["contact"] && self.room.is_some();
+        self.command.form && empty && !contact_is_clear
+    }
+}
+
+/// The command's form, filled with what was given; a mistake stands beside its field.
+pub fn form(scene: &mut Scene, given: &Given, values: &Map<String, Value>, mistake: Option<&Refusal>) -> Reply {
+    let about = About::Form { path: given.command.path.to_owned(), room: given.room.as_ref().map(|room| room.key.clone()) };
+    let contact = given.room.as_ref().and_then(|room| room.contacts.first().cloned());
+    let ask = scene.new_ask(Some(given.caller.id), &given.place, about, contact.as_ref());
+    scene.put(&ask);
+    let template = format!("form-{}", given.command.path.replace(' ', "-"));
+    let mut reply = Reply::new(Code::Form, &template).asking(&ask.id).with("values", Value::Object(values.clone()));
+    reply.contact = contact;
+    let templates: Vec<&String> = scene.policy.templates.keys().filter(|name| !name.starts_with("liaison_")).collect();
+    reply = reply
+        .with("templates", json!(templates))
+        .with("languages", json!(scene.policy.languages))
+        .with("on_behalf", given.rights.may(Permission::OnboardOnBehalf, None))
+        .with("usage", given.command.usage);
+    if let Some(mistake) = mistake {
+        let words: Map<String, Value> = mistake.vars.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        reply = reply.because(mistake.code).with("mistake", json!({ "code": mistake.code, "vars": words }));
+    }
+    reply
+}
+
+/// The arguments that a submitted form stands for: field names are the line's keys, positional ones their own names.
+pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
+    let mut args = Args::default();
+    let texts: Vec<String> = command.positional.iter().map(|name| text_of(values.get(*name))).collect();
+    let filled = texts.iter().rposition(|text| !text.is_empty()).map_or(0, |last| last + 1);
+    args.positional =
+        texts.into_iter().take(filled).map(|text| Word { text, kind: super::grammar::Kind::Quoted, at: 0, end: 0 }).collect();
+    for (name, value) in values {
+        if command.flags.contains(&name.as_str()) && !command.keys.contains(&name.as_str()) {
+            if is_ticked(value) {
+                args.flags.insert(name.clone());
+            }
+        } else if command.flags.contains(&name.as_str()) && is_ticked(value) && text_of(Some(value)) == "on" {
+            // A checkbox that shares its name with a key (`room`).
+            args.flags.insert(name.clone());
+        } else if !command.positional.contains(&name.as_str()) && name != "action" {
+            let given = Given1 { text: text_of(Some(value)), parts: Vec::new(), who: people_of(value), quoted: true };
+            if !given.text.trim().is_empty() || !given.who.is_empty() {
+                args.keys.entry(name.clone()).or_default().push(given);
+            }
+        }
+    }
+    args
+}
+
+fn is_ticked(value: &Value) -> bool {
+    match value {
+        Value::Bool(ticked) => *ticked,
+        Value::String(text) => !text.is_empty() && text != "false" && text != "off",
+        Value::Array(items) => items.iter().any(is_ticked),
+        Value::Null | Value::Number(_) | Value::Object(_) => false,
+    }
+}
+
+fn text_of(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.trim().to_owned(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Array(items)) => items.iter().map(|item| text_of(Some(item))).collect::<Vec<_>>().join(","),
+        Some(Value::Bool(_) | Value::Null | Value::Object(_)) | None => String::new(),
+    }
+}
+
+/// A person selector gives user ids as numbers or texts, alone or in a list.
+fn people_of(value: &Value) -> Vec<Who> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(people_of).collect(),
+        Value::Number(id) => id.as_u64().map(|id| Who::User(UserId(id))).into_iter().collect(),
+        Value::String(text) => text.parse().ok().map(|id| Who::User(UserId(id))).into_iter().collect(),
+        Value::Object(fields) => fields.get("userIds").map(people_of).unwrap_or_default(),
+        Value::Null | Value::Bool(_) => Vec::new(),
+    }
+}
+
+// ---- what commands ask of their arguments
+
+impl Given {
+    pub fn text(&self, position: usize) -> Option<&str> {
+        self.args.texts().get(position).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+    pub fn key(&self, name: &str) -> Option<&str> {
+        self.args.text(name).map(str::trim).filter(|text| !text.is_empty())
+    }
+    pub fn needed(&self, position: usize) -> Result<&str, Refusal> {
+        let name = self.command.positional.get(position).copied().unwrap_or("argument");
+        self.text(position).ok_or_else(|| Refusal::missing(name, self.command.example))
+    }
+
+    /// The contact at this position, or the only one of the room.
+    pub fn contact(&self, scene: &Scene, position: usize) -> Result<Contact, Refusal> {
+        if let Some(text) = self.text(position) {
+            return find_contact(scene, self, text);
+        }
+        let contacts = self.room.as_ref().map(|room| room.contacts.as_slice()).unwrap_or_default();
+        match contacts {
+            [only] => scene.contact(only).ok_or_else(|| Refusal::new("no-such-contact")),
+            [] | [_, _, ..] => Err(Refusal::missing("contact", self.command.example)),
+        }
+    }
+
+    /// Whom the caller may see: those on his list, those whom he shares a room with, everyone with contact.list-all.
+    pub fn may_see(&self, scene: &Scene, contact: &Contact) -> bool {
+        let shares_room =
+            || contact.rooms.iter().filter_map(|key| scene.room(key)).any(|room| room.members.contains_key(&self.caller.id));
+        self.rights.may(Permission::ContactListAll, None) || contact.listed_by.contains(&self.caller.id) || shares_room()
+    }
+
+    /// The name by which the caller knows this contact.
+    pub fn name_of(&self, scene: &Scene, contact: &Contact) -> String {
+        if self.rights.may(Permission::ContactListAll, None) && !contact.listed_by.contains(&self.caller.id) {
+            return contact.name();
+        }
+        let in_room = self.room.as_ref().filter(|room| room.contacts.contains(&contact.id)).and_then(|room| room.owner());
+        let user = if contact.listed_by.contains(&self.caller.id) { Some(self.caller.id) } else { in_room };
+        sending::name_for(scene, user, &contact.id)
+    }
+
+    /// A room of this contact that the caller is in: the one in which the command stands, else the one used last.
+    pub fn room_with(&self, scene: &Scene, contact: &Contact, channel: Option<Channel>) -> Option<Room> {
+        if let Some(room) = self.room.as_ref().filter(|room| room.contacts.contains(&contact.id)) {
+            return Some(room.clone());
+        }
+        let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+        let mine = rooms.filter(|room| {
+            room.is_live() && room.members.contains_key(&self.caller.id) && channel.is_none_or(|channel| room.channel == channel)
+        });
+        mine.max_by_key(|room| room.last_exchange_with(&contact.id))
+    }
+
+    /// The colleague whom `who` names, if we have met him.
+    pub fn colleague(&self, scene: &Scene, who: &Who) -> Result<User, Refusal> {
+        let found = match who {
+            Who::User(id) => scene.user(*id),
+            Who::Email(address) => scene.user_by_email(&address.trim().to_lowercase()),
+        };
+        found.ok_or_else(|| Refusal::bad_argument("colleague", "is not known to me", "@jane.doe@acme.com"))
+    }
+}
+
+const LOOKED_THROUGH: usize = 2_000;
+const SHOWN_MATCHES: usize = 5;
+
+/// By short id, number, e-mail address, or a name that is unique among those whom the caller may see.
+pub fn find_contact(scene: &Scene, given: &Given, text: &str) -> Result<Contact, Refusal> {
+    let seen = |contact: &Contact| given.may_see(scene, contact);
+    let nobody = || Refusal::new("no-such-contact").with("typed", text).with("near", Vec::<String>::new());
+    if let Some(id) = text.to_uppercase().strip_prefix("C-").filter(|id| (4..=8).contains(&id.len())) {
+        let found = scene.contact(&ContactId(format!("c-{id}")));
+        return found.filter(seen).ok_or_else(nobody);
+    }
+    if text.contains('@') {
+        let found = email::canonical(text).ok().and_then(|address| scene.pointer(Key::new("email", address)));
+        return found.and_then(|id| scene.contact(&ContactId(id))).filter(seen).ok_or_else(nobody);
+    }
+    if text.chars().filter(char::is_ascii_digit).count() >= 6 {
+        let found = phone::canonical(text, &scene.policy.default_region).ok();
+        let found = found.and_then(|phone| scene.pointer(Key::new("phone", phone.e164())));
+        return found.and_then(|id| scene.contact(&ContactId(id))).filter(seen).ok_or_else(|| nobody().with("number", text));
+    }
+    by_name(scene, given, text)
+}
+
+fn by_name(scene: &Scene, given: &Given, text: &str) -> Result<Contact, Refusal> {
+    let known = names_seen(scene, given);
+    let wanted = text.to_lowercase();
+    let whole: Vec<_> = known.iter().filter(|(name, _)| name.to_lowercase() == wanted).collect();
+    let part = |name: &str| name.to_lowercase().split_whitespace().any(|word| word == wanted);
+    let found = if whole.is_empty() { known.iter().filter(|(name, _)| part(name)).collect() } else { whole };
+    match found.as_slice() {
+        [(_, id)] => scene.contact(id).ok_or_else(|| Refusal::new("no-such-contact").with("typed", text)),
+        [] => {
+            let near = suggest::suggest(text, known.iter().map(|(name, _)| name.as_str()));
+            Err(Refusal::new("no-such-contact").with("typed", text).with("near", near))
+        }
+        several => {
+            let choices: Vec<Value> = several
+                .iter()
+                .take(SHOWN_MATCHES)
+                .map(|(name, id)| json!({ "name": name, "id": id, "number": scene.contact(id).map(|c| c.number()) }))
+                .collect();
+            Err(Refusal::new("ambiguous").with("typed", text).with("choices", choices))
+        }
+    }
+}
+
+fn names_seen(scene: &Scene, given: &Given) -> Vec<(String, ContactId)> {
+    if given.rights.may(Permission::ContactListAll, None) {
+        let all: Vec<Contact> = scene.case.scan("contact/", None, LOOKED_THROUGH);
+        return all.into_iter().map(|contact| (contact.name(), contact.id)).collect();
+    }
+    let listings: Vec<Listing> = scene.listings(given.caller.id, LOOKED_THROUGH);
+    let mut names: Vec<(String, ContactId)> =
+        listings.into_iter().map(|listing| (listing.name(), listing.contact)).filter(|(name, _)| !name.is_empty()).collect();
+    if let Some(room) = &given.room {
+        let others = room.contacts.iter().filter(|id| !names.iter().any(|(_, known)| known == *id));
+        let others: Vec<_> = others.map(|id| (sending::contact_name(scene, Some(&room.key), id), id.clone())).collect();
+        names.extend(others);
+    }
+    names
+}

@@ -1,0 +1,312 @@
+//! `/contact add`: a client onto an advisor's list, by himself or by a designated colleague, with or without a room.
+use super::{Answer, Command, Given};
+use crate::domain::commit::{Entry, Key};
+use crate::domain::consent::Consent;
+use crate::domain::contact::{Contact, Listing};
+use crate::domain::effect::Reply;
+use crate::domain::entitlement::{Permission, User};
+use crate::domain::grammar::Who;
+use crate::domain::ids::*;
+use crate::domain::outbox::sms_offer;
+use crate::domain::policy::DEFAULT_LANGUAGE;
+use crate::domain::refusal::Refusal;
+use crate::domain::rooms::{self, NAME_MAX, Plan};
+use crate::domain::scene::Scene;
+use crate::domain::{email, phone};
+use crate::fault;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub const ADD: Command = Command {
+    path: "contact add",
+    usage: "/contact add <first> <last> phone= email= [company=] channel=whatsapp|sms [lang=] [for=@advisor] [advisors=@a,@b] \
+            [--room] [room=\"name\"]",
+    example: "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room",
+    about: "add a client to a list; with --room also open the room and send the invitation",
+    needs: &[Permission::ContactCreate],
+    positional: &["first", "last"],
+    keys: &["phone", "email", "company", "channel", "lang", "for", "advisors", "room"],
+    flags: &["room"],
+    one_text_from: None,
+    form: true,
+    run: add,
+};
+
+/// A client as typed in, in canonical form (S0-32).
+struct Typed {
+    first: String,
+    last: String,
+    phone: Phone,
+    phone_raw: String,
+    email: Option<String>,
+    email_raw: Option<String>,
+    company: String,
+    language: String,
+    channel: Channel,
+}
+
+fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let typed = read(scene, given)?;
+    if !given.rights.may(Permission::ContactCreate, Some(typed.channel)) {
+        return Err(Refusal::no_permission(Permission::ContactCreate.name()));
+    }
+    if typed.channel == Channel::Sms {
+        return Err(Refusal::new("sms-not-set-up"));
+    }
+    let requestor = requestor(scene, given, typed.channel)?;
+    let colleagues = colleagues(scene, given)?;
+    let found = matching(scene, &typed)?;
+    let is_new = found.is_none();
+    let contact = match found {
+        Some(contact) => join_list(scene, given, contact, &typed, &requestor)?,
+        None => create(scene, given, &typed, &requestor),
+    };
+    let reply = answer(scene, given, &contact, &typed, &requestor, is_new);
+    if !wants_room(given) {
+        return Ok(Answer::Say(reply));
+    }
+    may_have_room(scene, given, &contact, &typed)?;
+    let own_room = contact
+        .rooms
+        .iter()
+        .filter_map(|key| scene.room(key))
+        .find(|room| room.is_live() && room.channel == typed.channel && room.members.contains_key(&requestor.id));
+    if let Some(room) = own_room {
+        return Ok(Answer::Say(reply.with("room", room.name).with("room_was_there", true)));
+    }
+    let name = given.key("room");
+    if name.is_some_and(|name| name.chars().count() > NAME_MAX) {
+        return Err(Refusal::new("name-too-long").with("most", NAME_MAX));
+    }
+    let plan = Plan {
+        name,
+        channel: typed.channel,
+        contacts: std::slice::from_ref(&contact.id),
+        owner: requestor.id,
+        colleagues: &colleagues,
+        asked_by: Some(requestor.id),
+        line: None,
+        invite: true,
+        answer: Some((given.place.clone(), reply)),
+    };
+    rooms::open(scene, plan)?;
+    Ok(Answer::Later)
+}
+
+fn wants_room(given: &Given) -> bool {
+    given.args.flag("room") || given.key("room").is_some()
+}
+
+fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
+    let (first, last) = (given.needed(0)?.to_owned(), given.needed(1)?.to_owned());
+    if let Some(stray) = given.text(2) {
+        return Err(Refusal::bad_argument(
+            "name",
+            format!("has a word too many (“{stray}”); put names with spaces in quotes"),
+            ADD.example,
+        ));
+    }
+    let channel = match given.key("channel") {
+        None => Channel::WhatsApp,
+        Some(text) => {
+            Channel::parse(text).ok_or_else(|| Refusal::bad_argument("channel", "must be whatsapp or sms", "channel=whatsapp"))?
+        }
+    };
+    let phone_raw = given.key("phone").ok_or_else(|| Refusal::missing("phone", "phone=+4915112345678"))?.to_owned();
+    let number = phone::canonical(&phone_raw, &scene.policy.default_region)
+        .map_err(|problem| Refusal::new("phone-invalid").with("why", problem.reason()).with("argument", "phone"))?;
+    let email_raw = given.key("email").map(str::to_owned);
+    let address = email_raw.as_deref().map(email::canonical).transpose();
+    let address = address.map_err(|problem| Refusal::bad_argument("email", problem.to_string(), "email=ann@lee.de"))?;
+    if address.is_none() && channel == Channel::WhatsApp {
+        return Err(Refusal::new("email-required").with("argument", "email"));
+    }
+    Ok(Typed {
+        first,
+        last,
+        phone: number,
+        phone_raw,
+        email: address,
+        email_raw,
+        company: given.key("company").unwrap_or_default().to_owned(),
+        language: language(scene, given)?,
+        channel,
+    })
+}
+
+fn language(scene: &Scene, given: &Given) -> Result<String, Refusal> {
+    let Some(wanted) = given.key("lang") else { return Ok(DEFAULT_LANGUAGE.to_owned()) };
+    let wanted = wanted.to_lowercase();
+    if scene.policy.languages.contains(&wanted) {
+        return Ok(wanted);
+    }
+    let known = scene.policy.languages.iter().cloned().collect::<Vec<_>>().join(", ");
+    Err(Refusal::bad_argument("lang", format!("must be one of {known}"), "lang=en"))
+}
+
+/// S0-12..14: a designated user may onboard for another one, nobody else may.
+fn requestor(scene: &Scene, given: &Given, channel: Channel) -> Result<User, Refusal> {
+    let Some(value) = given.args.value("for") else { return may_onboard_himself(given, channel) };
+    let [who] = value.who.as_slice() else {
+        return Err(Refusal::bad_argument("for", "must name one colleague", "for=@jane.doe@acme.com"));
+    };
+    if *who == Who::User(given.caller.id) || *who == Who::Email(given.caller.email.clone()) {
+        return may_onboard_himself(given, channel);
+    }
+    if !given.rights.may(Permission::OnboardOnBehalf, Some(channel)) {
+        return Err(Refusal::no_permission(Permission::OnboardOnBehalf.name()));
+    }
+    let not_entitled = || Refusal::new("requestor-not-entitled").with("channel", channel.name());
+    let user = given.colleague(scene, who).map_err(|_| not_entitled())?;
+    if scene.rights(user.id).may_use(channel) { Ok(user) } else { Err(not_entitled()) }
+}
+
+fn may_onboard_himself(given: &Given, channel: Channel) -> Result<User, Refusal> {
+    if given.rights.may_use(channel) {
+        Ok(given.caller.clone())
+    } else {
+        Err(Refusal::new("not-entitled").with("channel", channel.name()))
+    }
+}
+
+fn colleagues(scene: &Scene, given: &Given) -> Result<Vec<UserId>, Refusal> {
+    let named = given.args.value("advisors").map(|value| value.who.clone()).unwrap_or_default();
+    named.iter().map(|who| given.colleague(scene, who).map(|user| user.id)).collect()
+}
+
+// ---- matching (S0-28..33)
+
+/// The one person whom both keys name; nobody; or a contradiction.
+fn matching(scene: &Scene, typed: &Typed) -> Result<Option<Contact>, Refusal> {
+    let by_phone = contact_at(scene, Key::new("phone", typed.phone.e164()));
+    let by_email = typed.email.as_ref().and_then(|address| contact_at(scene, Key::new("email", address)));
+    if fault::planted("no-matching") {
+        return Ok(by_phone);
+    }
+    // Tells neither which of the two matched nor what is stored (S0-31).
+    let contradiction = || Refusal::new("match-one-only");
+    match (by_phone, by_email) {
+        (None, None) => Ok(None),
+        (Some(one), Some(other)) if one.id == other.id => Ok(Some(one)),
+        (Some(_), Some(_)) => Err(contradiction()),
+        // An absent e-mail matches and contradicts nothing.
+        (Some(one), None) if one.email.is_none() || typed.email.is_none() => Ok(Some(one)),
+        (None, Some(other)) if other.phone.is_none() => Ok(Some(other)),
+        (Some(_), None) | (None, Some(_)) => Err(contradiction()),
+    }
+}
+
+fn contact_at(scene: &Scene, key: Key) -> Option<Contact> {
+    scene.pointer(key).and_then(|id| scene.contact(&ContactId(id)))
+}
+
+fn create(scene: &mut Scene, given: &Given, typed: &Typed, requestor: &User) -> Contact {
+    let contact = Contact {
+        id: scene.new_contact_id(),
+        phone: None,
+        phone_raw: None,
+        email: None,
+        email_raw: None,
+        wa_id: None,
+        user_id: None,
+        first: typed.first.clone(),
+        last: typed.last.clone(),
+        company: typed.company.clone(),
+        profile_name: None,
+        language: typed.language.clone(),
+        created_at: scene.now,
+        created_by: given.caller.email.clone(),
+        requestor: Some(requestor.id),
+        channels: BTreeMap::new(),
+        listed_by: BTreeSet::new(),
+        rooms: Vec::new(),
+        blocked: None,
+        recent: Default::default(),
+    };
+    let detail = json!({
+        "by": given.caller.email, "requestor": requestor.email, "first": typed.first, "last": typed.last,
+        "phone": typed.phone, "phone_raw": typed.phone_raw, "email": typed.email, "email_raw": typed.email_raw,
+        "company": typed.company, "language": typed.language, "channel": typed.channel.key(),
+    });
+    scene.note(Entry::new("contact.created", given.caller.email.clone()).about(&contact.id).detail(detail));
+    list(scene, given, contact, typed, requestor)
+}
+
+/// A client whom somebody onboarded before comes onto this list in the same way, under the name typed here (S0-28, S2-17).
+fn join_list(scene: &mut Scene, given: &Given, contact: Contact, typed: &Typed, requestor: &User) -> Result<Contact, Refusal> {
+    let listing = scene.listing(requestor.id, &contact.id);
+    let complete = listing.is_some_and(|listing| !listing.incomplete && listing.channels.contains(&typed.channel));
+    if complete {
+        return Err(Refusal::new("already-yours").about(&contact.id).with("name", given.name_of(scene, &contact)));
+    }
+    Ok(list(scene, given, contact, typed, requestor))
+}
+
+fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, requestor: &User) -> Contact {
+    if contact.phone.is_none() {
+        contact.phone = Some(typed.phone.clone());
+        contact.phone_raw = Some(typed.phone_raw.clone());
+        scene.point(Key::new("phone", typed.phone.e164()), &contact.id);
+    }
+    if let (None, Some(address)) = (&contact.email, &typed.email) {
+        scene.point(Key::new("email", address), &contact.id);
+        contact.email = Some(address.clone());
+        contact.email_raw = typed.email_raw.clone();
+    }
+    if contact.first.is_empty() && contact.last.is_empty() {
+        contact.first = typed.first.clone();
+        contact.last = typed.last.clone();
+        contact.company = typed.company.clone();
+    }
+    if given.key("lang").is_some() {
+        contact.language = typed.language.clone();
+    }
+    contact.on_mut(typed.channel);
+    contact.listed_by.insert(requestor.id);
+    scene.put(&contact);
+    let before = scene.listing(requestor.id, &contact.id);
+    let mut channels = before.map(|listing| listing.channels).unwrap_or_default();
+    channels.insert(typed.channel);
+    scene.put(&Listing {
+        user: requestor.id,
+        contact: contact.id.clone(),
+        first: typed.first.clone(),
+        last: typed.last.clone(),
+        company: typed.company.clone(),
+        channels,
+        incomplete: false,
+        added_at: scene.now,
+        added_by: given.caller.email.clone(),
+    });
+    let detail = json!({ "requestor": requestor.email, "by": given.caller.email, "first": typed.first, "last": typed.last });
+    scene.note(Entry::new("contact.listed", given.caller.email.clone()).about(&contact.id).detail(detail));
+    contact
+}
+
+/// A room sends the invitation at once (S0-18), so it needs somebody who may be asked or has agreed.
+fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Typed) -> Result<(), Refusal> {
+    let name = format!("{} {}", typed.first, typed.last);
+    match contact.consent(typed.channel) {
+        Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
+        Consent::Unreachable { .. } => {
+            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
+            refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));
+            Err(refusal)
+        }
+        Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
+    }
+}
+
+fn answer(scene: &Scene, given: &Given, contact: &Contact, typed: &Typed, requestor: &User, is_new: bool) -> Reply {
+    Reply::answer("contact-added")
+        .about(&contact.id)
+        .with("name", format!("{} {}", typed.first, typed.last))
+        .with("id", contact.id.to_string())
+        .with("for", scene.user_name(requestor.id))
+        .with("on_behalf", requestor.id != given.caller.id)
+        .with("is_new", is_new)
+        .with("channel", typed.channel.name())
+        .with("consent", contact.consent(typed.channel).name())
+        .with("with_room", wants_room(given))
+        .with("firm", scene.policy.firm.clone())
+}

@@ -1,0 +1,129 @@
+//! `/optin send` and `/optin resend`: ask a contact whether the firm may write to him.
+use super::{Answer, Command, Given};
+use crate::domain::consent::Consent;
+use crate::domain::contact::Contact;
+use crate::domain::effect::{Code, Reply};
+use crate::domain::entitlement::Permission;
+use crate::domain::ids::*;
+use crate::domain::outbox::sms_offer;
+use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
+use crate::domain::scene::Scene;
+use crate::domain::sending::{Asking, ask_client};
+
+pub const SEND: Command = Command {
+    path: "optin send",
+    usage: "/optin send <contact>",
+    example: "/optin send Ann Lee",
+    about: "ask a contact for consent, after you confirmed that he agreed to be contacted",
+    needs: &[Permission::Chat],
+    positional: &["contact"],
+    keys: &[],
+    flags: &[],
+    one_text_from: Some(0),
+    form: true,
+    run: send,
+};
+
+pub const RESEND: Command = Command {
+    path: "optin resend",
+    usage: "/optin resend <contact>",
+    example: "/optin resend Ann Lee",
+    about: "ask again, 24 hours after the last request at the earliest",
+    needs: &[Permission::Chat],
+    positional: &["contact"],
+    keys: &[],
+    flags: &[],
+    one_text_from: Some(0),
+    form: false,
+    run: resend,
+};
+
+/// WhatsApp is the only channel that asks by itself for now; SMS asks on the first message (S2-6).
+const CHANNEL: Channel = Channel::WhatsApp;
+
+fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let contact = given.contact(scene, 0)?;
+    let line = may_ask(scene, given, &contact)?;
+    if contact.consent(CHANNEL).is_pending() {
+        may_repeat(scene, &contact)?;
+    }
+    let name = given.name_of(scene, &contact);
+    if !given.confirmed {
+        let card = Reply::new(Code::Confirm, "confirm-invitation").about(&contact.id).with("name", name);
+        return Ok(Answer::Confirm(card.with("channel", CHANNEL.name())));
+    }
+    let room = given.room_with(scene, &contact, Some(CHANNEL));
+    ask(scene, given, &contact, &line, room, "confirmed that the client agreed to be contacted")
+}
+
+fn resend(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let contact = given.contact(scene, 0)?;
+    let line = may_ask(scene, given, &contact)?;
+    if !contact.consent(CHANNEL).is_pending() {
+        return Err(Refusal::new("nothing-pending").about(&contact.id).with("name", given.name_of(scene, &contact)));
+    }
+    may_repeat(scene, &contact)?;
+    let room = given.room_with(scene, &contact, Some(CHANNEL));
+    ask(scene, given, &contact, &line, room, "asked again")
+}
+
+fn ask(
+    scene: &mut Scene,
+    given: &Given,
+    contact: &Contact,
+    line: &LineId,
+    room: Option<Room>,
+    attested: &str,
+) -> Result<Answer, Refusal> {
+    let has_room = room.is_some();
+    let asking =
+        Asking { contact: &contact.id, channel: CHANNEL, line, room: room.map(|room| room.key), by: given.caller.id, attested };
+    ask_client(scene, asking).ok_or_else(|| Refusal::new("busy").with("why", "The consent stands otherwise now."))?;
+    let reply = Reply::answer("invitation-sent").about(&contact.id).with("name", given.name_of(scene, contact));
+    Ok(Answer::Say(reply.with("has_room", has_room)))
+}
+
+/// The line to ask on, if this contact may be asked at all now.
+fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact) -> Result<LineId, Refusal> {
+    if !given.rights.may_use(CHANNEL) {
+        return Err(Refusal::new("not-entitled").with("channel", CHANNEL.name()));
+    }
+    let name = given.name_of(scene, contact);
+    match contact.consent(CHANNEL) {
+        Consent::OptedIn { .. } => return Err(Refusal::new("already-in").about(&contact.id).with("name", name)),
+        Consent::OptedOut { .. } => return Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
+        Consent::Review { .. } => {
+            return Err(Refusal::new("busy")
+                .about(&contact.id)
+                .with("why", "The client may have asked to stop; settle that first."));
+        }
+        Consent::Unreachable { .. } => {
+            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
+            refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));
+            return Err(refusal);
+        }
+        Consent::None | Consent::Pending { .. } => {}
+    }
+    let room = given.room_with(scene, contact, Some(CHANNEL));
+    let line = room.map(|room| room.line).or_else(|| contact.on(CHANNEL).line);
+    let line = line.or_else(|| line_for(scene, given));
+    line.ok_or_else(|| Refusal::new("no-line-left").with("channel", CHANNEL.name()))
+}
+
+fn line_for(scene: &Scene, given: &Given) -> Option<LineId> {
+    let mut lines: Vec<_> = scene.policy.lines_of(CHANNEL).collect();
+    lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == given.caller.email));
+    lines.sort_by_key(|line| line.advisor.is_none());
+    lines.first().map(|line| line.id.clone())
+}
+
+/// S3-20, S3-21.
+fn may_repeat(scene: &Scene, contact: &Contact) -> Result<(), Refusal> {
+    let Consent::Pending { asked_at, .. } = contact.consent(CHANNEL) else { return Ok(()) };
+    let until = asked_at + scene.policy.resend_after;
+    if scene.now < until {
+        return Err(Refusal::new("pending-until").about(&contact.id).with("until", until.0));
+    }
+    Ok(())
+}

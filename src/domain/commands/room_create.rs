@@ -1,0 +1,140 @@
+//! `/room create`: a room with contacts on one channel, colleagues, and an invitation for whoever was not asked yet.
+use super::{Answer, Command, Given};
+use crate::domain::consent::Consent;
+use crate::domain::contact::Contact;
+use crate::domain::effect::{Code, Reply};
+use crate::domain::entitlement::Permission;
+use crate::domain::ids::*;
+use crate::domain::outbox::sms_offer;
+use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
+use crate::domain::rooms::{self, NAME_MAX, Plan};
+use crate::domain::scene::Scene;
+
+pub const CREATE: Command = Command {
+    path: "room create",
+    usage: "/room create \"name\" [contact…] [@advisor…]",
+    example: "/room create \"Ann Lee\" +4915112345678",
+    about: "open a room with a contact; who was not asked for consent yet is asked at once",
+    needs: &[Permission::RoomCreate],
+    positional: &["name", "contact"],
+    keys: &[],
+    flags: &[],
+    one_text_from: None,
+    form: true,
+    run: create,
+};
+
+fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let name = given.needed(0)?.to_owned();
+    if name.chars().count() > NAME_MAX {
+        return Err(Refusal::new("name-too-long").with("most", NAME_MAX));
+    }
+    let contacts = contacts(scene, given)?;
+    let channel = one_channel(&contacts)?;
+    if !given.rights.may(Permission::RoomCreate, Some(channel)) || !given.rights.may_use(channel) {
+        return Err(Refusal::no_permission(Permission::RoomCreate.name()));
+    }
+    let colleagues = colleagues(scene, given, channel)?;
+    for contact in &contacts {
+        may_be_written_to(scene, given, contact, channel)?;
+    }
+    if !given.confirmed
+        && let Some(card) = room_is_there(scene, given, &contacts, channel)
+    {
+        return Ok(Answer::Confirm(card));
+    }
+    let ids: Vec<ContactId> = contacts.iter().map(|contact| contact.id.clone()).collect();
+    let reply = Reply::answer("room-created").about(&ids[0]).with("name", name.clone());
+    let plan = Plan {
+        name: Some(&name),
+        channel,
+        contacts: &ids,
+        owner: given.caller.id,
+        colleagues: &colleagues,
+        asked_by: Some(given.caller.id),
+        line: None,
+        invite: true,
+        answer: Some((given.place.clone(), reply)),
+    };
+    rooms::open(scene, plan)?;
+    Ok(Answer::Later)
+}
+
+fn contacts(scene: &Scene, given: &Given) -> Result<Vec<Contact>, Refusal> {
+    let typed: Vec<&str> = given.args.texts().into_iter().skip(1).collect();
+    if typed.is_empty() {
+        return Err(Refusal::missing("contact", CREATE.example));
+    }
+    // "Ann Lee" typed without quotes is one contact, not two.
+    let joined = typed.join(" ");
+    if typed.len() > 1
+        && let Ok(contact) = super::find_contact(scene, given, &joined)
+    {
+        return Ok(vec![contact]);
+    }
+    let mut contacts: Vec<Contact> = Vec::new();
+    for text in typed {
+        let contact = super::find_contact(scene, given, text)?;
+        if !contacts.iter().any(|known| known.id == contact.id) {
+            contacts.push(contact);
+        }
+    }
+    Ok(contacts)
+}
+
+/// A room never mixes channels.
+fn one_channel(contacts: &[Contact]) -> Result<Channel, Refusal> {
+    let all = |channel: Channel| contacts.iter().all(|contact| contact.channels.contains_key(&channel));
+    match (all(Channel::WhatsApp), all(Channel::Sms)) {
+        (true, _) => Ok(Channel::WhatsApp),
+        (false, true) => Err(Refusal::new("sms-not-set-up")),
+        (false, false) => Err(Refusal::new("mixed-channels")),
+    }
+}
+
+fn colleagues(scene: &Scene, given: &Given, channel: Channel) -> Result<Vec<UserId>, Refusal> {
+    let mut colleagues = Vec::new();
+    for who in given.args.people() {
+        let user = given.colleague(scene, &who)?;
+        let rights = scene.rights(user.id);
+        if !rights.may_use(channel) || rights.sub_org != given.rights.sub_org {
+            return Err(Refusal::bad_argument(
+                "advisor",
+                format!("({}) may not take part on this channel", user.name),
+                CREATE.example,
+            ));
+        }
+        colleagues.push(user.id);
+    }
+    Ok(colleagues)
+}
+
+/// By name, before anything is made.
+fn may_be_written_to(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel) -> Result<(), Refusal> {
+    let name = given.name_of(scene, contact);
+    match contact.consent(channel) {
+        Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
+        Consent::Unreachable { .. } => {
+            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
+            refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));
+            Err(refusal)
+        }
+        Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
+    }
+}
+
+/// Where a room with that contact exists, joining it is offered first; the caller's own is named (RULES, Which room).
+fn room_is_there(scene: &Scene, given: &Given, contacts: &[Contact], channel: Channel) -> Option<Reply> {
+    let [contact] = contacts else { return None };
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    // The ethical wall: a room of another sub-organisation is not even mentioned.
+    let visible = |room: &Room| room.is_live() && room.channel == channel && room.sub_org == given.rights.sub_org;
+    let rooms: Vec<Room> = rooms.filter(visible).collect();
+    let own = rooms.iter().find(|room| room.members.contains_key(&given.caller.id));
+    let there = own.or(rooms.first())?;
+    let owner = there.owner().map(|owner| scene.user_name(owner)).unwrap_or_default();
+    let card = Reply::new(Code::Confirm, "room-is-there").about(&contact.id).with("name", given.name_of(scene, contact));
+    let card = card.with("room", there.name.clone()).with("room_key", there.key.to_string()).with("owner", owner);
+    Some(card.with("own", own.is_some()))
+}

@@ -1,0 +1,188 @@
+//! `/template list`, `show` and `send`: approved messages that may go at any time, after a preview.
+use super::{Answer, Command, Given};
+use crate::domain::contact::Contact;
+use crate::domain::effect::{Body, Code, Reply};
+use crate::domain::entitlement::Permission;
+use crate::domain::gates::{Subject, Verdict, first_objection};
+use crate::domain::ids::*;
+use crate::domain::policy::DEFAULT_LANGUAGE;
+use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
+use crate::domain::scene::Scene;
+use crate::domain::sending::{self, Accepted, Draft, accept};
+use crate::domain::suggest;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub const LIST: Command = Command {
+    path: "template list",
+    usage: "/template list",
+    example: "/template list",
+    about: "the templates that you may send at any time",
+    needs: &[Permission::TemplateSend],
+    positional: &[],
+    keys: &[],
+    flags: &[],
+    one_text_from: None,
+    form: false,
+    run: list,
+};
+
+pub const SHOW: Command = Command {
+    path: "template show",
+    usage: "/template show <name>",
+    example: "/template show follow_up",
+    about: "one template with its words and parameters",
+    needs: &[Permission::TemplateSend],
+    positional: &["name"],
+    keys: &[],
+    flags: &[],
+    one_text_from: None,
+    form: false,
+    run: show,
+};
+
+pub const SEND: Command = Command {
+    path: "template send",
+    usage: "/template send <name> [key=value…] [to=<contact>]",
+    example: "/template send follow_up to=\"Ann Lee\"",
+    about: "send a template; it may go into a closed window",
+    needs: &[Permission::TemplateSend],
+    positional: &["name"],
+    keys: &["to"],
+    flags: &[],
+    one_text_from: None,
+    form: true,
+    run: send,
+};
+
+/// The program's own templates are sent by the program only.
+fn is_advisors(name: &str) -> bool {
+    !name.starts_with("liaison_")
+}
+
+fn list(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
+    let templates: Vec<Value> = scene
+        .policy
+        .templates
+        .iter()
+        .filter(|(name, _)| is_advisors(name))
+        .map(|(name, languages)| json!({ "name": name, "languages": languages.keys().collect::<Vec<_>>() }))
+        .collect();
+    Ok(Answer::Say(Reply::answer("template-list").with("templates", templates)))
+}
+
+fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let name = known_template(scene, given.needed(0)?)?;
+    let languages = &scene.policy.templates[&name];
+    let parameters = own_parameters(languages.values().next().map(Vec::as_slice).unwrap_or_default());
+    let reply = Reply::answer("template-show").with("template", name.clone()).with("parameters", json!(parameters));
+    Ok(Answer::Say(reply.with("languages", json!(languages.keys().collect::<Vec<_>>()))))
+}
+
+fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let name = known_template(scene, given.needed(0)?)?;
+    let contact = recipient(scene, given)?;
+    let name_of = given.name_of(scene, &contact);
+    let Some(room) = given.room_with(scene, &contact, Some(Channel::WhatsApp)) else {
+        return Err(Refusal::new("membership").about(&contact.id).with("name", name_of));
+    };
+    let body = filled(scene, given, &contact, &room, &name)?;
+    may_go(scene, given, &contact, &room)?;
+    if !given.confirmed {
+        let card = Reply::new(Code::Confirm, "confirm-template").about(&contact.id).with("name", name_of);
+        let window_open = contact.on(room.channel).window(&room.line).is_open(scene.now);
+        return Ok(Answer::Confirm(card.with("template", name).with("body", json!(body)).with("window_open", window_open)));
+    }
+    let draft = Draft { room: &room, contact: &contact.id, author: given.caller.id, body, chat_message: None };
+    match accept(scene, draft) {
+        Accepted::Ready(message) => {
+            let reply = Reply::answer("template-sent").about(&contact.id).of(&message).with("name", name_of);
+            Ok(Answer::Say(reply.with("template", name)))
+        }
+        Accepted::Held(message, gate) => {
+            let reply = Reply::answer("template-held").about(&contact.id).of(&message).with("name", name_of);
+            Ok(Answer::Say(reply.with("template", name).with("gate", gate)))
+        }
+        Accepted::Refused(gate) => Err(refused(scene, given, &contact, gate)),
+        Accepted::Full(count) => Err(Refusal::new("held-max").about(&contact.id).with("count", count)),
+    }
+}
+
+fn recipient(scene: &Scene, given: &Given) -> Result<Contact, Refusal> {
+    match given.key("to") {
+        Some(text) => super::find_contact(scene, given, text),
+        None => given.contact(scene, 1),
+    }
+}
+
+fn known_template(scene: &Scene, typed: &str) -> Result<String, Refusal> {
+    let known = scene.policy.templates.keys().filter(|name| is_advisors(name));
+    if let Some(name) = known.clone().find(|name| *name == typed) {
+        return Ok(name.clone());
+    }
+    let near = suggest::suggest(typed, known.map(String::as_str));
+    let why = if near.is_empty() {
+        "is no template of ours".to_owned()
+    } else {
+        format!("is no template of ours; near: {}", near.join(", "))
+    };
+    Err(Refusal::bad_argument("name", why, "/template list"))
+}
+
+/// Parameters that the program does not fill by itself.
+fn own_parameters(all: &[String]) -> Vec<String> {
+    all.iter().filter(|name| !name.contains('.')).cloned().collect()
+}
+
+fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &str) -> Result<Body, Refusal> {
+    let languages = &scene.policy.templates[name];
+    let wanted = scene.policy.language(&contact.language);
+    let language = if languages.contains_key(wanted) { wanted } else { DEFAULT_LANGUAGE };
+    let Some(parameters) = languages.get(language) else {
+        return Err(Refusal::new("not-approved").with("template", name).with("language", language));
+    };
+    let own = own_parameters(parameters);
+    let mut more = BTreeMap::new();
+    for parameter in &own {
+        let value = given.key(parameter);
+        let example = format!("/template send {name} {parameter}=\"…\"");
+        let value = value
+            .ok_or_else(|| Refusal::new("missing-parameter").with("parameter", parameter.clone()).with("example", example))?;
+        more.insert(parameter.clone(), value.to_owned());
+    }
+    let stray = given.args.keys.keys().find(|key| *key != "to" && !own.contains(key));
+    if let Some(key) = stray {
+        return Err(Refusal::bad_argument(key, "is no parameter of this template", given.command.usage));
+    }
+    let speaker = Some(given.caller.id);
+    Ok(match sending::template_body(scene, contact, Some(&room.key), speaker, name, more) {
+        Body::Template { name, vars, .. } => Body::Template { name, language: language.to_owned(), vars },
+        other => other,
+    })
+}
+
+fn may_go(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Result<(), Refusal> {
+    let subject = Subject {
+        now: scene.now,
+        policy: scene.policy,
+        author: given.caller.id,
+        rights: &given.rights,
+        contact,
+        room: Some(room),
+        channel: room.channel,
+        line: &room.line,
+        free_text: false,
+    };
+    match first_objection(&subject) {
+        Some((gate, Verdict::Refuse)) => Err(refused(scene, given, contact, gate)),
+        Some((_, Verdict::Hold | Verdict::Pass)) | None => Ok(()),
+    }
+}
+
+fn refused(scene: &Scene, given: &Given, contact: &Contact, gate: &'static str) -> Refusal {
+    let name = given.name_of(scene, contact);
+    // After a no the refusal bears the code of COMMANDS, otherwise the gate's id.
+    let code = if gate == "consent" { "opted-out" } else { gate };
+    Refusal::new(code).about(&contact.id).with("name", name)
+}
