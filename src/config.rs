@@ -414,7 +414,8 @@ fn policy(mut section: Section) -> Policy {
     let policy = Policy {
         whatsapp_consent: section.choice("whatsapp_consent", &consents),
         sms_consent: section.choice("sms_consent", &sms_consents),
-        sms_welcome: section.choice("sms_welcome", &[("always", SmsWelcome::Always), ("after_consent", SmsWelcome::AfterConsent)]),
+        sms_welcome: section
+            .choice("sms_welcome", &[("always", SmsWelcome::Always), ("after_consent", SmsWelcome::AfterConsent)]),
         stop_scope: section.choice("stop_scope", &[("channel", StopScope::Channel), ("all", StopScope::All)]),
         unknown_sender: section.choice("unknown_sender", &[("onboard", Onboard), ("park", Park), ("refuse", Refuse)]),
         default_advisors: section.emails("default_advisors"),

@@ -63,8 +63,8 @@ pub(super) fn private_key(section: &Section, name: &str, path: &Path) {
         Err(error) => return section.wrong(name, format!("The key {} cannot be read: {error}.", path.display()), remedy),
     };
     let claims = serde_json::json!({ "sub": "check" });
-    let signed = EncodingKey::from_rsa_pem(&pem)
-        .and_then(|key| jsonwebtoken::encode(&Header::new(Algorithm::RS512), &claims, &key));
+    let signed =
+        EncodingKey::from_rsa_pem(&pem).and_then(|key| jsonwebtoken::encode(&Header::new(Algorithm::RS512), &claims, &key));
     if signed.is_err() {
         section.wrong(name, format!("The file {} holds no usable RSA key.", path.display()), remedy);
     }
@@ -138,7 +138,8 @@ fn notes(config: &Config) -> Vec<String> {
         notes.push("SMS comes with a later release; until then the section [sms] has no effect.".to_owned());
     }
     if !config.advisors.iter().any(|advisor| advisor.permissions.iter().any(|permission| permission == "admin")) {
-        notes.push("Nobody in [[advisors]] has the permission admin, so nobody is told when something needs an admin.".to_owned());
+        notes
+            .push("Nobody in [[advisors]] has the permission admin, so nobody is told when something needs an admin.".to_owned());
     }
     if !config.server.ops_listen.ip().is_loopback() {
         notes.push("server.ops_listen is open to other machines; health and metrics are not for the public.".to_owned());

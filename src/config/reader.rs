@@ -128,7 +128,9 @@ impl Section {
     fn wrong_value(&self, name: &str, value: &Value, what: impl Into<String>, remedy: impl Into<String>) {
         let key = self.key(name);
         let file = match value.origin() {
-            Some(ENVIRONMENT) => format!("{PREFIX}{SEPARATOR}{}", key.to_uppercase().replace(['.', '['], SEPARATOR).replace(']', "")),
+            Some(ENVIRONMENT) => {
+                format!("{PREFIX}{SEPARATOR}{}", key.to_uppercase().replace(['.', '['], SEPARATOR).replace(']', ""))
+            }
             Some(_) | None => self.sheet.file.clone(),
         };
         self.sheet.mistakes.borrow_mut().push(Mistake::new(file, key, what, remedy));
@@ -306,7 +308,8 @@ impl Section {
     }
 
     fn url_in(&self, name: &str, found: Option<(String, Value)>, schemes: &[&str]) -> Option<Url> {
-        let shape = format!("Write a whole address that begins with {}:// and has no user, query or fragment.", schemes.join(":// or "));
+        let shape =
+            format!("Write a whole address that begins with {}:// and has no user, query or fragment.", schemes.join(":// or "));
         self.read(name, found, &shape, |text| Url::parse(text).ok().filter(|url| the_address_is_plain(url, schemes)))
     }
 
@@ -494,7 +497,8 @@ fn minute_of_day(text: &str) -> Option<u16> {
 fn canonical_email(text: &str) -> Option<String> {
     let text = text.trim().to_lowercase();
     let (local, domain) = text.split_once('@')?;
-    let fits = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || "@<>,;\"".contains(c));
+    let fits =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || "@<>,;\"".contains(c));
     (fits(local) && fits(domain) && text.len() <= 254).then_some(text)
 }
 
