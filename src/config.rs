@@ -106,7 +106,8 @@ pub struct Server {
     /// As the providers call the webhooks; `None` where only WhatsApp is used, whose signature does not cover the address.
     pub public_url: Option<Url>,
     pub ca_file: Option<PathBuf>,
-    pub proxy: Option<Url>,
+    /// An address, which may hold a user and a password.
+    pub proxy: Option<Secret>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,10 +244,15 @@ pub struct Advisor {
 
 /// Reads the file with this process's environment. The templates are checked beside it by `adapters::wording::load_all`.
 pub fn load(path: &Path) -> Result<Config, Vec<Mistake>> {
-    load_with(path, &std::env::vars().collect())
+    load_with(path, &environment())
 }
 
-/// The same with a given environment: overrides (`LIAISON__A__B`) and what `{ env = "NAME" }` names.
+/// This process's environment; what is not Unicode cannot be a setting.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// Reads the file with a given environment: overrides (`LIAISON__A__B`) and what `{ env = "NAME" }` names.
 pub fn load_with(path: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Vec<Mistake>> {
     let reading = read(path, environment);
     match (reading.config, reading.mistakes.is_empty()) {
@@ -281,7 +287,7 @@ pub fn read(path: &Path, environment: &BTreeMap<String, String>) -> Reading {
     };
     root.done();
     config.notes = checks::across(&config, &sheet);
-    Reading { config: Some(config), mistakes: sheet.into_mistakes() }
+    Reading { config: Some(config), mistakes: sheet.take_mistakes() }
 }
 
 fn bot(mut section: Section) -> Bot {
@@ -334,7 +340,7 @@ fn server(mut section: Section) -> Server {
         ops_listen: section.address("ops_listen", "127.0.0.1:9090"),
         public_url: section.url("public_url", HTTP),
         ca_file: section.existing_file("ca_file"),
-        proxy: section.url("proxy", PROXY),
+        proxy: section.proxy("proxy"),
     };
     if server.listen == server.ops_listen && server.listen.port() != 0 {
         section.wrong("ops_listen", "It is the same address as server.listen.", "Give it a port of its own.");
@@ -446,7 +452,6 @@ fn advisor(mut section: Section) -> Advisor {
 
 const HTTP: &[&str] = &["https", "http"];
 const WEBSOCKET: &[&str] = &["wss", "ws"];
-const PROXY: &[&str] = &["http", "https", "socks5", "socks5h"];
 /// While a secret is being changed, the old and the new one are both good.
 const ROTATION: usize = 2;
 

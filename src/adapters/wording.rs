@@ -24,7 +24,7 @@ const DEFAULT_LANGUAGE: &str = "en";
 /// WhatsApp's limit of a text, in characters; Twilio's for an SMS of several parts.
 const LONGEST_TEXT: usize = 4096;
 const LONGEST_SMS: usize = 1600;
-/// Symphony's limits of a message: its characters, and message and data together in bytes.
+/// What Symphony surely takes, in characters (81,130 of encrypted Markdown).
 const LONGEST_MARKUP: usize = 60_000;
 
 /// Everything that stands in the templates' folder, parsed.
@@ -93,7 +93,7 @@ impl Wording {
             }
             Body::Question { name, language, vars } => {
                 let template = self.template_on(channel, name, language)?;
-                Ok(Prepared::Buttons { text: template.read_by_client(vars)?, buttons: template.quick_replies() })
+                template.as_question(vars)
             }
         }
     }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use url::Url;
 
 /// Keys of the environment that override a setting begin with this.
@@ -25,31 +26,23 @@ const LONGEST_SPAN_DAYS: i64 = 3650;
 
 /// Where mistakes are gathered, and what all sections share.
 pub(super) struct Sheet {
-    pub file: String,
-    pub folder: PathBuf,
+    file: String,
+    folder: PathBuf,
     environment: BTreeMap<String, String>,
-    mistakes: std::rc::Rc<RefCell<Vec<Mistake>>>,
+    mistakes: RefCell<Vec<Mistake>>,
 }
 
 impl Sheet {
     pub fn wrong(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
         self.mistakes.borrow_mut().push(Mistake::new(&self.file, key, what, remedy));
     }
-    pub fn into_mistakes(self) -> Vec<Mistake> {
+    pub fn take_mistakes(&self) -> Vec<Mistake> {
         self.mistakes.take()
-    }
-    fn share(&self) -> Sheet {
-        Sheet {
-            file: self.file.clone(),
-            folder: self.folder.clone(),
-            environment: self.environment.clone(),
-            mistakes: self.mistakes.clone(),
-        }
     }
 }
 
 /// Opens file and environment as one tree.
-pub(super) fn open(path: &Path, environment: &BTreeMap<String, String>) -> Result<(Sheet, Section), Mistake> {
+pub(super) fn open(path: &Path, environment: &BTreeMap<String, String>) -> Result<(Rc<Sheet>, Section), Mistake> {
     let file = path.display().to_string();
     let text = read_file(path, MAX_FILE_BYTES)
         .map_err(|why| Mistake::new(&file, "", format!("The file cannot be read: {why}."), "Give its path with --config."))?;
@@ -58,8 +51,8 @@ pub(super) fn open(path: &Path, environment: &BTreeMap<String, String>) -> Resul
         Mistake::new(&file, "", format!("The file is not TOML: {}.", first_lines(&error.to_string())), remedy)
     })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    let sheet = Sheet { file, folder, environment: environment.clone(), mistakes: Default::default() };
-    let root = Section::new(String::new(), Some(tree), sheet.share());
+    let sheet = Rc::new(Sheet { file, folder, environment: environment.clone(), mistakes: RefCell::default() });
+    let root = Section::new(String::new(), Some(tree), sheet.clone());
     Ok((sheet, root))
 }
 
@@ -100,11 +93,11 @@ pub(super) struct Section {
     table: Option<HashMap<String, Value>>,
     taken: Vec<&'static str>,
     demanding: bool,
-    sheet: Sheet,
+    sheet: Rc<Sheet>,
 }
 
 impl Section {
-    fn new(path: String, table: Option<HashMap<String, Value>>, sheet: Sheet) -> Section {
+    fn new(path: String, table: Option<HashMap<String, Value>>, sheet: Rc<Sheet>) -> Section {
         Section { path, table, taken: Vec::new(), demanding: true, sheet }
     }
 
@@ -168,7 +161,7 @@ impl Section {
                 None
             }
         });
-        Section::new(self.key(name), table, self.sheet.share())
+        Section::new(self.key(name), table, self.sheet.clone())
     }
 
     /// A list of tables, each a section of its own.
@@ -184,7 +177,7 @@ impl Section {
     fn entry(&self, name: &str, place: usize, entry: Value) -> Option<Section> {
         let path = format!("{}[{place}]", self.key(name));
         match entry.kind {
-            ValueKind::Table(table) => Some(Section::new(path, Some(table), self.sheet.share())),
+            ValueKind::Table(table) => Some(Section::new(path, Some(table), self.sheet.clone())),
             _ => {
                 self.wrong(&format!("{name}[{place}]"), "This must be a table.", "Write { key = \"value\", … }.");
                 None
@@ -308,9 +301,23 @@ impl Section {
     }
 
     fn url_in(&self, name: &str, found: Option<(String, Value)>, schemes: &[&str]) -> Option<Url> {
-        let shape =
-            format!("Write a whole address that begins with {}:// and has no user, query or fragment.", schemes.join(":// or "));
-        self.read(name, found, &shape, |text| Url::parse(text).ok().filter(|url| the_address_is_plain(url, schemes)))
+        let (text, value) = found?;
+        let url = Url::parse(&text).ok().filter(|url| the_address_is_plain(url, schemes));
+        if url.is_none() {
+            // Before an "@" stands a password, which must not be seen on a screen.
+            let shown = if text.contains('@') { "This address" } else { &format!("\"{text}\"") };
+            let shape = format!(
+                "Write a whole address that begins with {}:// and has no user, query or fragment.",
+                schemes.join(":// or ")
+            );
+            self.wrong_value(name, &value, format!("{shown} is not understood."), shape);
+        }
+        url
+    }
+
+    /// The one address that may hold a password.
+    pub fn proxy(&mut self, name: &'static str) -> Option<Secret> {
+        self.url(name, PROXY).map(|url| Secret::new(url.as_str()))
     }
 
     pub fn address(&mut self, name: &'static str, default: &str) -> SocketAddr {
@@ -440,6 +447,7 @@ impl Section {
     }
 }
 
+const PROXY: &[&str] = &["http", "https", "socks5", "socks5h"];
 const E164: &str = "Write the whole number with country code, such as \"+12025550143\".";
 const EMAIL: &str = "Write an e-mail address, such as \"jane.doe@acme.com\".";
 
@@ -452,7 +460,7 @@ fn text_of(value: &Value) -> Option<String> {
 
 fn the_address_is_plain(url: &Url, schemes: &[&str]) -> bool {
     // A proxy may need a user and a password; elsewhere they would end up in logs.
-    let may_have_user = schemes.contains(&"socks5");
+    let may_have_user = schemes == PROXY;
     schemes.contains(&url.scheme())
         && url.has_host()
         && url.query().is_none()

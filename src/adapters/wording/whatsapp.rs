@@ -1,5 +1,6 @@
 //! Meta's message templates: what is submitted for approval, what a send call carries, and what the client then reads.
 use super::STANDARD;
+use crate::domain::effect::Prepared;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,6 +128,15 @@ impl WhatsAppTemplate {
         let header = self.text_of("HEADER").map(|header| self.filled(header, vars)).transpose()?;
         let footer = self.text_of("FOOTER").map(str::to_owned);
         Ok([header, Some(body), footer].into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
+    }
+
+    /// The same as an ordinary message with reply buttons, which has less room.
+    pub fn as_question(&self, vars: &BTreeMap<String, String>) -> Result<Prepared, String> {
+        let text = self.read_by_client(vars)?;
+        if text.chars().count() > LONGEST_BODY {
+            return Err(format!("The template \"{}\" has more than {LONGEST_BODY} characters as a question.", self.name));
+        }
+        Ok(Prepared::Buttons { text, buttons: self.quick_replies() })
     }
 
     /// What the send call carries: values for header and body, payloads for the buttons.
