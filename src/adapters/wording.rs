@@ -1,1 +1,214 @@
-//! (in work)
+//! Puts replies and messages into words, all of which stand in `templates/`; nothing is built in.
+mod check;
+mod files;
+mod markup;
+mod render;
+mod whatsapp;
+
+use crate::config::{self, Config, Mistake};
+use crate::domain::effect::{Body, Prepared, Reply};
+use crate::domain::ids::Channel;
+use files::{File, Kind, Name};
+use jiff::tz::TimeZone;
+use minijinja::Environment;
+use minijinja::value::Serde;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+pub use whatsapp::WhatsAppTemplate;
+
+/// Variables that every text to a client may use (INTERFACES §8). Meta's names have "_" for ".".
+pub const STANDARD: [&str; 5] = ["contact.first", "contact.last", "advisor.name", "firm", "line.name"];
+/// What a contact reads whose language is not written down, or has no file (INTERFACES §8).
+const DEFAULT_LANGUAGE: &str = "en";
+/// WhatsApp's limit of a text, in characters; Twilio's for an SMS of several parts.
+const LONGEST_TEXT: usize = 4096;
+const LONGEST_SMS: usize = 1600;
+/// What Symphony surely takes, in characters (81,130 of encrypted Markdown).
+const LONGEST_MARKUP: usize = 60_000;
+
+/// Everything that stands in the templates' folder, parsed.
+pub struct Wording {
+    folder: PathBuf,
+    files: BTreeMap<Name, File>,
+    environment: Environment<'static>,
+}
+
+/// Reads configuration and templates, so that the operator gets all mistakes at once.
+pub fn load_all(path: &Path, environment: &BTreeMap<String, String>) -> Result<(Config, Wording), Vec<Mistake>> {
+    let config::Reading { config, mut mistakes } = config::read(path, environment);
+    let Some(config) = config else { return Err(mistakes) };
+    let (wording, more) = Wording::read(&config.bot.templates_dir, config.bot.time_zone.clone());
+    mistakes.extend(more);
+    mistakes.extend(wording.check());
+    if mistakes.is_empty() { Ok((config, wording)) } else { Err(mistakes) }
+}
+
+impl Wording {
+    /// `zone` is the firm's own, for times that advisors read. What single files cannot show is told by `check`.
+    pub fn load(folder: &Path, zone: TimeZone) -> Result<Wording, Vec<Mistake>> {
+        let (wording, mistakes) = Wording::read(folder, zone);
+        if mistakes.is_empty() { Ok(wording) } else { Err(mistakes) }
+    }
+
+    /// What could be read, and what could not.
+    fn read(folder: &Path, zone: TimeZone) -> (Wording, Vec<Mistake>) {
+        let (files, mut mistakes) = files::read(folder);
+        let mut environment = render::environment(zone);
+        for (name, file) in &files {
+            let Kind::Text(body) = &file.kind else { continue };
+            if let Err(error) = environment.add_template_owned(name.key(), body.clone()) {
+                let remedy = "Put the braces right; text and values stand as in Jinja.";
+                mistakes.push(Mistake::new(name.path(folder), "body", format!("{error}."), remedy));
+            }
+        }
+        (Wording { folder: folder.to_owned(), files, environment }, mistakes)
+    }
+
+    /// MessageML with its root element, and the EntityJSON beside it (INTERFACES §5). `effect_key` is the message's key, by
+    /// which it is found again in a stream.
+    pub fn chat(&self, reply: &Reply, effect_key: &str) -> Result<(String, Value), String> {
+        let name = Name::new(files::CHAT, &reply.template, DEFAULT_LANGUAGE);
+        let inner = self.rendered(&name, Value::Object(chat_variables(reply)))?;
+        let problem = |what: String| format!("{}: {what}.", name.file());
+        markup::check(&inner).map_err(problem)?;
+        if inner.chars().count() > LONGEST_MARKUP {
+            return Err(problem(format!("the message has more than {LONGEST_MARKUP} characters")));
+        }
+        Ok((format!("<messageML>{}</messageML>", inner.trim()), entity(reply, effect_key)))
+    }
+
+    /// Exactly what leaves for the client. Without a file in the contact's language it is the English one.
+    pub fn client(&self, channel: Channel, body: &Body) -> Result<Prepared, String> {
+        match body {
+            Body::Text(text) => Ok(Prepared::Text { text: text.clone() }),
+            Body::Wording { name, language, vars } => {
+                let name = self.nearest(channel, name, language)?;
+                Ok(Prepared::Text { text: self.client_text(&name, channel, vars)? })
+            }
+            Body::Template { name, language, vars } => {
+                let template = self.template_on(channel, name, language)?;
+                let (components, text) = (template.components_to_send(vars)?, template.read_by_client(vars)?);
+                Ok(Prepared::Template { name: template.name.clone(), language: template.meta_language.clone(), components, text })
+            }
+            Body::Question { name, language, vars } => {
+                let template = self.template_on(channel, name, language)?;
+                template.as_question(vars)
+            }
+        }
+    }
+
+    /// A WhatsApp template in exactly this language.
+    pub fn template(&self, name: &str, language: &str) -> Option<&WhatsAppTemplate> {
+        match &self.files.get(&Name::new(Channel::WhatsApp.key(), name, language))?.kind {
+            Kind::Template(template) => Some(template),
+            Kind::Text(_) => None,
+        }
+    }
+
+    /// All WhatsApp templates, in every language, for comparing them with the account.
+    pub fn templates(&self) -> impl Iterator<Item = &WhatsAppTemplate> {
+        self.files.values().filter_map(|file| match &file.kind {
+            Kind::Template(template) => Some(template),
+            Kind::Text(_) => None,
+        })
+    }
+
+    /// Names of all WhatsApp templates, in order.
+    pub fn template_names(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.templates().map(|template| template.name.as_str()).collect();
+        names.into_iter().collect()
+    }
+
+    /// Names of the templates that advisors send with `/template send`: every file that the program has no use for itself.
+    pub fn advisors_template_names(&self) -> Vec<&str> {
+        self.template_names().into_iter().filter(|name| !check::WHATSAPP_TEMPLATES.contains(name)).collect()
+    }
+
+    /// The variables of a template with the names of INTERFACES §8, in order; empty where there is no such template.
+    pub fn parameters(&self, name: &str, language: &str) -> Vec<String> {
+        let template = self.template(name, language).or_else(|| self.template(name, DEFAULT_LANGUAGE));
+        template.map(WhatsAppTemplate::parameters).unwrap_or_default()
+    }
+
+    /// Those of `parameters` that are no standard variable, so that the advisor gives them as key=value.
+    pub fn own_parameters(&self, name: &str, language: &str) -> Vec<String> {
+        let parameters = self.parameters(name, language).into_iter();
+        parameters.filter(|parameter| !STANDARD.contains(&parameter.as_str())).collect()
+    }
+
+    /// Languages in which a file is there, in order.
+    pub fn languages(&self, channel: Channel, name: &str) -> Vec<&str> {
+        let files = self.files.keys().filter(|file| file.channel == channel.key() && file.name == name);
+        files.map(|file| file.language.as_str()).collect()
+    }
+
+    fn nearest(&self, channel: Channel, name: &str, language: &str) -> Result<Name, String> {
+        let languages = [language, DEFAULT_LANGUAGE].into_iter();
+        let mut names = languages.map(|language| Name::new(channel.key(), name, language));
+        let missing = || format!("There is no file templates/{}/{name}.{language}.toml.", channel.key());
+        names.find(|name| self.files.contains_key(name)).ok_or_else(missing)
+    }
+
+    fn template_on(&self, channel: Channel, name: &str, language: &str) -> Result<&WhatsAppTemplate, String> {
+        let name = self.nearest(channel, name, language)?;
+        match &self.files[&name].kind {
+            Kind::Template(template) => Ok(template),
+            Kind::Text(_) => Err(format!("{} is a text, not a template.", name.file())),
+        }
+    }
+
+    fn client_text(&self, name: &Name, channel: Channel, vars: &BTreeMap<String, String>) -> Result<String, String> {
+        let text = self.rendered(name, render::tree(vars))?;
+        let (text, most) = (text.trim(), longest(channel));
+        match text.chars().count() {
+            0 => Err(format!("{} says nothing with these values.", name.file())),
+            count if count > most => Err(format!("{} has {count} characters with these values, more than {most}.", name.file())),
+            _ => Ok(text.to_owned()),
+        }
+    }
+
+    fn rendered(&self, name: &Name, variables: Value) -> Result<String, String> {
+        let template = self.environment.get_template(&name.key()).map_err(|_| match self.files.contains_key(name) {
+            true => format!("{} is a template, not a text.", name.file()),
+            false => format!("There is no file {}.", name.file()),
+        })?;
+        template.render(minijinja::Value::from(Serde(variables))).map_err(|error| format!("{}: {error}.", name.file()))
+    }
+}
+
+fn longest(channel: Channel) -> usize {
+    match channel {
+        Channel::WhatsApp => LONGEST_TEXT,
+        Channel::Sms => LONGEST_SMS,
+    }
+}
+
+/// The reply's own variables, and beside them what every reply has: `code`, and `reason`, `ask`, `message` where they apply.
+fn chat_variables(reply: &Reply) -> Map<String, Value> {
+    let mut variables = Map::new();
+    let ids = [
+        ("reason", reply.reason.as_deref()),
+        ("ask", reply.ask.as_ref().map(|ask| ask.as_str())),
+        ("message", reply.message.as_ref().map(|message| message.as_str())),
+    ];
+    variables.insert("code".to_owned(), json!(reply.code));
+    variables.extend(ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?)))));
+    variables.extend(reply.vars.clone());
+    variables
+}
+
+fn entity(reply: &Reply, effect_key: &str) -> Value {
+    let mut entity = Map::new();
+    let parts = [
+        ("type", Some(json!("liaison.message"))),
+        ("version", Some(json!("1"))),
+        ("code", Some(json!(reply.code))),
+        ("contact", reply.contact.as_ref().map(|contact| json!(contact))),
+        ("message", reply.message.as_ref().map(|message| json!(message))),
+        ("reason", reply.reason.as_ref().map(|reason| json!(reason))),
+        ("key", Some(json!(effect_key))),
+    ];
+    entity.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));
+    json!({ "liaison": entity })
+}

@@ -1,0 +1,154 @@
+//! What one key alone cannot show: files that must be readable, names that must exist, settings that must fit each other.
+use super::reader::{Section, Sheet};
+use super::{Config, UnknownSender};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Single permissions of COMMANDS §2.
+const PERMISSIONS: [&str; 18] = [
+    "chat",
+    "contact.create",
+    "contact.edit",
+    "contact.edit-email",
+    "contact.list-all",
+    "onboard.on-behalf",
+    "room.create",
+    "room.manage-any",
+    "group.native",
+    "template.send",
+    "transfer",
+    "block",
+    "bulk",
+    "consent.record",
+    "supervise",
+    "audit.read",
+    "export",
+    "admin",
+];
+/// Bundles of COMMANDS §2; "admin" is both a bundle and a permission.
+const BUNDLES: [&str; 5] = ["advisor", "advisor-central", "onboarder", "compliance", "admin"];
+
+pub(super) fn permissions(section: &Section, name: &str, given: &[String]) {
+    for permission in given {
+        if !PERMISSIONS.contains(&permission.as_str()) && !BUNDLES.contains(&permission.as_str()) {
+            let remedy = format!("Write a bundle ({}) or a single permission ({}).", BUNDLES.join(", "), PERMISSIONS.join(", "));
+            section.wrong(name, format!("There is no permission \"{permission}\"."), remedy);
+        }
+    }
+}
+
+pub(super) fn region(section: &Section, name: &str, region: &str) {
+    if region.len() != 2 || !region.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        section.wrong(name, format!("\"{region}\" is no country."), "Write two capital letters, such as \"US\" or \"DE\".");
+    }
+}
+
+pub(super) fn api_version(section: &Section, name: &str, version: &str) {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = version.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(a, b)| digits(a) && digits(b));
+    if !fits {
+        section.wrong(name, format!("\"{version}\" is no version."), "Write it as Meta does, such as \"v23.0\".");
+    }
+}
+
+/// Signs a word, because a file may be PEM and yet hold no usable RSA key.
+pub(super) fn private_key(section: &Section, name: &str, path: &Path) {
+    if path.as_os_str().is_empty() {
+        return;
+    }
+    let remedy = "Put the service account's RSA key there (PEM, PKCS#1 or PKCS#8, at least 2048 bits, without a passphrase).";
+    let pem = match std::fs::read(path) {
+        Ok(pem) => pem,
+        Err(error) => return section.wrong(name, format!("The key {} cannot be read: {error}.", path.display()), remedy),
+    };
+    let claims = serde_json::json!({ "sub": "check" });
+    let signed =
+        EncodingKey::from_rsa_pem(&pem).and_then(|key| jsonwebtoken::encode(&Header::new(Algorithm::RS512), &claims, &key));
+    if signed.is_err() {
+        section.wrong(name, format!("The file {} holds no usable RSA key.", path.display()), remedy);
+    }
+}
+
+/// Checks that span sections; returns what the operator should merely know.
+pub(super) fn across(config: &Config, sheet: &Sheet) -> Vec<String> {
+    some_channel_is_in_use(config, sheet);
+    lines_are_there_once(config, sheet);
+    advisors_are_there_once(config, sheet);
+    somebody_answers_strangers(config, sheet);
+    notes(config)
+}
+
+fn some_channel_is_in_use(config: &Config, sheet: &Sheet) {
+    if !config.whatsapp.enabled {
+        sheet.wrong("whatsapp.enabled", "No channel is in use.", "Write a section [whatsapp] with enabled = true.");
+    } else if config.whatsapp.lines.is_empty() {
+        sheet.wrong(
+            "whatsapp.lines",
+            "No usable line is listed.",
+            "Write lines = [ { phone_number_id = \"…\", number = \"+…\", name = \"…\" } ].",
+        );
+    }
+}
+
+fn lines_are_there_once(config: &Config, sheet: &Sheet) {
+    let (mut ids, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    for (place, line) in config.whatsapp.lines.iter().enumerate() {
+        let id = &line.phone_number_id;
+        if !ids.insert(id) {
+            let key = format!("whatsapp.lines[{place}].phone_number_id");
+            sheet.wrong(&key, format!("The line \"{id}\" is listed twice."), "Remove one of the two.");
+        }
+        if !numbers.insert(&line.number) {
+            let key = format!("whatsapp.lines[{place}].number");
+            sheet.wrong(&key, "This number is listed twice.", "Remove one of the two.");
+        }
+    }
+}
+
+fn advisors_are_there_once(config: &Config, sheet: &Sheet) {
+    let mut emails = BTreeSet::new();
+    for (place, advisor) in config.advisors.iter().enumerate() {
+        if !advisor.email.is_empty() && !emails.insert(&advisor.email) {
+            let key = format!("advisors[{place}].email");
+            let what = format!("\"{}\" is listed twice; case and blanks around do not count.", advisor.email);
+            sheet.wrong(&key, what, "Put channels and permissions into one entry.");
+        }
+    }
+}
+
+fn somebody_answers_strangers(config: &Config, sheet: &Sheet) {
+    if config.policy.unknown_sender == UnknownSender::Refuse || !config.policy.default_advisors.is_empty() {
+        return;
+    }
+    for (place, line) in config.whatsapp.lines.iter().enumerate().filter(|_| config.whatsapp.enabled) {
+        if line.advisor.is_none() {
+            sheet.wrong(
+                &format!("whatsapp.lines[{place}].advisor"),
+                "Nothing says who answers strangers on this line.",
+                "Give the line an advisor, or name policy.default_advisors, or write policy.unknown_sender = \"refuse\".",
+            );
+        }
+    }
+}
+
+fn notes(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    if config.sms.enabled {
+        notes.push("SMS comes with a later release; until then the section [sms] has no effect.".to_owned());
+    }
+    if !config.advisors.iter().any(|advisor| advisor.permissions.iter().any(|permission| permission == "admin")) {
+        notes
+            .push("Nobody in [[advisors]] has the permission admin, so nobody is told when something needs an admin.".to_owned());
+    }
+    if !config.server.ops_listen.ip().is_loopback() {
+        notes.push("server.ops_listen is open to other machines; health and metrics are not for the public.".to_owned());
+    }
+    let listed: BTreeSet<&str> = config.advisors.iter().map(|advisor| advisor.email.as_str()).collect();
+    let lines = config.whatsapp.lines.iter().filter_map(|line| line.advisor.as_ref());
+    let named: BTreeSet<&String> = config.policy.default_advisors.iter().chain(lines).collect();
+    for email in named.into_iter().filter(|email| !listed.contains(email.as_str())) {
+        notes.push(format!("{email} answers strangers but is not listed in [[advisors]]; /admin entitle must have been used."));
+    }
+    notes
+}

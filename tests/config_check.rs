@@ -1,0 +1,537 @@
+//! Configuration and templates as an operator meets them: what loads, and what is said about each mistake.
+#![allow(clippy::unwrap_used)] // Clippy sees only the functions marked as tests, not what they share.
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use base64::Engine as _;
+use jiff::tz::TimeZone;
+use liaison::adapters::wording::{Wording, load_all};
+use liaison::config::{self, Config, Mistake};
+use liaison::domain::effect::{Body, Code, Prepared, Reply};
+use liaison::domain::ids::{Channel, ContactId, MessageId};
+use liaison::domain::time::Span;
+use proptest::prelude::*;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+const GOOD: &str = r#"
+[bot]
+username = "liaison"
+private_key = "keys/bot.pem"
+firm = "Acme Wealth"
+time_zone = "America/New_York"
+[symphony]
+pod_url = "https://acme.symphony.com"
+feed_url = "wss://feed.acme.com/agent/v5/datafeeds/ws"
+[whatsapp]
+business_account_id = "1022"
+access_token = { env = "WHATSAPP_TOKEN" }
+app_secret = [{ file = "keys/app-secret" }, "the-new-one"]
+verify_token = "verify-me"
+lines = [ { phone_number_id = "106540352242922", number = "+15550783881", name = "Acme Wealth", advisor = " Jane.Doe@ACME.com " } ]
+[[advisors]]
+email = "Jane.Doe@acme.com"
+channels = ["whatsapp", "sms"]
+permissions = ["advisor", "bulk"]
+[[advisors]]
+email = "olivia@acme.com"
+permissions = ["admin"]
+"#;
+
+/// A folder like an operator's, with keys in place.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(config: &str) -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        folder.write("bot-config.toml", config);
+        folder.write("keys/bot.pem", key());
+        folder.write("keys/app-secret", "the-old-one\n");
+        folder
+    }
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join(file)
+    }
+    fn write(&self, file: &str, content: &str) {
+        std::fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
+        std::fs::write(self.path(file), content).unwrap();
+    }
+    fn load(&self, environment: &[(&str, &str)]) -> Result<Config, Vec<Mistake>> {
+        config::load_with(&self.path("bot-config.toml"), &variables(environment))
+    }
+}
+
+fn variables(more: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let token = [("WHATSAPP_TOKEN", "the-token")];
+    token.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn key() -> &'static str {
+    static KEY: OnceLock<String> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let der = AsDer::<Pkcs8V1Der>::as_der(&pair).unwrap();
+        let text = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+    })
+}
+
+/// The mistakes of the good file after some words were replaced, as `file: key: what remedy` without the folder.
+fn mistakes(changes: &[(&str, &str)]) -> Vec<String> {
+    mistakes_with(changes, &[])
+}
+
+fn mistakes_with(changes: &[(&str, &str)], environment: &[(&str, &str)]) -> Vec<String> {
+    let changed = changes.iter().fold(GOOD.to_owned(), |text, (old, new)| {
+        assert!(text.contains(old), "{old}");
+        text.replacen(old, new, 1)
+    });
+    let folder = Folder::with(&changed);
+    let root = format!("{}/", folder.0.path().display());
+    let told = folder.load(environment).err().unwrap_or_default();
+    told.iter().map(|mistake| mistake.to_string().replace(&root, "")).collect()
+}
+
+#[test]
+fn a_good_file_loads_with_the_defaults_of_the_page() {
+    let folder = Folder::with(GOOD);
+    let config = folder.load(&[]).unwrap();
+    assert_eq!(config.bot.data_dir, folder.path("data"));
+    assert_eq!(config.bot.default_region, "US");
+    assert_eq!(config.symphony.agent_url, config.symphony.pod_url);
+    assert_eq!(config.symphony.feed, config::Feed::WebSocket);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.whatsapp.access_token.expose(), "the-token");
+    let secrets: Vec<&str> = config.whatsapp.app_secret.iter().map(config::Secret::expose).collect();
+    assert_eq!(secrets, ["the-old-one", "the-new-one"]);
+    assert_eq!(config.whatsapp.lines[0].advisor.as_deref(), Some("jane.doe@acme.com"));
+    assert_eq!(config.whatsapp.lines[0].number.e164(), "+15550783881");
+    assert_eq!(config.whatsapp.rooms_per_line, config::RoomsPerLine::Many);
+    assert!(config.whatsapp.enabled && !config.sms.enabled);
+    assert_eq!((config.policy.resend_after, config.policy.held_expiry), (Span::hours(24), Span::days(14)));
+    assert_eq!((config.policy.held_max, config.policy.onboarding_per_hour, config.policy.onboarding_per_prefix), (20, 20, 5));
+    assert_eq!(config.policy.quiet_hours, None);
+    assert_eq!(config.advisors[0].email, "jane.doe@acme.com");
+    assert_eq!(config.advisors[0].channels, [Channel::WhatsApp, Channel::Sms]);
+    assert_eq!((config.advisors[0].sub_org.as_str(), config.advisors[1].channels.len()), ("", 0));
+    assert_eq!(config.notes, Vec::<String>::new());
+}
+
+#[test]
+fn the_example_at_the_top_loads_once_its_keys_are_there() {
+    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("bot-config.toml")).unwrap();
+    let folder = Folder::with(&example);
+    folder.write("keys/whatsapp-app-secret", "secret");
+    let config = folder.load(&[("WHATSAPP_VERIFY_TOKEN", "word")]).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert_eq!(config.notes, Vec::<String>::new());
+}
+
+#[test]
+fn the_environment_overrides_single_settings_entries_of_lists_and_secrets() {
+    let config = Folder::with(GOOD).load(&[
+        ("LIAISON__POLICY__HELD_MAX", "7"),
+        ("LIAISON__POLICY__WAITING_NOTICE", "false"),
+        ("LIAISON__POLICY__DEFAULT_ADVISORS", "a@acme.com, b@acme.com"),
+        ("LIAISON__WHATSAPP__ACCESS_TOKEN", "from-the-environment"),
+        ("LIAISON__WHATSAPP__LINES__0__NAME", "Acme Direct"),
+        ("LIAISON__BOT__USERNAME", "0012"),
+    ]);
+    let config = config.unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert_eq!((config.policy.held_max, config.policy.waiting_notice), (7, false));
+    assert_eq!(config.policy.default_advisors, ["a@acme.com", "b@acme.com"]);
+    assert_eq!(config.whatsapp.access_token.expose(), "from-the-environment");
+    assert_eq!((config.whatsapp.lines[0].name.as_str(), config.whatsapp.lines[0].number.e164()), ("Acme Direct", "+15550783881"));
+    assert_eq!(config.bot.username, "0012");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_wherever_it_stands() {
+    let told = mistakes_with(
+        &[
+            ("firm =", "frim ="),
+            ("[whatsapp]", "[whatsapp]\ncolour = 1"),
+            ("name = \"Acme Wealth\", adv", "nmae = \"Acme\", adv"),
+            ("[symphony]", "[extra]\na = 1\n[symphony]"),
+        ],
+        &[("LIAISON__POLICY__HELD_MIN", "1")],
+    );
+    let expected = [
+        "bot-config.toml: bot.firm: The setting is missing or empty. Write firm = \"…\".",
+        "bot-config.toml: bot.frim: There is no such setting. Did you mean \"firm\"? Otherwise remove it.",
+        "bot-config.toml: whatsapp.lines[0].nmae: There is no such setting. Did you mean \"name\"? Otherwise remove it.",
+        "bot-config.toml: whatsapp.colour: There is no such setting. Remove it; known here are: enabled,",
+        "LIAISON__POLICY__HELD_MIN: policy.held_min: There is no such setting. Did you mean \"held_max\"? Otherwise remove it.",
+        "bot-config.toml: extra: There is no such setting. Remove it; known here are: bot,",
+    ];
+    for part in expected {
+        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+}
+
+#[test]
+fn each_mistake_says_file_key_and_remedy() {
+    let advisors = "[[advisors]]\nemail = \"olivia";
+    let table: &[(&str, &str, &str)] = &[
+        ("username = \"liaison\"", "", "bot.username: The setting is missing or empty. Write username"),
+        ("username = \"liaison\"", "username = 5", "bot.username: This must be a text. Put it in quotes."),
+        ("keys/bot.pem", "keys/none.pem", "bot.private_key: The key keys/none.pem cannot be read"),
+        (
+            "keys/bot.pem",
+            "keys/app-secret",
+            "bot.private_key: The file keys/app-secret holds no usable RSA key. Put the service account's",
+        ),
+        ("America/New_York", "America/Gotham", "bot.time_zone: \"America/Gotham\" is not understood. Write a name of the IANA"),
+        ("firm =", "default_region = \"usa\"\nfirm =", "bot.default_region: \"usa\" is no country. Write two capital"),
+        (
+            "https://acme",
+            "acme",
+            "symphony.pod_url: \"acme.symphony.com\" is not understood. Write a whole address that begins with https:// or http://",
+        ),
+        ("https://acme", "https://user:pw@acme", "symphony.pod_url: This address is not understood."),
+        (
+            "wss://feed",
+            "https://feed",
+            "symphony.feed_url: \"https://feed.acme.com/agent/v5/datafeeds/ws\" is not understood. Write a whole address that begins with wss://",
+        ),
+        (
+            "[symphony]",
+            "[symphony]\nfeed = \"pigeon\"",
+            "symphony.feed: \"pigeon\" is not understood. Write \"websocket\" or \"long-poll\".",
+        ),
+        ("[symphony]", "[store]\nengine = \"postgres\"\n[symphony]", "store.engine: PostgreSQL comes with a later release."),
+        (
+            "[symphony]",
+            "[server]\nlisten = \"8080\"\n[symphony]",
+            "server.listen: \"8080\" is not understood. Write host and port",
+        ),
+        (
+            "[symphony]",
+            "[server]\nlisten = \"127.0.0.1:9090\"\n[symphony]",
+            "server.ops_listen: It is the same address as server.listen.",
+        ),
+        ("[symphony]", "[server]\nca_file = \"no.pem\"\n[symphony]", "server.ca_file: There is no file no.pem."),
+        ("WHATSAPP_TOKEN", "NO_TOKEN", "whatsapp.access_token: The environment variable NO_TOKEN is not set."),
+        ("keys/app-secret", "keys/none", "whatsapp.app_secret: The file keys/none cannot be read"),
+        ("{ env = ", "{ var = ", "whatsapp.access_token: A secret is a text, { env = … } or { file = … }."),
+        ("\"the-new-one\"]", "\"b\", \"c\"]", "whatsapp.app_secret: 3 secrets stand here, more than 2."),
+        ("verify_token = \"verify-me\"", "", "whatsapp.verify_token: The setting is missing or empty."),
+        ("[whatsapp]", "[whatsapp]\napi_version = \"23\"", "whatsapp.api_version: \"23\" is no version."),
+        (
+            "+15550783881",
+            "0555 078",
+            "whatsapp.lines[0].number: \"0555 078\" is not understood. Write the whole number with country code",
+        ),
+        (
+            " Jane.Doe@ACME.com ",
+            "",
+            "whatsapp.lines[0].advisor: Nothing says who answers strangers on this line. Give the line an advisor",
+        ),
+        ("[whatsapp]", "[whatsapp]\nenabled = \"maybe\"", "whatsapp.enabled: This is neither true nor false."),
+        ("[whatsapp]", "[whatsapp]\nenabled = false", "whatsapp.enabled: No channel is in use."),
+        (
+            "[whatsapp]",
+            "[policy]\nheld_expiry = \"0d\"\n[whatsapp]",
+            "policy.held_expiry: \"0d\" is not understood. Write a number above zero",
+        ),
+        (
+            "[whatsapp]",
+            "[policy]\nheld_max = 0\n[whatsapp]",
+            "policy.held_max: This is not a whole number above zero. Write held_max = 20.",
+        ),
+        (
+            "[whatsapp]",
+            "[policy]\nstop_scope = \"most\"\n[whatsapp]",
+            "policy.stop_scope: \"most\" is not understood. Write \"channel\" or \"all\".",
+        ),
+        (
+            "[whatsapp]",
+            "[policy]\nquiet_hours = \"8 to 9\"\n[whatsapp]",
+            "policy.quiet_hours: \"8 to 9\" is not understood. Write \"off\"",
+        ),
+        (
+            "[whatsapp]",
+            "[policy]\ndefault_advisors = [\"jane\"]\n[whatsapp]",
+            "policy.default_advisors: \"jane\" is not understood. Write an e-mail",
+        ),
+        ("\"bulk\"", "\"fly\"", "advisors[0].permissions: There is no permission \"fly\". Write a bundle (advisor,"),
+        ("\"sms\"]", "\"fax\"]", "advisors[0].channels: \"fax\" is not understood. Write \"whatsapp\" or \"sms\"."),
+        (advisors, "[[advisors]]\nemail = \" JANE.doe", "advisors[1].email: \"jane.doe@acme.com\" is listed twice;"),
+        ("email = \"olivia@acme.com\"", "", "advisors[1].email: The setting is missing or empty."),
+        ("lines = [", "lines = 5 #", "whatsapp.lines: This must be a list of tables."),
+    ];
+    for (old, new, expected) in table {
+        let told = mistakes(&[(old, new)]);
+        assert!(
+            told.iter().any(|line| line.starts_with(&format!("bot-config.toml: {expected}"))),
+            "{new:?}: {expected}\n{told:#?}"
+        );
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let told = mistakes(&[
+        ("firm = \"Acme Wealth\"", ""),
+        ("\"bulk\"", "\"fly\""),
+        ("WHATSAPP_TOKEN", "NO_TOKEN"),
+        ("America/New_York", "X"),
+    ]);
+    assert_eq!(told.len(), 4, "{told:#?}");
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_one_mistake() {
+    let folder = Folder::with("[bot\n");
+    let told = folder.load(&[]).unwrap_err();
+    assert!(told.len() == 1 && told[0].what.starts_with("The file is not TOML: "), "{told:#?}");
+    let told = config::load_with(&folder.path("none.toml"), &variables(&[])).unwrap_err();
+    assert!(told.len() == 1 && told[0].what.starts_with("The file cannot be read: "), "{told:#?}");
+}
+
+#[test]
+fn sms_is_taken_with_a_note() {
+    let folder = Folder::with(
+        &GOOD.replace("[[advisors]]\nemail = \"Jane", "[sms]\nauth_token = { env = \"NONE\" }\n[[advisors]]\nemail = \"Jane"),
+    );
+    let config = folder.load(&[]).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert!(config.sms.enabled);
+    assert!(config.notes[0].starts_with("SMS comes with a later release"));
+}
+
+#[test]
+fn strangers_need_nobody_where_they_are_refused() {
+    let nobody = (" Jane.Doe@ACME.com ", "");
+    assert_eq!(mistakes(&[nobody, ("[whatsapp]", "[policy]\nunknown_sender = \"refuse\"\n[whatsapp]")]), Vec::<String>::new());
+    assert_eq!(
+        mistakes(&[nobody, ("[whatsapp]", "[policy]\ndefault_advisors = [\"jane.doe@acme.com\"]\n[whatsapp]")]),
+        Vec::<String>::new()
+    );
+    assert_eq!(mistakes(&[nobody, ("[whatsapp]", "[policy]\nunknown_sender = \"park\"\n[whatsapp]")]).len(), 1);
+}
+
+#[test]
+fn no_secret_shows_in_the_configuration() {
+    let shown = format!("{:?}", Folder::with(GOOD).load(&[]).unwrap());
+    for secret in ["the-token", "the-old-one", "the-new-one", "verify-me", "+15550783881"] {
+        assert!(!shown.contains(secret), "{secret}");
+    }
+}
+
+fn templates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("templates")
+}
+
+fn wording() -> Wording {
+    Wording::load(&templates(), TimeZone::get("America/New_York").unwrap()).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+}
+
+fn everything(agreed: &str) -> BTreeMap<String, String> {
+    let vars = [
+        ("contact.first", "Ann"),
+        ("contact.last", "Lee"),
+        ("advisor.name", "Jane Doe"),
+        ("firm", "Acme Wealth"),
+        ("line.name", "Acme Direct"),
+        ("agreed", agreed),
+        ("change", "added"),
+        ("notice", "Jane Doe has left."),
+        ("group", "Lee family"),
+        ("link", "https://chat.whatsapp.com/AbCdEf"),
+        ("topic", "Quarterly report"),
+    ];
+    vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn the_templates_are_complete() {
+    assert_eq!(wording().check(), []);
+}
+
+#[test]
+fn every_template_renders_in_each_language() {
+    let wording = wording();
+    let templates = [
+        "liaison_invitation",
+        "liaison_message_waiting",
+        "liaison_group_invite",
+        "liaison_group_joined",
+        "liaison_group_changed",
+        "liaison_notice",
+        "follow_up",
+        "document_ready",
+    ];
+    assert_eq!(wording.template_names().len(), templates.len());
+    for language in ["en", "de"] {
+        for name in templates {
+            let body = Body::Template { name: name.into(), language: language.into(), vars: everything("true") };
+            let Prepared::Template { language: meta, components, text, .. } = wording.client(Channel::WhatsApp, &body).unwrap()
+            else {
+                panic!()
+            };
+            assert_eq!(meta, if language == "en" { "en_US" } else { "de" });
+            assert!(!text.contains("{{") && text.len() > 40, "{text}");
+            assert!(components.as_array().is_some_and(|components| !components.is_empty()), "{components}");
+        }
+        let texts = ["welcome", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
+        let texts = texts.iter().flat_map(|name| Channel::ALL.map(|channel| (channel, *name))).chain([(Channel::Sms, "opt_in")]);
+        for ((channel, name), agreed) in texts.flat_map(|text| ["true", "false"].map(|agreed| (text, agreed))) {
+            assert_eq!(wording.languages(channel, name), ["de", "en"]);
+            let body = Body::Wording { name: name.into(), language: language.into(), vars: everything(agreed) };
+            let Prepared::Text { text } = wording.client(channel, &body).unwrap() else { panic!() };
+            assert!(!text.contains("{{") && text.contains("Acme Wealth"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_invitation_goes_out_as_template_and_as_question() {
+    let wording = wording();
+    let (name, language) = ("liaison_invitation".to_owned(), "en".to_owned());
+    let vars: BTreeMap<_, _> = everything("true").into_iter().filter(|(name, _)| !name.starts_with("contact.")).collect();
+    let sent =
+        wording.client(Channel::WhatsApp, &Body::Template { name: name.clone(), language: language.clone(), vars: vars.clone() });
+    let Prepared::Template { components, text, .. } = sent.unwrap() else { panic!() };
+    let payload = |index: &str, payload: &str| json!({"type":"button","sub_type":"quick_reply","index":index,"parameters":[{"type":"payload","payload":payload}]});
+    assert_eq!(components[0]["parameters"][0], json!({"type":"text","parameter_name":"firm","text":"Acme Wealth"}));
+    assert_eq!((&components[1], &components[2]), (&payload("0", "consent:yes"), &payload("1", "consent:stop")));
+    assert!(
+        text.contains("Acme Wealth") && text.contains("Jane Doe") && text.contains("recorded") && text.contains("STOP"),
+        "{text}"
+    );
+    let asked = wording.client(Channel::WhatsApp, &Body::Question { name, language, vars }).unwrap();
+    let buttons =
+        vec![("consent:yes".to_owned(), "Yes, I agree".to_owned()), ("consent:stop".to_owned(), "No, thanks".to_owned())];
+    assert_eq!(asked, Prepared::Buttons { text, buttons });
+}
+
+#[test]
+fn welcome_says_he_agreed_only_to_one_who_did_and_copes_without_a_name() {
+    let wording = wording();
+    let said = |agreed: &str, first: &str| {
+        let mut vars = everything(agreed);
+        vars.insert("contact.first".into(), first.into());
+        vars.insert("contact.last".into(), String::new());
+        let body = Body::Wording { name: "welcome".into(), language: "en".into(), vars };
+        wording.client(Channel::WhatsApp, &body).unwrap().client_text().unwrap().to_owned()
+    };
+    assert!(said("true", "Ann").starts_with("Hello Ann, ") && said("true", "Ann").contains("agreeing"));
+    assert!(said("false", "").starts_with("Hello, ") && !said("false", "").contains("agree"));
+}
+
+#[test]
+fn another_language_reads_english_and_a_missing_variable_is_told() {
+    let wording = wording();
+    let body = |name: &str, language: &str, vars| Body::Wording { name: name.into(), language: language.into(), vars };
+    let text = wording.client(Channel::Sms, &body("opted_in", "fr", everything("true"))).unwrap();
+    assert!(text.client_text().unwrap().starts_with("Thank you."));
+    let told = wording.client(Channel::Sms, &body("opted_in", "en", BTreeMap::new())).unwrap_err();
+    assert!(told.starts_with("templates/sms/opted_in.en.toml: "), "{told}");
+    let told = wording.client(Channel::Sms, &body("nothing", "de", BTreeMap::new())).unwrap_err();
+    assert_eq!(told, "There is no file templates/sms/nothing.de.toml.");
+    assert_eq!(
+        wording.client(Channel::Sms, &Body::Text(" as it is\n".into())),
+        Ok(Prepared::Text { text: " as it is\n".into() })
+    );
+    assert_eq!(wording.own_parameters("document_ready", "de"), ["topic"]);
+    assert_eq!(wording.advisors_template_names(), ["document_ready", "follow_up"]);
+}
+
+#[test]
+fn a_chat_line_carries_its_code_and_its_key() {
+    let reply = Reply::new(Code::Held, "held").about(&ContactId::new("c-7F3KABCD")).of(&MessageId::new("m-1")).because("window");
+    let (markup, data) = wording().chat(&reply.with("contact", "Ann <Lee>"), "e-1/0").unwrap();
+    assert!(markup.starts_with("<messageML>Held for Ann &lt;Lee&gt;: ") && markup.ends_with("</messageML>"), "{markup}");
+    let entity = json!({"type":"liaison.message","version":"1","code":"held","contact":"c-7F3KABCD","message":"m-1","reason":"window","key":"e-1/0"});
+    assert_eq!(data, json!({ "liaison": entity }));
+    let (_, data) = wording().chat(&Reply::answer("info").with("text", "x"), "k").unwrap();
+    assert_eq!(data, json!({"liaison":{"type":"liaison.message","version":"1","code":"answer","key":"k"}}));
+    assert!(wording().chat(&Reply::answer("info"), "k").unwrap_err().starts_with("templates/chat/info.en.toml: "));
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_writes_stays_text(text in "(?s)(.|[<>&$#{}\"'/\r\n\t\0-\u{1f}]){0,60}") {
+        static WORDING: OnceLock<Wording> = OnceLock::new();
+        let (markup, _) = WORDING.get_or_init(wording).chat(&Reply::answer("info").with("text", text.as_str()), "k").unwrap();
+        let inner = markup.strip_prefix("<messageML>").and_then(|rest| rest.strip_suffix("</messageML>")).unwrap();
+        let plain = inner.replace("<br/>", "");
+        prop_assert!(!plain.contains(['<', '>', '"', '\'']), "{}", markup);
+        prop_assert!(!markup.contains("${") && !markup.contains("#{"), "{}", markup);
+        prop_assert!(plain.chars().all(|c| c >= ' ' || c == '\t'), "{}", markup);
+    }
+}
+
+/// The mistakes of a copy of the templates after one change.
+fn template_mistakes(change: impl Fn(&Folder)) -> Vec<String> {
+    let folder = Folder::with(GOOD);
+    for channel in ["chat", "whatsapp", "sms"] {
+        for file in std::fs::read_dir(templates().join(channel)).unwrap() {
+            let file = file.unwrap().path();
+            let name = file.file_name().unwrap().to_str().unwrap();
+            folder.write(&format!("templates/{channel}/{name}"), &std::fs::read_to_string(&file).unwrap());
+        }
+    }
+    change(&folder);
+    let root = format!("{}/", folder.0.path().display());
+    let told = load_all(&folder.path("bot-config.toml"), &variables(&[])).err().unwrap_or_default();
+    told.iter().map(|mistake| mistake.to_string().replace(&root, "")).collect()
+}
+
+fn edit(folder: &Folder, file: &str, old: &str, new: &str) {
+    let text = std::fs::read_to_string(folder.path(file)).unwrap();
+    assert!(text.contains(old), "{file}: {old}");
+    folder.write(file, &text.replace(old, new));
+}
+
+#[test]
+fn a_whole_installation_loads() {
+    assert_eq!(template_mistakes(|_| {}), Vec::<String>::new());
+}
+
+#[test]
+fn mistakes_of_templates_are_told_with_those_of_the_file() {
+    let invitation = "templates/whatsapp/liaison_invitation.en.toml";
+    let told = template_mistakes(|folder| {
+        edit(folder, "bot-config.toml", "\"bulk\"", "\"fly\"");
+        std::fs::remove_file(folder.path("templates/sms/opt_in.de.toml")).unwrap();
+        std::fs::remove_file(folder.path("templates/whatsapp/opted_out.en.toml")).unwrap();
+        edit(folder, invitation, "consent:stop", "consent:no");
+        edit(folder, "templates/whatsapp/opted_in.en.toml", "{{ firm }}", "{{ company }}");
+        edit(folder, "templates/whatsapp/liaison_notice.de.toml", "{{notice}}", "{{news}}");
+        edit(folder, "templates/sms/opted_in.en.toml", "}}", "}");
+        edit(folder, "templates/sms/opted_in.de.toml", "body =", "text =");
+        edit(folder, "templates/sms/advisor_left.en.toml", "is no longer", &"x".repeat(1700));
+        folder.write("templates/sms/welcome.toml", "");
+        folder.write("templates/whatsapp/extra.en.toml", "body = 'x'");
+    });
+    let expected = [
+        "bot-config.toml: advisors[0].permissions: There is no permission \"fly\".",
+        "templates/sms/opt_in.de.toml: The file is missing. Write it, or remove the language from this channel; it is there in: en.",
+        "templates/whatsapp/opted_out.en.toml: The file is missing.",
+        "templates/whatsapp/extra.de.toml: The file is missing.",
+        "templates/whatsapp/liaison_invitation.en.toml: payloads: Not exactly one quick-reply button has the payload consent:stop.",
+        "templates/whatsapp/opted_in.en.toml: body: There is no variable company. Known here are: contact.first,",
+        "templates/whatsapp/liaison_notice.de.toml: components: There is no variable news.",
+        "templates/sms/opted_in.en.toml: body: ",
+        "templates/sms/opted_in.de.toml: unknown field `text`, expected `body`",
+        "templates/sms/advisor_left.en.toml: body: templates/sms/advisor_left.en.toml has ",
+        "templates/sms/welcome.toml: The file's name does not say what it is.",
+    ];
+    for part in expected {
+        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
+    }
+}
+
+#[test]
+fn a_folder_without_templates_is_told_for_each_channel() {
+    let told = template_mistakes(|folder| std::fs::remove_dir_all(folder.path("templates")).unwrap());
+    for channel in ["chat", "whatsapp", "sms"] {
+        assert!(
+            told.iter().any(|line| line.starts_with(&format!("templates/{channel}: The folder cannot be read"))),
+            "{told:#?}"
+        );
+    }
+}
