@@ -200,6 +200,7 @@ pub async fn run(
         busy: None,
         waiting: None,
         not_kept: false,
+        hasty: 0,
     };
     feed.live().await;
 }
@@ -230,6 +231,8 @@ struct Feed {
     /// A batch that came while another was being delivered.
     waiting: Option<Batch>,
     not_kept: bool,
+    /// Changes of connection that the server asked for in quick succession.
+    hasty: u32,
 }
 
 struct Busy {
@@ -322,6 +325,8 @@ impl Feed {
 
     async fn read(&mut self, line: &mut Connection) -> Next {
         let mut renewals = self.line.session.watch();
+        // One that came between the tokens' way into the connection and this line is told as well.
+        renewals.mark_changed();
         let mut beat = tokio::time::interval(line.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut next: Option<BoxFuture<'static, Result<Connection, Ended>>> = None;
@@ -380,13 +385,21 @@ impl Feed {
             Frame::Events(batch) => self.take(batch),
             Frame::Disconnect { reason } if next.is_none() => {
                 tracing::info!(reason, "the datafeed asks for a new connection");
-                *next = Some(self.line.clone().dial(self.memory.clone()).boxed());
+                let (pause, dialling) = (self.pause_before_replacing(line), self.line.clone().dial(self.memory.clone()));
+                *next = Some(sleep(pause).then(|()| dialling).boxed());
             }
             Frame::Error { code, message, .. } => tracing::warn!(code, message, "the datafeed complains"),
             Frame::Unreadable(why) => self.complain(&why),
             Frame::Disconnect { .. } | Frame::Hello(_) | Frame::Opened { .. } | Frame::Other => {}
         }
         Ok(None)
+    }
+
+    /// A server that wants a change all the time gets it more and more slowly.
+    fn pause_before_replacing(&mut self, line: &Connection) -> Duration {
+        let hasty = line.began.elapsed() < self.line.settings.pace.steady;
+        self.hasty = if hasty { self.hasty + 1 } else { 0 };
+        if hasty { backoff(self.hasty, &self.line.settings.pace) } else { Duration::ZERO }
     }
 
     fn complain(&self, why: &str) {
@@ -621,6 +634,7 @@ struct Connection {
     socket: WebSocketStream<reqwest::Upgraded>,
     /// Of the tokens that the server knows.
     generation: u64,
+    began: Instant,
     heard: Instant,
     heartbeat: Duration,
     max_frame: usize,
@@ -632,8 +646,18 @@ struct Connection {
 impl Connection {
     fn new(socket: WebSocketStream<reqwest::Upgraded>, generation: u64) -> Connection {
         let heartbeat = Duration::from_millis(DEFAULT_HEARTBEAT_MS);
-        let (feed_id, heard) = (String::new(), Instant::now());
-        Connection { socket, generation, heard, heartbeat, max_frame: MAX_FRAME_BYTES, feed_id, created: false, next_id: 1 }
+        let (feed_id, began) = (String::new(), Instant::now());
+        Connection {
+            socket,
+            generation,
+            began,
+            heard: began,
+            heartbeat,
+            max_frame: MAX_FRAME_BYTES,
+            feed_id,
+            created: false,
+            next_id: 1,
+        }
     }
 
     /// The text of a frame, if it has one. Any frame is a sign of life.

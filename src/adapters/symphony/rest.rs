@@ -310,13 +310,21 @@ impl Symphony {
 
     // ---- Calls ----
 
-    /// The bot's own account; asked for once.
+    /// The bot's own account; asked for once. Its id is there.
     pub async fn me(&self) -> Result<&User, CallError> {
-        self.me.get_or_try_init(|| self.ask(Call::get(Host::Pod, "/pod/v2/sessioninfo"))).await
+        self.me.get_or_try_init(|| self.who_am_i()).await
+    }
+
+    async fn who_am_i(&self) -> Result<User, CallError> {
+        let me: User = self.ask(Call::get(Host::Pod, "/pod/v2/sessioninfo")).await?;
+        match me.id {
+            Some(_) => Ok(me),
+            None => Err(CallError::Unclear("the platform does not say who we are".to_owned())),
+        }
     }
 
     async fn my_id(&self) -> Result<UserId, CallError> {
-        self.me().await?.id.map(UserId).ok_or_else(|| CallError::Unclear("the platform does not say who we are".to_owned()))
+        Ok(UserId(self.me().await?.id.expect("an account without an id is not kept")))
     }
 
     /// Users of our own pod; unknown ones are left out. At most `USERS_AT_ONCE`.
