@@ -30,7 +30,7 @@ struct Asked {
 }
 
 type Answer = (u16, Value);
-type Script = Box<dyn Fn(&Asked, usize) -> Answer + Send + Sync>;
+type Script = Arc<dyn Fn(&Asked, usize) -> Answer + Send + Sync>;
 
 struct Pod {
     symphony: Symphony,
@@ -41,7 +41,7 @@ impl Pod {
     /// `script` gets the call and how many calls of its kind came before.
     async fn new(script: impl Fn(&Asked, usize) -> Answer + Send + Sync + 'static) -> Pod {
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let url = serve(Box::new(script), asked.clone()).await;
+        let url = serve(Arc::new(script), asked.clone()).await;
         Pod { symphony: Symphony::new(settings(&url), Arc::new(Still)).unwrap(), asked }
     }
 
@@ -341,7 +341,7 @@ async fn a_posted_line_is_found_by_its_key() {
     assert_eq!(pod.symphony.find_posted(&room(), &id()).await, LookUp::Found { external_id: Some("mine".to_owned()) });
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn only_two_looks_that_both_miss_make_a_line_absent() {
     let pod = Pod::new(|_, _| (204, Value::String(String::new()))).await;
     assert_eq!(pod.symphony.find_posted(&room(), &id()).await, LookUp::Absent);
