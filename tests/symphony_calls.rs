@@ -356,6 +356,19 @@ async fn only_two_looks_that_both_miss_make_a_line_absent() {
 // ---- Keys ----
 
 #[test]
+fn both_forms_of_the_key_are_read() {
+    let whole = new_key();
+    let body: String = whole.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+    // PKCS#8 of a 2048-bit RSA key is a header of 26 bytes before the PKCS#1 structure.
+    let inner = pem("RSA PRIVATE KEY", &der[26..]);
+    for key in [whole.clone(), inner, whole.replace('\n', "\r\n")] {
+        let settings = SymphonySettings { private_key_pem: key, ..settings("http://127.0.0.1:1") };
+        assert!(Symphony::new(settings, Arc::new(Still)).is_ok());
+    }
+}
+
+#[test]
 fn a_key_that_cannot_be_used_is_explained() {
     let with = |key: String| SymphonySettings { private_key_pem: key, ..settings("http://127.0.0.1:1") };
     let table = [

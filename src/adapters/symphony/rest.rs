@@ -2,6 +2,7 @@
 use super::login::{LoginError, Session, SharedSession, Tokens, told, trimmed};
 use super::{SymphonySettings, url_safe};
 use crate::domain::effect::{Attempt, LookUp, OpenRoom, Outcome, Place};
+use crate::domain::event::Person;
 use crate::domain::ids::{EffectId, StreamId, UserId};
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::Clock;
@@ -78,6 +79,19 @@ pub struct User {
     pub username: Option<String>,
     /// NORMAL, SYSTEM or SDL.
     pub account_type: Option<String>,
+}
+
+impl User {
+    /// The user in our own words; `None` without an id.
+    pub fn person(&self) -> Option<Person> {
+        let full = [self.first_name.as_deref(), self.last_name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        Some(Person {
+            id: UserId(self.id?),
+            name: self.display_name.clone().filter(|name| !name.is_empty()).unwrap_or(full),
+            email: self.email_address.clone().filter(|email| !email.is_empty()),
+            service: self.account_type.as_deref() == Some("SYSTEM"),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
