@@ -1,14 +1,18 @@
 //! The chat platform as a client sees it: login, calls, the datafeed, and the two ways of its markup.
+pub mod answers;
+mod effects;
 pub mod events;
 pub mod feed;
 pub mod login;
 pub mod markup;
+mod remembered;
 pub mod rest;
 
+pub use answers::{CallError, User};
 pub use events::Translator;
 pub use feed::{FeedSettings, FeedState, Pace, Transport};
 pub use login::{LoginError, Session, SessionState, Tokens};
-pub use rest::{CallError, Symphony};
+pub use rest::Symphony;
 
 /// How to reach the platform and who we are there (`[symphony]`, `[bot]` and `[server]` of the configuration).
 #[derive(Clone)]
