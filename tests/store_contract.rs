@@ -1,4 +1,5 @@
 //! What every store must do, run against each of them; and what the store on disk must survive.
+#![allow(clippy::unwrap_used)]
 use liaison::adapters::store::{Filter, JournalLine, MemoryStore, OpenStore, Opening, SledStore, read_journal, verify};
 use liaison::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
 use liaison::domain::ids::{ContactId, EventId};
@@ -211,7 +212,7 @@ fn no_update_is_lost(store: &dyn Store) {
 }
 
 /// A store on a folder of its own that goes with it.
-struct OnDisk(SledStore, TempDir);
+struct OnDisk(SledStore, #[allow(dead_code)] TempDir);
 
 impl Store for OnDisk {
     fn get(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
@@ -325,7 +326,7 @@ fn message(number: u64) -> Commit {
             entry("message.received", Some(ann()), json!({ "text": body })),
             entry("feed.moved", None, json!({ "to": number })),
         ],
-        raw: Some(Raw { bytes: body.into_bytes().into(), sealed_for: (number % 2 == 0).then(ann) }),
+        raw: Some(Raw { bytes: body.into_bytes().into(), sealed_for: number.is_multiple_of(2).then(ann) }),
     }
 }
 
@@ -620,4 +621,111 @@ fn a_record_beyond_the_limit_is_refused_and_harms_nothing() {
     assert!(told.contains("kind big"), "{told}");
     assert!(store.commit(puts(vec![put("meta/applied", "1")])).is_err());
     assert_eq!(sequence(store.commit(commit("e"))), 1);
+}
+
+#[test]
+fn a_view_damaged_anywhere_ends_in_the_right_records_or_in_a_rebuild() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path());
+    for number in 1..=60 {
+        sequence(store.commit(message(number)));
+        sequence(store.commit(puts(vec![put(&format!("filler/{number}"), &"7".repeat(9_000))])));
+    }
+    store.close().unwrap();
+    let (store, _) = open(folder.path());
+    let before = everything(&store);
+    store.close().unwrap();
+    let size = std::fs::metadata(folder.path().join("view/db")).unwrap().len();
+    for part in 0..12 {
+        let spoilt = copy_of(folder.path());
+        let db = spoilt.path().join("view/db");
+        let mut bytes = std::fs::read(&db).unwrap();
+        let at = (size * part / 12 + 700) as usize;
+        bytes[at..at + 300].fill(0x5A);
+        std::fs::write(&db, bytes).unwrap();
+        let mut attempts = 0;
+        let read = loop {
+            attempts += 1;
+            assert!(attempts <= 2, "part {part}: the second start works");
+            let Ok((store, _)) = try_open(spoilt.path()) else { continue };
+            if let Ok(records) = store.scan("", None, 10_000) {
+                break (records, store.get(&Key::new("phone", NUMBER)).unwrap());
+            }
+        };
+        let phone = read.1.map(|stored| (Key::new("phone", NUMBER), stored));
+        assert_eq!(read.0.into_iter().chain(phone).collect::<Vec<_>>(), before, "part {part}");
+    }
+}
+
+/// The store in memory says in other words what the store on disk must do, over restarts, cuts and rebuilds.
+#[test]
+fn both_stores_tell_the_same_story() {
+    (1..=6).for_each(tell_a_story);
+}
+
+fn tell_a_story(seed: u64) {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut folder = TempDir::new().unwrap();
+    let model = MemoryStore::new();
+    let mut store = Some(open(folder.path()).0);
+    for step in 0..400 {
+        let place = format!("seed {seed}, step {step}");
+        let next = any_commit(&mut dice, &model);
+        let expected = model.commit(next.clone()).unwrap();
+        let disk = store.as_ref().unwrap();
+        assert_eq!(disk.commit(next).unwrap(), expected, "{place}");
+        if dice.u32(..10) == 0 {
+            let (prefix, after, limit) = (any_of(&mut dice, &["", "a/", "b/", "phone/"]), any_name(&mut dice), dice.usize(..12));
+            let after = dice.bool().then_some(after.as_str());
+            assert_eq!(disk.scan(prefix, after, limit).unwrap(), model.scan(prefix, after, limit).unwrap(), "{place}");
+        }
+        let name = Key::from_text(any_name(&mut dice));
+        assert_eq!(disk.get(&name).unwrap(), model.get(&name).unwrap(), "{place} {name:?}");
+        if dice.u32(..60) == 0 {
+            wait_durable(disk, *model.durable().borrow());
+            folder = restart(store.take().unwrap(), folder, dice.u32(..3));
+            let reopened = open(folder.path()).0;
+            assert_eq!(reopened.scan("", None, 999).unwrap(), model.scan("", None, 999).unwrap(), "{place}");
+            assert_eq!(reopened.last_time(), model.last_time(), "{place}");
+            store = Some(reopened);
+        }
+    }
+    store.unwrap().close().unwrap();
+    assert_eq!(verify(folder.path()).unwrap().last_sequence, *model.durable().borrow());
+}
+
+/// Stops the store in one of three ways and says where to go on.
+fn restart(store: SledStore, folder: TempDir, how: u32) -> TempDir {
+    match how {
+        0 => store.close().unwrap(),
+        1 => return copy_of(folder.path()),
+        _ => {
+            store.close().unwrap();
+            std::fs::remove_dir_all(folder.path().join("view")).unwrap();
+        }
+    }
+    folder
+}
+
+fn any_of<'t>(dice: &mut fastrand::Rng, texts: &[&'t str]) -> &'t str {
+    texts[dice.usize(..texts.len())]
+}
+
+fn any_name(dice: &mut fastrand::Rng) -> String {
+    format!("{}{}", any_of(dice, &["a/", "b/", "phone/"]), dice.u32(..8))
+}
+
+/// A commit that rests on what is there now, or, one time in four, on what is not.
+fn any_commit(dice: &mut fastrand::Rng, model: &MemoryStore) -> Commit {
+    let names: Vec<Key> = (0..dice.usize(..4)).map(|_| Key::from_text(any_name(dice))).collect();
+    let version = |name: &Key| model.get(name).unwrap().map_or(0, |stored| stored.version);
+    let is_stale = dice.u32(..4) == 0;
+    let read = names.iter().map(|name| (name.clone(), if is_stale { dice.u64(..20) } else { version(name) })).collect();
+    let puts = names.into_iter().map(|key| Put {
+        key,
+        value: (dice.u32(..3) > 0).then(|| dice.u32(..).to_string().into_bytes()),
+        sealed_for: dice.bool().then(|| ContactId::new(format!("c-{}", dice.u32(..5)))),
+    });
+    let puts = puts.collect();
+    Commit { cause: EventId::new("e"), at: Timestamp(dice.i64(..1_000_000)), read, puts, entries: vec![], raw: None }
 }

@@ -35,13 +35,13 @@ pub fn open(options: OpenStore) -> Result<(SledStore, Opening), StoreError> {
     let lock = lock(&folders.data)?;
     let keys = KeyRing::open(&folders.keys, the_journal_is_empty(&folders.journal)?)?;
     let checkpoint = Checkpoint::read(&folders.journal);
-    let (view, is_new) = open_view(&folders.view)?;
+    let view = open_view(&folders.view)?;
 
     let mut catching_up = CatchingUp::new(&view, checkpoint)?;
     let walked = journal::walk(&folders.journal, catching_up.from(checkpoint), &mut |step| catching_up.take(step))?;
     catching_up.finish(&walked, checkpoint)?;
-    let opening =
-        Opening { cut_bytes: walked.torn_bytes, replayed: catching_up.replayed, rebuilt: is_new && walked.tip.sequence > 0 };
+    let rebuilt = catching_up.applied == 0 && walked.tip.sequence > 0;
+    let opening = Opening { cut_bytes: walked.torn_bytes, replayed: catching_up.replayed, rebuilt };
     let last_time = catching_up.last_time;
 
     let journal = Journal::open(&folders.journal, walked.tip)?;
@@ -69,6 +69,8 @@ fn make_folders(folders: &Folders) -> Result<(), StoreError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| disk_failed("cannot create", folder, error))?;
     }
+    // The data folder's own name: its parent may be closed to us, and then was made durable by whoever made it.
+    let _ = folders.data.canonicalize().map(|data| data.parent().map(sync_folder));
     sync_folder(&folders.data)
 }
 
@@ -91,18 +93,13 @@ fn the_journal_is_empty(folder: &Path) -> Result<bool, StoreError> {
     Ok(!journal::segments(folder)?.into_iter().any(has_bytes))
 }
 
-/// The view, and whether it had to be made anew.
-fn open_view(folder: &Path) -> Result<(View, bool), StoreError> {
-    let existed = folder.exists();
+fn open_view(folder: &Path) -> Result<View, StoreError> {
     if let Some(view) = View::open(folder) {
-        return Ok((view, !existed));
+        return Ok(view);
     }
-    if existed {
-        tracing::warn!(folder = %folder.display(), "the view cannot be used and is rebuilt from the journal");
-        std::fs::remove_dir_all(folder).map_err(|error| disk_failed("cannot remove", folder, error))?;
-    }
-    let view = View::open(folder).ok_or_else(|| trouble("The view of the store cannot be created.", REMOVE_VIEW))?;
-    Ok((view, true))
+    tracing::warn!(folder = %folder.display(), "the view cannot be used and is rebuilt from the journal");
+    View::remove(folder).map_err(|error| disk_failed("cannot remove", folder, error))?;
+    View::open(folder).ok_or_else(|| trouble("The view of the store cannot be created.", REMOVE_VIEW))
 }
 
 /// The view on its way to the journal's end.

@@ -45,8 +45,8 @@ pub struct Line {
     last: u64,
     /// What was sequenced and is not in the view yet.
     pub overlay: BTreeMap<String, Latest>,
-    /// Counts the times that something left the overlay: while it stands, what the view said before still holds.
-    departures: u64,
+    /// The last commit that is in the view. While it stands nothing leaves the overlay, so what the view said holds.
+    applied: u64,
     pending: VecDeque<Sequenced>,
     waiting_commits: usize,
     waiting_bytes: usize,
@@ -90,7 +90,7 @@ struct Rest {
 
 impl Shared {
     pub fn new(keys: KeyRing, view: View, tip: Tip, last_time: Timestamp, fatal: Fatal) -> Shared {
-        let line = Mutex::new(Line { last: tip.sequence, ..Line::default() });
+        let line = Mutex::new(Line { last: tip.sequence, applied: tip.sequence, ..Line::default() });
         let last_time = AtomicI64::new(last_time.0);
         Shared { keys, view, last_time, line, work: Condvar::new(), room: Condvar::new(), fatal }
     }
@@ -114,9 +114,9 @@ impl Shared {
         ready: Ready,
         plain: Vec<Option<Vec<u8>>>,
     ) -> Result<Committed, StoreError> {
-        let (rests, departures) = self.look_at(read)?;
+        let (rests, applied) = self.look_at(read)?;
         let mut line = self.line_with_room()?;
-        let the_view_still_holds = line.departures == departures;
+        let the_view_still_holds = line.applied == applied;
         for rest in &rests {
             let viewed = rest.viewed.filter(|_| the_view_still_holds);
             if self.current_version(&line, &rest.name, viewed)? != rest.wanted {
@@ -133,17 +133,15 @@ impl Shared {
     /// Asks the view outside the lock: a batch that is just being applied makes sled's readers wait.
     fn look_at(&self, read: Vec<(String, Version)>) -> Result<(Vec<Rest>, u64), StoreError> {
         let line = self.line()?;
-        let departures = line.departures;
-        let mut rests: Vec<(Rest, bool)> = Vec::with_capacity(read.len());
-        for (name, wanted) in read {
-            let is_above = line.overlay.contains_key(&name);
-            rests.push((Rest { name, wanted, viewed: None }, is_above));
-        }
+        let applied = line.applied;
+        let is_above: Vec<bool> = read.iter().map(|(name, _)| line.overlay.contains_key(name)).collect();
         drop(line);
-        for (rest, _) in rests.iter_mut().filter(|(_, is_above)| !is_above) {
-            rest.viewed = Some(self.viewed_version(&rest.name)?);
+        let mut rests = Vec::with_capacity(read.len());
+        for ((name, wanted), is_above) in read.into_iter().zip(is_above) {
+            let viewed = if is_above { None } else { Some(self.viewed_version(&name)?) };
+            rests.push(Rest { name, wanted, viewed });
         }
-        Ok((rests.into_iter().map(|(rest, _)| rest).collect(), departures))
+        Ok((rests, applied))
     }
 
     fn current_version(&self, line: &Line, name: &str, viewed: Option<Version>) -> Result<Version, StoreError> {
@@ -172,8 +170,10 @@ impl Shared {
 
     /// Waits until everything sequenced so far is in the view.
     pub fn settle(&self) -> Result<(), StoreError> {
-        let is_busy = |line: &mut Line| line.waiting_commits > 0 && line.broken.is_none();
-        self.room.wait_while(self.locked(), is_busy).unwrap_or_else(PoisonError::into_inner).check()
+        let line = self.locked();
+        let so_far = line.last;
+        let is_behind = |line: &mut Line| line.applied < so_far && line.broken.is_none();
+        self.room.wait_while(line, is_behind).unwrap_or_else(PoisonError::into_inner).check()
     }
 
     /// No more commits; the threads end when all is written.
@@ -181,6 +181,15 @@ impl Shared {
         self.locked().closing = true;
         self.work.notify_all();
         self.room.notify_all();
+    }
+
+    /// An error of the view ends the process too. It must be told without the lock.
+    pub fn unless_the_view_failed<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        answer.inspect_err(|error| {
+            if self.view.is_spoilt() {
+                self.fail(error);
+            }
+        })
     }
 
     /// After a failed write nobody knows what the disk holds: the process ends, and opening finds out what is true.
@@ -242,7 +251,7 @@ impl Line {
                 self.overlay.remove(name);
             }
         }
-        self.departures += 1;
+        self.applied = merged.applied;
         self.waiting_commits -= merged.commits;
         self.waiting_bytes -= bytes;
     }

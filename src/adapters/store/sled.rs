@@ -44,7 +44,7 @@ pub struct Opening {
     pub cut_bytes: u64,
     /// Commits that the view took from the journal.
     pub replayed: u64,
-    /// The view was missing or unusable and was made anew.
+    /// The view held nothing, because it was missing or unusable, and was made anew.
     pub rebuilt: bool,
 }
 
@@ -83,43 +83,7 @@ impl SledStore {
         }
     }
 
-    fn opened(&self, name: &str, viewed: Viewed) -> Result<Option<Stored>, StoreError> {
-        let value = match viewed.kept {
-            Kept::Plain(value) => Some(value),
-            Kept::Sealed(sealed) => self.shared.keys.open_sealed(&record::record_context(name), &sealed)?,
-        };
-        Ok(value.map(|value| Stored { version: viewed.version, value }))
-    }
-
-    /// About `limit` records from `from` on, as of one moment, deleted ones among them.
-    fn page(&self, prefix: &str, from: Bound<&str>, limit: usize) -> Result<BTreeMap<String, Found>, StoreError> {
-        let line = self.shared.line()?;
-        let below = self.shared.view.range(prefix, from).take(limit);
-        let below = below.map(|record| record.map(|(name, viewed)| (name, Found::Below(viewed))));
-        let mut page = below.collect::<Result<BTreeMap<_, _>, _>>()?;
-        // Behind a full page the view has more records, so what lies above those must wait for the next page.
-        let end = page.last_key_value().filter(|_| page.len() == limit).map(|(name, _)| name.clone());
-        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Included);
-        let above = line.overlay.range::<str, _>((from, to)).take_while(|(name, _)| name.starts_with(prefix));
-        page.extend(above.map(|(name, latest)| (name.clone(), Found::Above(latest.clone()))));
-        Ok(page)
-    }
-
-    fn found(&self, name: &str, found: Found) -> Result<Option<Stored>, StoreError> {
-        match found {
-            Found::Above(latest) => Ok(latest.stored()),
-            Found::Below(viewed) => self.opened(name, viewed),
-        }
-    }
-}
-
-enum Found {
-    Above(Latest),
-    Below(Viewed),
-}
-
-impl Store for SledStore {
-    fn get(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
+    fn look_up(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
         let name = self.shared.keys.stored_name(key);
         let latest = self.shared.line()?.overlay.get(&name).cloned();
         if let Some(latest) = latest {
@@ -129,7 +93,7 @@ impl Store for SledStore {
         self.opened(&name, viewed)
     }
 
-    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(Key, Stored)>, StoreError> {
+    fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(Key, Stored)>, StoreError> {
         let mut records = Vec::new();
         let mut after = after.map(str::to_owned);
         while records.len() < limit {
@@ -155,11 +119,58 @@ impl Store for SledStore {
         Ok(records)
     }
 
-    fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+    fn put_in_order(&self, commit: Commit) -> Result<Committed, StoreError> {
         let read: Vec<(String, Version)> =
             commit.read.iter().map(|(key, version)| (self.shared.keys.stored_name(key), *version)).collect();
         let ready = record::prepare(&self.shared.keys, &commit)?;
         self.shared.sequence(read, ready, commit.puts.into_iter().map(|put| put.value).collect())
+    }
+
+    fn opened(&self, name: &str, viewed: Viewed) -> Result<Option<Stored>, StoreError> {
+        let value = match viewed.kept {
+            Kept::Plain(value) => Some(value),
+            Kept::Sealed(sealed) => self.shared.keys.open_sealed(&record::record_context(name), &sealed)?,
+        };
+        Ok(value.map(|value| Stored { version: viewed.version, value }))
+    }
+
+    /// About `limit` records from `from` on, as of one moment, deleted ones among them.
+    fn page(&self, prefix: &str, from: Bound<&str>, limit: usize) -> Result<BTreeMap<String, Found>, StoreError> {
+        let line = self.shared.line()?;
+        let below = self.shared.view.page(prefix, from, limit)?;
+        let mut page: BTreeMap<_, _> = below.into_iter().map(|(name, viewed)| (name, Found::Below(viewed))).collect();
+        // Behind a full page the view has more records, so what lies above those must wait for the next page.
+        let end = page.last_key_value().filter(|_| page.len() == limit).map(|(name, _)| name.clone());
+        let to = end.as_deref().map_or(Bound::Unbounded, Bound::Included);
+        let above = line.overlay.range::<str, _>((from, to)).take_while(|(name, _)| name.starts_with(prefix));
+        page.extend(above.map(|(name, latest)| (name.clone(), Found::Above(latest.clone()))));
+        Ok(page)
+    }
+
+    fn found(&self, name: &str, found: Found) -> Result<Option<Stored>, StoreError> {
+        match found {
+            Found::Above(latest) => Ok(latest.stored()),
+            Found::Below(viewed) => self.opened(name, viewed),
+        }
+    }
+}
+
+enum Found {
+    Above(Latest),
+    Below(Viewed),
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
+        self.shared.unless_the_view_failed(self.look_up(key))
+    }
+
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(Key, Stored)>, StoreError> {
+        self.shared.unless_the_view_failed(self.list(prefix, after, limit))
+    }
+
+    fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.shared.unless_the_view_failed(self.put_in_order(commit))
     }
 
     fn durable(&self) -> watch::Receiver<u64> {

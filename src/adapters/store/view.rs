@@ -5,10 +5,11 @@ use super::record::Kept;
 use super::trouble;
 use crate::domain::commit::Version;
 use crate::ports::StoreError;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const APPLIED: &str = "meta/applied";
 const FORMAT: &str = "meta/format";
@@ -16,11 +17,15 @@ const CURRENT_FORMAT: &[u8] = b"1";
 /// Research 1.5: the default of 1 GiB is too much, less than 64 MiB thrashes.
 const CACHE_BYTES: u64 = 64 << 20;
 const FLUSH_EVERY_MS: u64 = 500;
+const REBUILT: &str = "Look at the disk and its free space and start again: the view is rebuilt from the journal.";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
 
 pub struct View {
     db: sled::Db,
+    /// Stands beside the view once it failed, so that the next start rebuilds it: sled may well open what it cannot read.
+    mark: PathBuf,
+    spoilt: AtomicBool,
 }
 
 /// A record as the view holds it.
@@ -42,14 +47,39 @@ pub fn is_its_own(name: &str) -> bool {
 }
 
 impl View {
-    /// `None`: it cannot be used as it is and must be rebuilt. sled panics on some damage, so a panic counts as an error.
+    /// `None`: it cannot be used as it is and must be rebuilt.
     pub fn open(folder: &Path) -> Option<View> {
+        if mark_of(folder).exists() {
+            return None;
+        }
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let opened = catch_unwind(AssertUnwindSafe(|| {
-            let view = View { db: config.open().ok()? };
-            view.has_our_format().then_some(view)
-        }));
+        let opened = calmly(|| {
+            let view = View { db: config.open().map_err(failed)?, mark: mark_of(folder), spoilt: AtomicBool::new(false) };
+            view.applied()?;
+            Ok(view.has_our_format().then_some(view))
+        });
         opened.ok().flatten()
+    }
+
+    /// Removes a view that cannot be used, and then its mark.
+    pub fn remove(folder: &Path) -> std::io::Result<()> {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        if mark_of(folder).exists() { std::fs::remove_file(mark_of(folder)) } else { Ok(()) }
+    }
+
+    /// Whether any call failed; then the process must end.
+    pub fn is_spoilt(&self) -> bool {
+        self.spoilt.load(Ordering::Acquire)
+    }
+
+    fn calmly<T>(&self, act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        calmly(act).inspect_err(|_| {
+            self.spoilt.store(true, Ordering::Release);
+            // Without the mark the next start opens the view as it is, and fails or works as it did.
+            let _ = std::fs::write(&self.mark, b"");
+        })
     }
 
     fn has_our_format(&self) -> bool {
@@ -70,25 +100,25 @@ impl View {
         if is_its_own(name) {
             return Ok(None);
         }
-        self.db.get(name).map_err(failed)?.map(|value| read_value(&value)).transpose()
+        self.calmly(|| self.db.get(name).map_err(failed)?.map(|value| read_value(&value)).transpose())
     }
 
-    /// All records from a bound on whose names begin with `prefix`, ascending.
-    pub fn range<'v>(
-        &'v self,
-        prefix: &'v str,
-        from: Bound<&'v str>,
-    ) -> impl Iterator<Item = Result<(String, Viewed), StoreError>> + 'v {
-        let pairs = self.db.range::<&str, _>((from, Bound::Unbounded));
-        let records = pairs.map(|pair| {
-            let (name, value) = pair.map_err(failed)?;
-            let name = String::from_utf8(name.to_vec()).map_err(|_| damaged())?;
-            // The view's own two entries stand among the records but are none.
-            let viewed = if is_its_own(&name) { None } else { Some(read_value(&value)?) };
-            Ok((name, viewed))
-        });
-        let inside = records.take_while(move |record| record.as_ref().map_or(true, |(name, _)| name.starts_with(prefix)));
-        inside.filter_map(|record| record.map(|(name, viewed)| Some((name, viewed?))).transpose())
+    /// Up to `limit` records from a bound on whose names begin with `prefix`, ascending.
+    pub fn page(&self, prefix: &str, from: Bound<&str>, limit: usize) -> Result<BTreeMap<String, Viewed>, StoreError> {
+        self.calmly(|| {
+            let mut page = BTreeMap::new();
+            for pair in self.db.range::<&str, _>((from, Bound::Unbounded)) {
+                let (name, value) = pair.map_err(failed)?;
+                let name = std::str::from_utf8(&name).map_err(|_| damaged())?;
+                if page.len() == limit || !name.starts_with(prefix) {
+                    break;
+                }
+                if !is_its_own(name) {
+                    page.insert(name.to_owned(), read_value(&value)?);
+                }
+            }
+            Ok(page)
+        })
     }
 
     pub fn apply(&self, merged: &Merged) -> Result<(), StoreError> {
@@ -100,11 +130,11 @@ impl View {
             }
         }
         batch.insert(APPLIED, &merged.applied.to_be_bytes());
-        self.db.apply_batch(batch).map_err(failed)
+        self.calmly(|| self.db.apply_batch(batch).map_err(failed))
     }
 
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush().map(drop).map_err(failed)
+        self.calmly(|| self.db.flush().map(drop).map_err(failed))
     }
 }
 
@@ -140,13 +170,20 @@ fn read_value(value: &[u8]) -> Result<Viewed, StoreError> {
     Ok(Viewed { version: u64::from_be_bytes(*version), kept })
 }
 
+fn mark_of(folder: &Path) -> PathBuf {
+    folder.with_extension("spoilt")
+}
+
+/// sled panics on some damage; that is an error of the view like any other.
+fn calmly<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let panicked = |_| Err(trouble("The view of the store panicked: it is damaged.", REBUILT));
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(panicked)
+}
+
 fn failed(error: sled::Error) -> StoreError {
-    trouble(
-        format!("The view of the store failed: {error}."),
-        "Start again; if it comes back, remove the folder `view`: it is rebuilt.",
-    )
+    trouble(format!("The view of the store failed: {error}."), REBUILT)
 }
 
 fn damaged() -> StoreError {
-    trouble("The view of the store holds what is no record.", "Stop, remove the folder `view` and start again: it is rebuilt.")
+    trouble("The view of the store holds what is no record.", REBUILT)
 }
