@@ -729,3 +729,56 @@ fn any_commit(dice: &mut fastrand::Rng, model: &MemoryStore) -> Commit {
     let puts = puts.collect();
     Commit { cause: EventId::new("e"), at: Timestamp(dice.i64(..1_000_000)), read, puts, entries: vec![], raw: None }
 }
+
+// ---- kill -9 ----
+
+const CHILD_FOLDER: &str = "LIAISON_TEST_CHILD_FOLDER";
+
+/// Started by the test below as a process of its own: commits without end and says what is durable.
+#[test]
+#[ignore = "the other half of kill_nine_loses_nothing_that_was_acknowledged"]
+fn child_that_commits_until_it_is_killed() {
+    let Some(folder) = std::env::var_os(CHILD_FOLDER) else { return };
+    let (store, _) = open(Path::new(&folder));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let number = sequence(store.commit(message(1)));
+                    let last = sequence(store.commit(puts(vec![put(&format!("told/{number:08}"), "1")])));
+                    wait_durable(&store, last);
+                    println!("\ntold {number}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn kill_nine_loses_nothing_that_was_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let mut told: Vec<u64> = Vec::new();
+    for round in 0..8 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "child_that_commits_until_it_is_killed"])
+            .env(CHILD_FOLDER, folder.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(150 + 37 * round));
+        child.kill().unwrap();
+        let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let whole_lines = output.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        told.extend(whole_lines.lines().filter_map(|line| line.strip_prefix("told ")?.parse::<u64>().ok()));
+
+        let (store, _) = open(folder.path());
+        let last = *store.durable().borrow();
+        assert!(told.iter().all(|number| *number <= last));
+        let kept = names(&store, "told/", None, usize::MAX);
+        let lost = told.iter().find(|number| kept.binary_search(&format!("told/{number:08}")).is_err());
+        assert_eq!(lost, None, "round {round}");
+        store.close().unwrap();
+        assert_eq!(verify(folder.path()).unwrap().last_sequence, last);
+    }
+    assert!(told.len() > 100, "{} were told", told.len());
+}
