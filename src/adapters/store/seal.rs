@@ -155,6 +155,11 @@ impl KeyRing {
         self.file.sync_all().map_err(|error| disk_failed("cannot write", &self.path, error))
     }
 
+    #[cfg(test)]
+    pub fn has_unsynced_slots(&self) -> bool {
+        self.unsynced.load(Ordering::Acquire)
+    }
+
     /// Destroys a contact's key. False: he has none.
     pub fn erase(&self, contact: &ContactId) -> Result<bool, StoreError> {
         let mut ring = self.ring();

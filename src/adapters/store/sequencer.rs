@@ -88,6 +88,12 @@ struct Rest {
     viewed: Option<Version>,
 }
 
+/// The versions that a decision rests on, and how far the view was when it was asked.
+struct Seen {
+    rests: Vec<Rest>,
+    applied: u64,
+}
+
 impl Shared {
     pub fn new(keys: KeyRing, view: View, tip: Tip, last_time: Timestamp, fatal: Fatal) -> Shared {
         let line = Mutex::new(Line { last: tip.sequence, applied: tip.sequence, ..Line::default() });
@@ -114,10 +120,14 @@ impl Shared {
         ready: Ready,
         plain: Vec<Option<Vec<u8>>>,
     ) -> Result<Committed, StoreError> {
-        let (rests, applied) = self.look_at(read)?;
+        let seen = self.look_at(read)?;
+        self.take_place(&seen, ready, plain)
+    }
+
+    fn take_place(&self, seen: &Seen, ready: Ready, plain: Vec<Option<Vec<u8>>>) -> Result<Committed, StoreError> {
         let mut line = self.line_with_room()?;
-        let the_view_still_holds = line.applied == applied;
-        for rest in &rests {
+        let the_view_still_holds = line.applied == seen.applied;
+        for rest in &seen.rests {
             let viewed = rest.viewed.filter(|_| the_view_still_holds);
             if self.current_version(&line, &rest.name, viewed)? != rest.wanted {
                 return Ok(Committed::Outrun);
@@ -131,7 +141,7 @@ impl Shared {
     }
 
     /// Asks the view outside the lock: a batch that is just being applied makes sled's readers wait.
-    fn look_at(&self, read: Vec<(String, Version)>) -> Result<(Vec<Rest>, u64), StoreError> {
+    fn look_at(&self, read: Vec<(String, Version)>) -> Result<Seen, StoreError> {
         let line = self.line()?;
         let applied = line.applied;
         let is_above: Vec<bool> = read.iter().map(|(name, _)| line.overlay.contains_key(name)).collect();
@@ -141,7 +151,7 @@ impl Shared {
             let viewed = if is_above { None } else { Some(self.viewed_version(&name)?) };
             rests.push(Rest { name, wanted, viewed });
         }
-        Ok((rests, applied))
+        Ok(Seen { rests, applied })
     }
 
     fn current_version(&self, line: &Line, name: &str, viewed: Option<Version>) -> Result<Version, StoreError> {
@@ -391,4 +401,44 @@ fn guard(shared: &Shared, who: &str, run: impl FnOnce() -> Result<(), StoreError
         Err(_) => trouble(format!("{who} of the store stopped by a mistake of its own."), "Start again and report it."),
     };
     shared.fail(&error);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sled::{OpenStore, SledStore};
+    use super::*;
+    use crate::domain::commit::{Commit, Key, Put};
+    use crate::domain::ids::{ContactId, EventId};
+    use crate::ports::Store;
+
+    fn commit(value: &str) -> Commit {
+        let value = Some(value.as_bytes().to_vec());
+        let put = Put { key: Key::from_text("room/a"), value, sealed_for: Some(ContactId::new("c-1")) };
+        Commit { cause: EventId::new("e"), at: Timestamp(1), read: vec![], puts: vec![put], entries: vec![], raw: None }
+    }
+
+    #[test]
+    fn a_change_that_has_passed_into_the_view_since_it_was_asked_outruns() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (store, _) = SledStore::open(OpenStore::new(folder.path())).unwrap();
+        store.commit(commit("1")).unwrap();
+        store.shared.settle().unwrap();
+        let seen = store.shared.look_at(vec![("room/a".into(), 1)]).unwrap();
+        store.commit(commit("2")).unwrap();
+        store.shared.settle().unwrap();
+        assert!(store.shared.line().unwrap().overlay.is_empty());
+        let ready = record::prepare(&store.shared.keys, &commit("3")).unwrap();
+        assert_eq!(store.shared.take_place(&seen, ready, vec![None]).unwrap(), Committed::Outrun);
+    }
+
+    #[test]
+    fn a_new_key_is_durable_before_what_it_seals() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (store, _) = SledStore::open(OpenStore::new(folder.path())).unwrap();
+        record::prepare(&store.shared.keys, &commit("1")).unwrap();
+        assert!(store.shared.keys.has_unsynced_slots());
+        store.commit(commit("1")).unwrap();
+        store.shared.settle().unwrap();
+        assert!(!store.shared.keys.has_unsynced_slots());
+    }
 }
