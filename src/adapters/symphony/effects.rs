@@ -37,6 +37,8 @@ impl Symphony {
         match place {
             Place::Stream(stream) => Ok(Some(stream.clone())),
             Place::Direct(user) => self.im_create(*user).await.map(Some),
+            // A line for a room of ours is addressed to its stream when it is taken; one that is not has nowhere to go.
+            Place::Room(_) => Ok(None),
             Place::DirectByEmail(email) => match self.user_of(email).await? {
                 Some(user) => self.im_create(user).await.map(Some),
                 None => Ok(None),
