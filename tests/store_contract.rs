@@ -455,6 +455,29 @@ fn a_flipped_byte_in_the_middle_is_told_with_its_place() {
 }
 
 #[test]
+fn whatever_stands_behind_the_last_frame_is_cut() {
+    let mut dice = fastrand::Rng::with_seed(4);
+    let folder = TempDir::new().unwrap();
+    open(folder.path()).0.close().unwrap();
+    for length in [1, 4, 51, 52, 53, 300, 5_000] {
+        let (store, _) = open(folder.path());
+        fill(&store, 1..=1);
+        store.close().unwrap();
+        let mut bytes = std::fs::read(segment(folder.path())).unwrap();
+        // What looks like the begin of a frame of any length counts as much as noise.
+        let mut noise: Vec<u8> = (0..length).map(|_| dice.u8(..)).collect();
+        let magic = b"LJF\x01\x00\x00";
+        noise.iter_mut().zip(magic).for_each(|(byte, magic)| *byte = *magic);
+        bytes.extend(noise);
+        std::fs::write(segment(folder.path()), bytes).unwrap();
+        let (store, opening) = open(folder.path());
+        assert_eq!(opening.cut_bytes, length);
+        store.close().unwrap();
+    }
+    assert_eq!(verify(folder.path()).unwrap().commits, 7);
+}
+
+#[test]
 fn a_frame_taken_out_breaks_the_chain() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(folder.path());
