@@ -75,6 +75,7 @@ fn keeps_the_contract(fresh: impl Fn() -> Box<dyn Store>) {
     durable_reaches_every_number(&*fresh());
     last_time_never_goes_back(&*fresh());
     values_come_back_byte_by_byte(&*fresh());
+    a_record_beyond_the_limit_is_refused_and_harms_nothing(&*fresh());
     no_update_is_lost(&*fresh());
 }
 
@@ -187,6 +188,14 @@ fn values_come_back_byte_by_byte(store: &dyn Store) {
     for (number, value) in values.iter().enumerate() {
         assert_eq!(text(store.get(&key(&format!("odd/{number}"))).unwrap()).as_deref(), Some(*value));
     }
+}
+
+fn a_record_beyond_the_limit_is_refused_and_harms_nothing(store: &dyn Store) {
+    let told = store.commit(puts(vec![put("big/1", &"1".repeat(1_100_000))])).unwrap_err().to_string();
+    assert!(told.contains("kind big"), "{told}");
+    assert!(store.commit(puts(vec![put("meta/applied", "1")])).is_err());
+    assert_eq!(sequence(store.commit(commit("e"))), 1);
+    assert_eq!(store.get(&key("meta/applied")).unwrap(), None);
 }
 
 fn no_update_is_lost(store: &dyn Store) {
@@ -648,16 +657,6 @@ fn a_failed_write_breaks_the_store_and_ends_the_process() {
     wait_durable(&store, last);
     store.close().unwrap();
     assert_eq!(verify(folder.path()).unwrap().last_sequence, last);
-}
-
-#[test]
-fn a_record_beyond_the_limit_is_refused_and_harms_nothing() {
-    let folder = TempDir::new().unwrap();
-    let (store, _) = open(folder.path());
-    let told = store.commit(puts(vec![put("big/1", &"1".repeat(1_100_000))])).unwrap_err().to_string();
-    assert!(told.contains("kind big"), "{told}");
-    assert!(store.commit(puts(vec![put("meta/applied", "1")])).is_err());
-    assert_eq!(sequence(store.commit(commit("e"))), 1);
 }
 
 #[test]

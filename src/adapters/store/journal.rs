@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 const SEGMENT_BYTES: u64 = 64 << 20;
 const READ_AHEAD_BYTES: usize = 1 << 20;
 
-pub const DAMAGED: &str = "Do not start on it: restore the journal folder from a backup, or from the copy on a second disk, as a \
-                           whole; nothing was changed.";
+pub const DAMAGED: &str = "Restore the journal folder as a whole from a backup or a second disk; nothing was changed.";
 pub const GONE: &str = "Something that was acknowledged is gone, perhaps an opt-out. Restore the whole data folder from a backup; \
                         nothing was changed.";
 
