@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 const SEGMENT_BYTES: u64 = 64 << 20;
 const READ_AHEAD_BYTES: usize = 1 << 20;
 
-pub const DAMAGED: &str = "Do not start on it: restore the journal folder from a backup, or from the copy on a second disk, as a \
-                           whole; nothing was changed.";
+pub const DAMAGED: &str = "Restore the journal folder as a whole from a backup or a second disk; nothing was changed.";
 pub const GONE: &str = "Something that was acknowledged is gone, perhaps an opt-out. Restore the whole data folder from a backup; \
                         nothing was changed.";
 
@@ -138,7 +137,11 @@ fn walk_segment(path: &Path, is_last: bool, walked: &mut Walked, visit: &mut Vis
     while walked.tip.place.offset < end {
         let begins = walked.tip.place;
         let Some(frame) = bytes.frame_at(begins.offset).map_err(failed)? else {
-            return the_end_is_torn(&file, begins, end, is_last, walked).map_err(|error| error.unwrap_or_else(failed));
+            // The next frame is written only after the last is durable, so an unfinished one has nothing whole behind it.
+            let rest = read_rest(&file, begins.offset + 1, end).map_err(failed)?;
+            let is_torn = is_last && !frame::is_anywhere_in(&rest);
+            walked.torn_bytes = end - begins.offset;
+            return if is_torn { Ok(()) } else { Err(damaged_at(begins)) };
         };
         check_chain(&frame, begins, &walked.tip)?;
         walked.tip.place.offset += (frame::HEADER_BYTES + frame.payload.len() + frame::CHECKSUM_BYTES) as u64;
@@ -150,34 +153,14 @@ fn walk_segment(path: &Path, is_last: bool, walked: &mut Walked, visit: &mut Vis
     Ok(())
 }
 
-/// Either an error that the journal is broken here, or one of reading it.
-enum Broken {
-    Journal(StoreError),
-    Disk(std::io::Error),
+fn read_rest(file: &File, from: u64, end: u64) -> std::io::Result<Vec<u8>> {
+    let mut rest = vec![0; (end - from) as usize];
+    file.read_exact_at(&mut rest, from)?;
+    Ok(rest)
 }
 
-impl Broken {
-    fn unwrap_or_else(self, failed: impl Fn(std::io::Error) -> StoreError) -> StoreError {
-        match self {
-            Broken::Journal(error) => error,
-            Broken::Disk(error) => failed(error),
-        }
-    }
-}
-
-/// The next frame is written only after the last is durable, so an unfinished one can have nothing whole behind it.
-fn the_end_is_torn(file: &File, at: Place, end: u64, is_last: bool, walked: &mut Walked) -> Result<(), Broken> {
-    let broken = || Broken::Journal(trouble(format!("The journal is damaged in its middle: {at} is no whole frame."), DAMAGED));
-    if !is_last {
-        return Err(broken());
-    }
-    let mut rest = vec![0; (end - at.offset) as usize];
-    file.read_exact_at(&mut rest, at.offset).map_err(Broken::Disk)?;
-    if frame::is_anywhere_in(&rest[1..]) {
-        return Err(broken());
-    }
-    walked.torn_bytes = end - at.offset;
-    Ok(())
+fn damaged_at(at: Place) -> StoreError {
+    trouble(format!("The journal is damaged in its middle: {at} is no whole frame."), DAMAGED)
 }
 
 fn check_chain(frame: &Frame<'_>, at: Place, tip: &Tip) -> Result<(), StoreError> {

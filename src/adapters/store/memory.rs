@@ -1,4 +1,5 @@
 //! A store in memory that keeps the same promises, for simulated worlds: its durability can be held back, and it can crash.
+use super::record::check_put;
 use crate::domain::commit::{Commit, Committed, Key, Stored, Version};
 use crate::domain::time::Timestamp;
 use crate::ports::{Store, StoreError};
@@ -119,6 +120,7 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        commit.puts.iter().try_for_each(check_put)?;
         let mut world = self.world();
         if commit.read.iter().any(|(key, version)| world.version(key) != *version) {
             return Ok(Committed::Outrun);

@@ -11,8 +11,11 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(25);
 const REMOVE_VIEW: &str = "Look at the disk and its free space, remove the folder `view` and start again: it is rebuilt.";
 
 /// Where things lie in the data folder.
@@ -74,18 +77,20 @@ fn make_folders(folders: &Folders) -> Result<(), StoreError> {
     sync_folder(&folders.data)
 }
 
+/// A process that is just being started by ours holds our files until it is itself, so the lock may come free late.
 fn lock(data: &Path) -> Result<File, StoreError> {
     let path = data.join("lock");
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|error| disk_failed("cannot open", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(trouble(
-            format!("Another Liaison runs on the folder {}.", data.display()),
-            "Stop it first, or give this one a data_dir of its own.",
-        )),
-        Err(TryLockError::Error(error)) => Err(disk_failed("cannot lock", &path, error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(disk_failed("cannot lock", &path, error)),
+        }
     }
+    let what = format!("Another Liaison runs on the folder {}.", data.display());
+    Err(trouble(what, "Stop it first, or give this one a data_dir of its own."))
 }
 
 fn the_journal_is_empty(folder: &Path) -> Result<bool, StoreError> {
@@ -94,8 +99,12 @@ fn the_journal_is_empty(folder: &Path) -> Result<bool, StoreError> {
 }
 
 fn open_view(folder: &Path) -> Result<View, StoreError> {
-    if let Some(view) = View::open(folder) {
-        return Ok(view);
+    // sled has a lock of its own, for which the same holds.
+    for pause in [LOCK_PAUSE, Duration::ZERO] {
+        if let Some(view) = View::open(folder) {
+            return Ok(view);
+        }
+        std::thread::sleep(pause);
     }
     tracing::warn!(folder = %folder.display(), "the view cannot be used and is rebuilt from the journal");
     View::remove(folder).map_err(|error| disk_failed("cannot remove", folder, error))?;

@@ -211,18 +211,25 @@ fn whose(commit: &Commit) -> Option<&ContactId> {
     raw.or_else(entry).or_else(|| commit.puts.iter().find_map(|put| put.sealed_for.as_ref()))
 }
 
-fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
-    let name = keys.stored_name(&put.key);
-    if super::view::is_its_own(&name) {
+/// What no store takes: too big a value, or a name that the view uses itself.
+pub fn check_put(put: &Put) -> Result<(), StoreError> {
+    let (name, bytes) = (put.key.as_str(), put.value.as_ref().map_or(0, Vec::len));
+    if super::view::is_its_own(name) {
         return Err(trouble(format!("The record name {name} belongs to the store itself."), OURS));
     }
+    if bytes > MAX_VALUE_BYTES {
+        // The name may be personal; its kind is not.
+        let kind = name.split('/').next().unwrap_or_default();
+        return Err(trouble(format!("A record of kind {kind} has {bytes} bytes; {MAX_VALUE_BYTES} are the limit."), OURS));
+    }
+    Ok(())
+}
+
+fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
+    check_put(put)?;
+    let name = keys.stored_name(&put.key);
     let kept = match (&put.value, &put.sealed_for) {
         (None, _) => None,
-        (Some(value), _) if value.len() > MAX_VALUE_BYTES => {
-            let kind = name.split('/').next().unwrap_or_default();
-            let what = format!("A record of kind {kind} has {} bytes; {MAX_VALUE_BYTES} are the limit.", value.len());
-            return Err(trouble(what, OURS));
-        }
         (Some(value), None) => Some(Kept::Plain(value.clone())),
         (Some(value), Some(contact)) => Some(Kept::Sealed(keys.seal(Some(contact), &record_context(&name), value)?)),
     };

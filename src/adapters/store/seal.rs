@@ -38,6 +38,8 @@ pub struct KeyRing {
     ring: Mutex<Ring>,
     /// A slot was written and may not be durable yet.
     unsynced: AtomicBool,
+    /// A slot could not be written.
+    failed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -73,7 +75,14 @@ impl KeyRing {
             return Err(trouble(format!("{} is not {KEY_BYTES} bytes long.", pepper_path(folder).display()), KEYS_ARE_LOST));
         }
         let pepper = hmac::Key::new(hmac::HMAC_SHA256, &pepper);
-        Ok(KeyRing { path, file, pepper, ring: Mutex::default(), unsynced: AtomicBool::new(false) })
+        Ok(KeyRing {
+            path,
+            file,
+            pepper,
+            ring: Mutex::default(),
+            unsynced: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+        })
     }
 
     /// Reads which contact has which slot. A slot that a power cut left unfinished was never used: frames wait for it.
@@ -155,6 +164,11 @@ impl KeyRing {
         self.file.sync_all().map_err(|error| disk_failed("cannot write", &self.path, error))
     }
 
+    /// Whether a slot could not be written; then the process must end.
+    pub fn have_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     #[cfg(test)]
     pub fn has_unsynced_slots(&self) -> bool {
         self.unsynced.load(Ordering::Acquire)
@@ -190,7 +204,10 @@ impl KeyRing {
         let slot = ring.next;
         let (bytes, key) = fresh_slot(name);
         let written = self.file.write_all_at(&bytes, offset_of(slot));
-        written.map_err(|error| disk_failed("cannot write", &self.path, error))?;
+        written.map_err(|error| {
+            self.failed.store(true, Ordering::Release);
+            disk_failed("cannot write", &self.path, error)
+        })?;
         self.unsynced.store(true, Ordering::Release);
         ring.next += 1;
         ring.slots.insert(name, slot);

@@ -193,10 +193,10 @@ impl Shared {
         self.room.notify_all();
     }
 
-    /// An error of the view ends the process too. It must be told without the lock.
-    pub fn unless_the_view_failed<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// An error of the view or the keys ends the process too. It must be told without the lock.
+    pub fn unless_a_disk_failed<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         answer.inspect_err(|error| {
-            if self.view.is_spoilt() {
+            if self.view.is_spoilt() || self.keys.have_failed() {
                 self.fail(error);
             }
         })

@@ -162,15 +162,15 @@ enum Found {
 
 impl Store for SledStore {
     fn get(&self, key: &Key) -> Result<Option<Stored>, StoreError> {
-        self.shared.unless_the_view_failed(self.look_up(key))
+        self.shared.unless_a_disk_failed(self.look_up(key))
     }
 
     fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(Key, Stored)>, StoreError> {
-        self.shared.unless_the_view_failed(self.list(prefix, after, limit))
+        self.shared.unless_a_disk_failed(self.list(prefix, after, limit))
     }
 
     fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        self.shared.unless_the_view_failed(self.put_in_order(commit))
+        self.shared.unless_a_disk_failed(self.put_in_order(commit))
     }
 
     fn durable(&self) -> watch::Receiver<u64> {

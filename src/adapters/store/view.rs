@@ -6,6 +6,7 @@ use super::trouble;
 use crate::domain::commit::Version;
 use crate::ports::StoreError;
 use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,6 @@ const CURRENT_FORMAT: &[u8] = b"1";
 /// Research 1.5: the default of 1 GiB is too much, less than 64 MiB thrashes.
 const CACHE_BYTES: u64 = 64 << 20;
 const FLUSH_EVERY_MS: u64 = 500;
-const REBUILT: &str = "Look at the disk and its free space and start again: the view is rebuilt from the journal.";
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
 
@@ -54,8 +54,8 @@ impl View {
         }
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
         let opened = calmly(|| {
-            let view = View { db: config.open().map_err(failed)?, mark: mark_of(folder), spoilt: AtomicBool::new(false) };
-            view.applied()?;
+            let view = View { db: config.open()?, mark: mark_of(folder), spoilt: AtomicBool::new(false) };
+            view.db.get(APPLIED)?;
             Ok(view.has_our_format().then_some(view))
         });
         opened.ok().flatten()
@@ -74,11 +74,14 @@ impl View {
         self.spoilt.load(Ordering::Acquire)
     }
 
-    fn calmly<T>(&self, act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        calmly(act).inspect_err(|_| {
+    fn calmly<T>(&self, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
+        calmly(act).map_err(|fault| {
             self.spoilt.store(true, Ordering::Release);
-            // Without the mark the next start opens the view as it is, and fails or works as it did.
-            let _ = std::fs::write(&self.mark, b"");
+            if fault.is_damage {
+                // Without the mark the next start opens the view as it is, and fails or works as it did.
+                let _ = std::fs::write(&self.mark, b"");
+            }
+            fault.error
         })
     }
 
@@ -92,7 +95,7 @@ impl View {
 
     /// Number of the last commit that the view holds.
     pub fn applied(&self) -> Result<u64, StoreError> {
-        let value = self.db.get(APPLIED).map_err(failed)?;
+        let value = self.calmly(|| Ok(self.db.get(APPLIED)?))?;
         Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
     }
 
@@ -100,7 +103,7 @@ impl View {
         if is_its_own(name) {
             return Ok(None);
         }
-        self.calmly(|| self.db.get(name).map_err(failed)?.map(|value| read_value(&value)).transpose())
+        self.calmly(|| self.db.get(name)?.map(|value| read_value(&value)).transpose())
     }
 
     /// Up to `limit` records from a bound on whose names begin with `prefix`, ascending.
@@ -108,8 +111,8 @@ impl View {
         self.calmly(|| {
             let mut page = BTreeMap::new();
             for pair in self.db.range::<&str, _>((from, Bound::Unbounded)) {
-                let (name, value) = pair.map_err(failed)?;
-                let name = std::str::from_utf8(&name).map_err(|_| damaged())?;
+                let (name, value) = pair?;
+                let name = std::str::from_utf8(&name).map_err(|_| Fault::no_record())?;
                 if page.len() == limit || !name.starts_with(prefix) {
                     break;
                 }
@@ -130,11 +133,11 @@ impl View {
             }
         }
         batch.insert(APPLIED, &merged.applied.to_be_bytes());
-        self.calmly(|| self.db.apply_batch(batch).map_err(failed))
+        self.calmly(|| Ok(self.db.apply_batch(batch)?))
     }
 
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.calmly(|| self.db.flush().map(drop).map_err(failed))
+        self.calmly(|| Ok(self.db.flush().map(drop)?))
     }
 }
 
@@ -160,12 +163,12 @@ fn value_of(version: Version, kept: &Kept) -> Vec<u8> {
     value
 }
 
-fn read_value(value: &[u8]) -> Result<Viewed, StoreError> {
-    let (version, rest) = value.split_first_chunk::<8>().ok_or_else(damaged)?;
+fn read_value(value: &[u8]) -> Result<Viewed, Fault> {
+    let (version, rest) = value.split_first_chunk::<8>().ok_or_else(Fault::no_record)?;
     let kept = match rest.split_first() {
         Some((&PLAIN, bytes)) => Kept::Plain(bytes.to_vec()),
         Some((&SEALED, bytes)) => Kept::Sealed(bytes.to_vec()),
-        Some(_) | None => return Err(damaged()),
+        Some(_) | None => return Err(Fault::no_record()),
     };
     Ok(Viewed { version: u64::from_be_bytes(*version), kept })
 }
@@ -174,16 +177,32 @@ fn mark_of(folder: &Path) -> PathBuf {
     folder.with_extension("spoilt")
 }
 
-/// sled panics on some damage; that is an error of the view like any other.
-fn calmly<T>(act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let panicked = |_| Err(trouble("The view of the store panicked: it is damaged.", REBUILT));
+/// What went wrong with the view, and whether it must be rebuilt for that.
+struct Fault {
+    error: StoreError,
+    is_damage: bool,
+}
+
+impl Fault {
+    fn damage(what: &str) -> Fault {
+        let remedy = "Start again: the view is rebuilt from the journal.";
+        Fault { error: trouble(what, remedy), is_damage: true }
+    }
+    fn no_record() -> Fault {
+        Fault::damage("The view of the store holds what is no record.")
+    }
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Fault {
+        let is_full = matches!(&error, sled::Error::Io(error) if error.kind() == ErrorKind::StorageFull);
+        let remedy = "Look at the disk and its free space and start again; if need be the view is rebuilt from the journal.";
+        Fault { error: trouble(format!("The view of the store failed: {error}."), remedy), is_damage: !is_full }
+    }
+}
+
+/// sled panics on some damage; that is an error like any other.
+fn calmly<T>(act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    let panicked = |_| Err(Fault::damage("The view of the store panicked over its own files."));
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(panicked)
-}
-
-fn failed(error: sled::Error) -> StoreError {
-    trouble(format!("The view of the store failed: {error}."), REBUILT)
-}
-
-fn damaged() -> StoreError {
-    trouble("The view of the store holds what is no record.", REBUILT)
 }
