@@ -390,6 +390,9 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
 
 // ---- what the program itself may say
 
+/// What the program fills in by itself (INTERFACES §8).
+pub const STANDARD_VARIABLES: [&str; 5] = ["contact.first", "contact.last", "advisor.name", "firm", "line.name"];
+
 /// The variables of INTERFACES §8.
 pub fn variables(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>) -> BTreeMap<String, String> {
     let owner = room.and_then(|key| scene.room(key)).and_then(|room| room.owner());
