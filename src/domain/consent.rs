@@ -137,7 +137,8 @@ impl Consent {
 
     fn after_stop(&self, at: Timestamp) -> Option<Consent> {
         match self {
-            Consent::OptedOut { .. } => None,
+            // A second stop moves the time behind which a yes must lie.
+            Consent::OptedOut { at: stopped } => (at > *stopped).then_some(Consent::OptedOut { at }),
             Consent::OptedIn { at: agreed } => (at >= *agreed).then_some(Consent::OptedOut { at }),
             Consent::None | Consent::Pending { .. } | Consent::Review { .. } | Consent::Unreachable { .. } => {
                 Some(Consent::OptedOut { at })

@@ -401,8 +401,9 @@ fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: T
     for channel in scope {
         let Some(mut contact) = scene.contact(id) else { continue };
         let known = channel == said.channel || contact.channels.contains_key(&channel);
+        let was_out = contact.consent(channel).is_opted_out();
         let evidence = json!({ "message": said.id, "content": said.content, "context": said.quoted });
-        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) {
+        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) && !was_out {
             sending::withdraw_everything(scene, &contact, channel, "consent");
             stopped.push(channel);
         }
