@@ -77,6 +77,7 @@ impl Consent {
             Turn::Stop => self.after_stop(at),
             Turn::PossibleStop => match self {
                 Consent::OptedOut { .. } | Consent::Review { .. } => None,
+                Consent::OptedIn { at: agreed } if at < *agreed => None,
                 Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Unreachable { .. } => {
                     Some(Consent::Review { since: at, before: Box::new(self.clone()) })
                 }

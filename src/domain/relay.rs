@@ -437,6 +437,11 @@ fn confirm_opt_out(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
 /// A sentence that may mean stop: nothing goes until the advisor has said what was meant, or a day has passed.
 fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
     let Some(mut contact) = scene.contact(id) else { return Heeded::No };
+    // Of several messages the latest provider time wins.
+    if matches!(contact.consent(said.channel), Consent::OptedIn { at: agreed } if at < agreed) {
+        note_late_stop(scene, &contact, said, at);
+        return Heeded::No;
+    }
     let evidence = json!({ "message": said.id, "content": said.content });
     // 24 h of review are counted by our clock.
     let now = scene.now.max(at);
