@@ -400,6 +400,9 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
     };
     scene.raw_belongs_to(&message.contact);
     let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
+    // It waits again after an attempt that failed: what is told of that attempt says nothing of the next one.
+    let waits = matches!(message.state, MessageState::Held { .. } | MessageState::Ready);
+    let of_earlier_attempt = waits && message.wamid.as_ref() == Some(&told.id);
     if message.wamid.is_none() {
         scene.point(Key::new("wamid", &told.id), &message.id);
         message.wamid = Some(told.id.clone());
@@ -408,6 +411,9 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
     let entry = Entry::new("delivery.reported", "whatsapp").about(&message.contact).message(&message.id);
     let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category });
     scene.note(Entry { room: message.room.clone(), ..entry.told_at(scene.event.at).detail(detail) });
+    if of_earlier_attempt {
+        return;
+    }
     match &told.status {
         Delivery::Failed { code, detail } => return reported_failed(scene, message, code, detail, was_doubtful),
         Delivery::Sent => rise(&mut message, MessageState::Sent),
