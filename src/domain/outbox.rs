@@ -287,8 +287,11 @@ fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, deta
 
 fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &str) {
     let Some(contact) = scene.contact(&message.contact) else { return };
-    if code == WINDOW_CLOSED && message.is_free_text() && message.advisor().is_some() {
-        return window_was_closed(scene, message);
+    if code == WINDOW_CLOSED && message.is_free_text() {
+        window_was_closed(scene, &message);
+        if message.advisor().is_some() {
+            return wait_again(scene, message);
+        }
     }
     message.state = MessageState::Failed { code: code.to_owned() };
     scene.put(&message);
@@ -304,13 +307,21 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     invitation_is_over(scene, &message);
 }
 
-/// 131047 is the truth about the window: the message waits again, whatever we thought.
-fn window_was_closed(scene: &mut Scene, mut message: Message) {
+/// 131047 is the truth about the window, as of when the provider said so, whatever we thought.
+fn window_was_closed(scene: &mut Scene, message: &Message) {
     let Some(mut contact) = scene.contact(&message.contact) else { return };
-    let line = message.line.clone();
-    contact.on_mut(message.channel).windows.entry(line).or_default().refused = Some(scene.now);
+    let said_at = scene.event.at.min(scene.now);
+    let window = contact.on_mut(message.channel).windows.entry(message.line.clone()).or_default();
+    window.refused = Some(window.refused.map_or(said_at, |before| before.max(said_at)));
     scene.put(&contact);
+}
+
+/// The message waits again; when the client has written since, it goes at once.
+fn wait_again(scene: &mut Scene, mut message: Message) {
     sending::hold(scene, &mut message, "window");
+    if let Some(room) = message.room {
+        sending::release(scene, &room, &message.contact);
+    }
 }
 
 /// S3-10: proved, and nothing was ever exchanged here: the advisor is told and offered SMS.
