@@ -164,7 +164,7 @@ fn in_doubt(scene: &mut Scene, mut due: Due, why: &str) {
         // A status may have told already that it was sent.
         if message.state.rank() >= MessageState::Sent.rank() {
             scene.settle(&due);
-            return;
+            return invitation_is_over(scene, &message);
         }
         message.state = MessageState::Doubtful { since: scene.now, lane_freed: false };
         scene.put(&message);

@@ -384,6 +384,11 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
         scene.put(message);
     }
     let count = withdrawn.iter().filter(|message| message.advisor().is_some()).count();
+    for message in withdrawn.iter().filter(|message| message.program_name() == Some(INVITATION)) {
+        if let Some(room) = &message.room {
+            super::rooms::invitation_ended(scene, room, &message.id);
+        }
+    }
     tell_withdrawn(scene, withdrawn, reason);
     count
 }
