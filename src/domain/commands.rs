@@ -119,10 +119,10 @@ fn say(scene: &mut Scene, place: Place, reply: Reply) -> Reply {
 }
 
 fn ask_to_confirm(scene: &mut Scene, given: Given, reply: Reply) -> Reply {
-    let about = About::Command {
-        path: given.command.path.to_owned(),
-        args: given.args.clone(),
-        room: given.room.as_ref().map(|room| room.key.clone()),
+    let (path, args) = (given.command.path.to_owned(), given.args.clone());
+    let about = match reply.vars.get("room_key").and_then(Value::as_str) {
+        Some(existing) => About::JoinOrNew { path, args, existing: RoomKey::new(existing) },
+        None => About::Command { path, args, room: given.room.as_ref().map(|room| room.key.clone()) },
     };
     let ask = sending::confirmation(scene, given.caller.id, &given.place, about, reply.contact.as_ref());
     say(scene, given.place, reply.asking(&ask.id))
