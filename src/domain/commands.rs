@@ -107,7 +107,12 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
         Ok(Answer::Confirm(reply)) => ask_to_confirm(scene, given, reply),
         Ok(Answer::Later) => Reply::new(Code::Info, "working"),
         Err(refusal) => {
+            // A card that is shown instead of the refusal asks something: its question stays.
+            let ask = refusal.card.as_ref().and_then(|card| card.ask.as_ref()).and_then(|id| scene.ask(id));
             scene.back_to(mark);
+            if let Some(ask) = ask {
+                scene.put(&ask);
+            }
             say(scene, given.place, refusal.into_reply())
         }
     }
