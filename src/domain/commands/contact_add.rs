@@ -296,6 +296,9 @@ fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, r
 
 /// A room sends the invitation at once (S0-18), so it needs somebody who may be asked or has agreed.
 fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Typed) -> Result<(), Refusal> {
+    if !given.rights.may(Permission::RoomCreate, Some(typed.channel)) {
+        return Err(Refusal::no_permission(Permission::RoomCreate.name()));
+    }
     let name = format!("{} {}", typed.first, typed.last);
     match contact.consent(typed.channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
