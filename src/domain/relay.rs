@@ -157,11 +157,15 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     let Some(contact) = find_contact(scene, &said.from).or_else(|| meet_stranger(scene, said, at)) else { return };
     scene.raw_belongs_to(&contact.id);
     let contact = note_arrival(scene, contact, said, at);
+    let meaning = meaning_of(scene, &said.content);
     if contact.blocked.is_some() {
+        // His words are kept and not relayed; a stop is heard at any time.
+        if meaning == Meaning::Stop {
+            heed(scene, &contact.id, said, meaning, at);
+        }
         return;
     }
     let had_room = !live_rooms(scene, &contact, said).is_empty();
-    let meaning = meaning_of(scene, &said.content);
     let consented = heed(scene, &contact.id, said, meaning, at);
     if consented != Heeded::Consumed || !had_room {
         relay(scene, &contact.id, said, consented, had_room);
