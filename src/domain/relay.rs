@@ -500,7 +500,9 @@ fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &Clie
 
 fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Room> {
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).collect()
+    // A room that everybody has left is nowhere: the message goes to those who are there for him.
+    let reads = |room: &Room| room.is_live() && !room.members.is_empty();
+    rooms.filter(|room| reads(room) && room.channel == said.channel && room.line == said.line).collect()
 }
 
 fn places_of(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Place> {
