@@ -506,7 +506,10 @@ fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Roo
 }
 
 fn places_of(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Place> {
-    let rooms: Vec<Place> = live_rooms(scene, contact, said).into_iter().map(|room| Place::Room(room.key)).collect();
+    // Consent is the firm's on this channel, whatever the line: all who write to him there are told (S3-13, S3-16).
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    let read = rooms.filter(|room| room.is_live() && !room.members.is_empty() && room.channel == said.channel);
+    let rooms: Vec<Place> = read.map(|room| Place::Room(room.key)).collect();
     if !rooms.is_empty() {
         return rooms;
     }
