@@ -359,7 +359,8 @@ impl World {
             Effect::Send(send) => match self.troubles.pop_front() {
                 Some(Trouble::NotYet(wait)) => {
                     let not_before = self.now + wait;
-                    return drop(self.feed(Fact::EffectPutOff { key, attempt, why: "throttled".to_owned(), not_before }));
+                    self.feed(Fact::EffectPutOff { key, attempt, why: "throttled".to_owned(), not_before });
+                    return;
                 }
                 trouble => self.send(send, trouble),
             },
