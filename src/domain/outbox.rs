@@ -8,7 +8,7 @@ use super::gates::Verdict;
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::message::{Message, MessageState};
-use super::policy::INVITATION;
+use super::policy::{INVITATION, MESSAGE_WAITING};
 use super::room::RoomState;
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
@@ -92,6 +92,7 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
             message.state = MessageState::Withdrawn { reason: gate.to_owned() };
             scene.put(&message);
             invitation_is_over(scene, &message);
+            notice_never_left(scene, &message);
             sending::tell_withdrawn(scene, vec![message], gate);
             false
         }
@@ -303,6 +304,7 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     } else {
         tell_failed(scene, &message, code, detail);
         request_failed(scene, &message);
+        notice_never_left(scene, &message);
     }
     invitation_is_over(scene, &message);
 }
@@ -369,6 +371,20 @@ fn request_failed(scene: &mut Scene, message: &Message) {
         let evidence = json!({ "actor": PROGRAM, "message": message.id });
         let now = scene.now;
         scene.turn_consent(&mut contact, message.channel, Turn::RequestFailed, now, evidence);
+    }
+}
+
+/// A notice that never left has told nobody anything: the messages that wait are told of anew (S0-24).
+fn notice_never_left(scene: &mut Scene, message: &Message) {
+    if message.program_name() != Some(MESSAGE_WAITING) {
+        return;
+    }
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    contact.on_mut(message.channel).notice_sent = false;
+    scene.put(&contact);
+    for mut waiting in sending::held_messages(scene, &contact, message.channel) {
+        waiting.told = false;
+        scene.put(&waiting);
     }
 }
 
