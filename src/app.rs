@@ -1,1 +1,7 @@
-//! (in work)
+//! The one place that knows everything: puts store, desks, outbox, adapters and servers together, and takes them apart again.
+pub mod health;
+pub mod policy;
+pub mod sandbox;
+pub mod start;
+
+pub use start::{Bot, Running, StartError};

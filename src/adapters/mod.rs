@@ -1,6 +1,7 @@
 //! Translations between our own words and those of the platforms: no rules, no retries, no decisions.
 pub mod clock;
 pub mod store;
+pub mod switchboard;
 pub mod symphony;
 pub mod whatsapp;
 pub mod wording;

@@ -1,1 +1,5 @@
-//! (in work)
+//! How events become commits and commits become acts: the desk and the outbox.
+pub mod desk;
+pub mod lanes;
+pub mod outbox;
+pub mod wakes;

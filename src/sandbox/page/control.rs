@@ -366,6 +366,15 @@ fn phone_by(world: &dyn World, written: &str) -> Result<String, Complaint> {
         .ok_or_else(|| Complaint::missing("phone", written, "Add it with POST /api/phones {\"number\":…,\"name\":…}."))
 }
 
+/// Anybody may write to the firm: a number that nobody added yet becomes a phone when it first writes.
+fn phone_or_new(world: &dyn World, written: &str) -> Result<String, Complaint> {
+    let known = phone_by(world, written);
+    let (Err(_), Some(number)) = (&known, e164(written)) else { return known };
+    let why = |why: String| Complaint::bad(why, "number", "Write a number as +4915112345678.");
+    world.add_phone(&number, "", true).map_err(why)?;
+    Ok(number)
+}
+
 async fn phone_messages(State(control): State<Control>, Path(number): Path<String>) -> Answer<Vec<PhoneMessageView>> {
     let number = phone_by(&*control.world, &number)?;
     Ok(Json(control.world.phone_messages(&number)))
@@ -384,7 +393,7 @@ async fn write_on_phone(
     Path(number): Path<String>,
     Said(said): Said<PhoneText>,
 ) -> Answer<PhoneMessageView> {
-    let number = phone_by(&*control.world, &number)?;
+    let number = phone_or_new(&*control.world, &number)?;
     let channel = said.channel.as_deref().unwrap_or("whatsapp");
     if !matches!(channel, "whatsapp" | "sms") {
         return Err(Complaint::bad(format!("There is no channel {channel}."), "channel", "Write \"whatsapp\" or \"sms\"."));

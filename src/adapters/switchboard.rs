@@ -1,0 +1,91 @@
+//! Which adapter performs which effect: the one `match` that a new channel has to answer.
+use crate::adapters::symphony::rest::Symphony;
+use crate::adapters::whatsapp::{Pace, WhatsApp};
+use crate::adapters::wording::Wording;
+use crate::domain::effect::{Attempt, Effect, LookUp, Outcome, Prepared};
+use crate::domain::ids::{Channel, EffectId};
+use crate::domain::time::Timestamp;
+use crate::flow::outbox::Pacing;
+use crate::ports::{Later, Performer};
+use std::sync::{Arc, Mutex};
+
+pub struct Switchboard {
+    pub wording: Arc<Wording>,
+    pub symphony: Arc<Symphony>,
+    pub whatsapp: Option<Arc<WhatsApp>>,
+    pub pace: Arc<Mutex<Pace>>,
+}
+
+impl Performer for Switchboard {
+    fn prepare(&self, id: &EffectId, effect: &Effect) -> Result<Prepared, String> {
+        match effect {
+            Effect::Post { reply, .. } => {
+                let (markup, data) = self.wording.chat(reply, id.as_str())?;
+                Ok(Prepared::Chat { markup, data })
+            }
+            Effect::Send(send) => self.wording.client(send.channel, &send.body),
+            Effect::OpenRoom(_)
+            | Effect::AddMember { .. }
+            | Effect::RemoveMember { .. }
+            | Effect::DeactivateRoom { .. }
+            | Effect::AcceptConnection { .. } => Ok(Prepared::Plain),
+        }
+    }
+
+    fn perform<'a>(&'a self, id: &'a EffectId, effect: &'a Effect, prepared: &'a Prepared) -> Later<'a, Attempt> {
+        Box::pin(async move {
+            match (effect, prepared) {
+                (Effect::Post { place, .. }, Prepared::Chat { markup, data }) => {
+                    self.symphony.post(id, place, markup, data).await
+                }
+                (Effect::Post { .. }, _) => failed("wording", "a line without words"),
+                (Effect::Send(send), prepared) => match (send.channel, &self.whatsapp) {
+                    (Channel::WhatsApp, Some(whatsapp)) => whatsapp.send(send, prepared).await,
+                    (Channel::WhatsApp, None) | (Channel::Sms, _) => failed("channel-off", "this channel is not set up"),
+                },
+                (Effect::OpenRoom(room), _) => self.symphony.open_room(room).await,
+                (Effect::AddMember { stream, user, owner }, _) => self.symphony.add_member(stream, *user, *owner).await,
+                (Effect::RemoveMember { stream, user }, _) => self.symphony.remove_member(stream, *user).await,
+                (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
+                (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
+            }
+        })
+    }
+
+    fn look_up<'a>(&'a self, id: &'a EffectId, effect: &'a Effect) -> Later<'a, LookUp> {
+        Box::pin(async move {
+            match effect {
+                Effect::Post { place, .. } => self.symphony.find_posted(place, id).await,
+                Effect::OpenRoom(room) => self.symphony.find_room(room).await,
+                // Nobody lists what was sent; a status that carries our id tells, or nobody does.
+                Effect::Send(_) => LookUp::Unclear,
+                // Doing these twice is as good as once.
+                Effect::AddMember { .. }
+                | Effect::RemoveMember { .. }
+                | Effect::DeactivateRoom { .. }
+                | Effect::AcceptConnection { .. } => LookUp::Absent,
+            }
+        })
+    }
+}
+
+impl Pacing for Switchboard {
+    fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp> {
+        match effect {
+            Effect::Send(send) => {
+                let mut pace = self.pace.lock().expect("nobody panics with the pace in hand");
+                pace.may_go(send.line.as_str(), send.contact.as_str(), now)
+            }
+            Effect::Post { .. }
+            | Effect::OpenRoom(_)
+            | Effect::AddMember { .. }
+            | Effect::RemoveMember { .. }
+            | Effect::DeactivateRoom { .. }
+            | Effect::AcceptConnection { .. } => Ok(()),
+        }
+    }
+}
+
+fn failed(code: &str, detail: &str) -> Attempt {
+    Attempt::Ended(Outcome::Failed { code: code.to_owned(), detail: detail.to_owned() })
+}

@@ -1,0 +1,264 @@
+//! Signing in with the bot's RSA key, and the one pair of tokens that all calls and the datafeed share.
+use super::SymphonySettings;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+/// The platform refuses more than five minutes; a minute is left for clocks that differ.
+const TOKEN_LIFE_SECONDS: u64 = 240;
+/// Time for a connection to come about, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for a whole call, answer included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Less than the minute after which proxies commonly cut idle connections.
+const IDLE_CONNECTION: Duration = Duration::from_secs(45);
+
+/// Why nobody is signed in.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The configuration cannot work: what is wrong, and the remedy.
+    #[error("{what} {remedy}")]
+    Settings { what: String, remedy: String },
+    /// The platform answered, and said no.
+    #[error(
+        "The login at {url} was refused with status {status}: {message}. See that the public half of the key is stored for the service account `{username}` and that the account is active."
+    )]
+    Refused { url: String, status: u16, message: String, username: String },
+    /// Nobody answered, or not in a way that could be read.
+    #[error("The login at {url} did not come about: {why}")]
+    Unreachable { url: String, why: String },
+}
+
+/// What calls carry in their headers.
+#[derive(Clone)]
+pub struct Tokens {
+    /// Counts renewals, so that a caller can say which tokens were refused.
+    pub generation: u64,
+    pub session: String,
+    pub key_manager: String,
+}
+
+/// What readiness and the datafeed want to know of the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionState {
+    /// The generation of the tokens in use; 0 before the first login.
+    pub generation: u64,
+    /// Logins after the first.
+    pub renewals: u64,
+    /// Attempts that ended, well or not.
+    attempts: u64,
+    /// Why the last login failed, if it did.
+    pub last_error: Option<String>,
+}
+
+/// The bot's presence on the platform: one pair of tokens, renewed once for all who wait.
+pub struct Session {
+    settings: SymphonySettings,
+    key: EncodingKey,
+    http: reqwest::Client,
+    tokens: Mutex<Holding>,
+    state: watch::Sender<SessionState>,
+}
+
+#[derive(Default)]
+struct Holding {
+    tokens: Option<Tokens>,
+    last_error: Option<LoginError>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    exp: u64,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct Complaint {
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl Session {
+    /// Reads the key and builds the client; touches no network.
+    pub fn new(settings: SymphonySettings) -> Result<Session, LoginError> {
+        let key = read_key(&settings)?;
+        let http = client(&settings)?.timeout(CALL_TIMEOUT).build().map_err(|e| unusable_client(&e))?;
+        let state = watch::Sender::new(SessionState::default());
+        Ok(Session { settings, key, http, tokens: Mutex::default(), state })
+    }
+
+    pub fn settings(&self) -> &SymphonySettings {
+        &self.settings
+    }
+
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Changes with each login, good or bad.
+    pub fn watch(&self) -> watch::Receiver<SessionState> {
+        self.state.subscribe()
+    }
+
+    /// The tokens in use; signs in when there are none yet.
+    pub async fn tokens(&self) -> Result<Tokens, LoginError> {
+        self.renew(0).await
+    }
+
+    /// Tokens newer than `refused` (the generation that was answered with 401). However many ask, one login is made, and
+    /// its end, good or bad, is everybody's.
+    pub async fn renew(&self, refused: u64) -> Result<Tokens, LoginError> {
+        let attempts_before = self.state.borrow().attempts;
+        let mut holding = self.tokens.lock().await;
+        if let Some(tokens) = holding.tokens.as_ref().filter(|t| t.generation > refused) {
+            return Ok(tokens.clone());
+        }
+        let somebody_tried_while_we_waited = self.state.borrow().attempts > attempts_before;
+        match &holding.last_error {
+            Some(error) if somebody_tried_while_we_waited => Err(error.clone()),
+            _ => self.sign_in(&mut holding).await,
+        }
+    }
+
+    async fn sign_in(&self, holding: &mut Holding) -> Result<Tokens, LoginError> {
+        let before = holding.tokens.as_ref().map_or(0, |t| t.generation);
+        let outcome = self.both_tokens(before + 1).await;
+        holding.last_error = outcome.as_ref().err().cloned();
+        if let Ok(tokens) = &outcome {
+            holding.tokens = Some(tokens.clone());
+        }
+        self.state.send_modify(|state| {
+            state.attempts += 1;
+            state.last_error = outcome.as_ref().err().map(|e| e.to_string());
+            if let Ok(tokens) = &outcome {
+                state.generation = tokens.generation;
+                state.renewals = tokens.generation - 1;
+            }
+        });
+        let result = if outcome.is_ok() { "ok" } else { "failed" };
+        metrics::counter!("liaison_logins_total", "provider" => "symphony", "result" => result).increment(1);
+        outcome
+    }
+
+    async fn both_tokens(&self, generation: u64) -> Result<Tokens, LoginError> {
+        let jwt = signed(&self.key, &self.settings.username)?;
+        let session = self.token_from(&format!("{}/login/pubkey/authenticate", trimmed(&self.settings.pod_url)), &jwt).await?;
+        let key_manager_url = format!("{}/relay/pubkey/authenticate", trimmed(&self.settings.key_manager_url));
+        let key_manager = self.token_from(&key_manager_url, &jwt).await?;
+        Ok(Tokens { generation, session, key_manager })
+    }
+
+    async fn token_from(&self, url: &str, jwt: &str) -> Result<String, LoginError> {
+        let unreachable = |why: String| LoginError::Unreachable { url: url.to_owned(), why };
+        let sent = self.http.post(url).json(&serde_json::json!({ "token": jwt })).send().await;
+        let answer = sent.map_err(|e| unreachable(told(&e)))?;
+        let status = answer.status();
+        if status.is_client_error() && status.as_u16() != 429 {
+            let message = answer.json::<Complaint>().await.unwrap_or_default().message.unwrap_or_default();
+            let username = self.settings.username.clone();
+            return Err(LoginError::Refused { url: url.to_owned(), status: status.as_u16(), message, username });
+        }
+        if !status.is_success() {
+            return Err(unreachable(format!("status {}", status.as_u16())));
+        }
+        let read = answer.json::<TokenAnswer>().await.map_err(|e| unreachable(told(&e)))?;
+        read.token.filter(|t| !t.is_empty()).ok_or_else(|| unreachable("the answer holds no token".to_owned()))
+    }
+}
+
+/// The parts of a client that calls and the websocket share.
+pub(super) fn client(settings: &SymphonySettings) -> Result<reqwest::ClientBuilder, LoginError> {
+    // Tokens stand in headers, so no redirect may carry them to another host.
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("liaison/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_CONNECTION)
+        .redirect(reqwest::redirect::Policy::none());
+    let builder = match &settings.ca_file {
+        None => builder,
+        Some(pem) => builder.tls_certs_merge(certificates(pem)?),
+    };
+    match settings.proxy.as_deref().filter(|p| !p.is_empty()) {
+        None => Ok(builder.no_proxy()),
+        Some(url) => Ok(builder.proxy(proxy(url)?)),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, LoginError> {
+    let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+    match certificates.is_empty() {
+        false => Ok(certificates),
+        true => Err(LoginError::Settings {
+            what: "The file named in `[server] ca_file` holds no certificate that can be read.".to_owned(),
+            remedy: "Give a PEM file with one or more CERTIFICATE blocks.".to_owned(),
+        }),
+    }
+}
+
+fn proxy(url: &str) -> Result<reqwest::Proxy, LoginError> {
+    reqwest::Proxy::all(url).map_err(|e| LoginError::Settings {
+        what: format!("The address in `[server] proxy` cannot be used: {e}."),
+        remedy: "Write it as http://host:port or socks5://host:port.".to_owned(),
+    })
+}
+
+pub(super) fn unusable_client(error: &reqwest::Error) -> LoginError {
+    LoginError::Settings {
+        what: format!("No HTTPS client can be made: {}.", told(error)),
+        remedy: "See that the system's CA certificates are installed, or name a file in `[server] ca_file`.".to_owned(),
+    }
+}
+
+fn read_key(settings: &SymphonySettings) -> Result<EncodingKey, LoginError> {
+    let unreadable = |why: String| {
+        LoginError::Settings {
+        what: format!("The key named in `[bot] private_key` cannot be used: {why}."),
+        remedy: "Give the RSA private key of the service account as unencrypted PEM, PKCS#1 (BEGIN RSA PRIVATE KEY) or PKCS#8 (BEGIN PRIVATE KEY), 2048 bits or more.".to_owned(),
+    }
+    };
+    let pem = settings.private_key_pem.trim();
+    if pem.contains("ENCRYPTED") {
+        return Err(unreadable("it is locked with a passphrase".to_owned()));
+    }
+    if pem.contains("PUBLIC KEY") || pem.contains("CERTIFICATE") {
+        return Err(unreadable("it is the public half".to_owned()));
+    }
+    let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|e| unreadable(format!("it is no RSA key in PEM ({e})")))?;
+    // Only signing shows whether the bytes inside are a key.
+    signed(&key, &settings.username).map_err(|e| unreadable(e.to_string())).map(|_| key)
+}
+
+/// The platform checks `exp` against the world's time, so this is the machine's clock and not that of a simulated world.
+fn signed(key: &EncodingKey, username: &str) -> Result<String, LoginError> {
+    let claims = Claims { sub: username, exp: jsonwebtoken::get_current_timestamp() + TOKEN_LIFE_SECONDS };
+    jsonwebtoken::encode(&Header::new(Algorithm::RS512), &claims, key)
+        .map_err(|e| LoginError::Settings { what: format!("it does not sign ({e})"), remedy: String::new() })
+}
+
+pub(super) fn trimmed(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
+/// An error with its causes, without the address: that may hold ids.
+pub(super) fn told(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    if text.is_empty() { "the exchange failed".to_owned() } else { text }
+}
+
+/// Shared by all parts of the adapter.
+pub type SharedSession = Arc<Session>;

@@ -1,0 +1,86 @@
+//! The firm's choices as decisions read them, made from configuration and templates.
+use crate::adapters::wording::Wording;
+use crate::config::{self, Config};
+use crate::domain::entitlement::{Permission, Rights};
+use crate::domain::ids::*;
+use crate::domain::policy::*;
+use crate::domain::words::Words;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The file in the templates' folder that says what a client's words mean.
+pub const KEYWORDS: &str = "keywords.toml";
+
+/// The bot's own user id is not known before the first login.
+pub fn policy(config: &Config, wording: &Wording, words: Words) -> Policy {
+    let chosen = &config.policy;
+    Policy {
+        firm: config.bot.firm.clone(),
+        default_region: config.bot.default_region.clone(),
+        time_zone: config.bot.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+        bot: UserId(0),
+        lines: lines(config),
+        whatsapp_consent: match chosen.whatsapp_consent {
+            config::WhatsAppConsent::Explicit => ConsentRule::Explicit,
+            config::WhatsAppConsent::AnyReply => ConsentRule::AnyReply,
+        },
+        stop_scope: match chosen.stop_scope {
+            config::StopScope::Channel => StopScope::Channel,
+            config::StopScope::All => StopScope::All,
+        },
+        unknown_sender: match chosen.unknown_sender {
+            config::UnknownSender::Onboard => UnknownSender::Onboard,
+            config::UnknownSender::Park => UnknownSender::Park,
+            config::UnknownSender::Refuse => UnknownSender::Refuse,
+        },
+        default_advisors: chosen.default_advisors.clone(),
+        onboarding_per_hour: chosen.onboarding_per_hour,
+        onboarding_per_prefix: chosen.onboarding_per_prefix,
+        resend_after: chosen.resend_after,
+        waiting_notice: chosen.waiting_notice,
+        held_expiry: chosen.held_expiry,
+        held_max: chosen.held_max as usize,
+        quiet_hours: chosen.quiet_hours.map(|hours| QuietHours { open_from: hours.from, open_until: hours.to }),
+        rooms_per_line: match config.whatsapp.rooms_per_line {
+            config::RoomsPerLine::Many => RoomsPerLine::Many,
+            config::RoomsPerLine::One => RoomsPerLine::One,
+        },
+        advisors: config.advisors.iter().map(rights).map(|rights| (rights.email.clone(), rights)).collect(),
+        words,
+        templates: templates(wording),
+        languages: languages(wording),
+    }
+}
+
+fn lines(config: &Config) -> Vec<Line> {
+    let whatsapp = config.whatsapp.lines.iter().filter(|_| config.whatsapp.enabled).map(|line| Line {
+        id: line.phone_number_id.clone(),
+        channel: Channel::WhatsApp,
+        number: line.number.clone(),
+        name: line.name.clone(),
+        advisor: line.advisor.as_ref().map(|email| email.to_lowercase()).filter(|email| !email.is_empty()),
+    });
+    whatsapp.collect()
+}
+
+fn rights(advisor: &config::Advisor) -> Rights {
+    let permissions: Vec<Permission> =
+        advisor.permissions.iter().filter_map(|name| Permission::parse_many(name)).flatten().collect();
+    Rights::new(&advisor.email.to_lowercase(), &advisor.channels, &permissions, &advisor.sub_org)
+}
+
+/// Parameters with a dot are filled by the program, the others by the advisor.
+fn templates(wording: &Wording) -> BTreeMap<String, BTreeMap<String, Vec<String>>> {
+    let names = wording.template_names();
+    let of = |name: &str| {
+        let languages = wording.languages(Channel::WhatsApp, name).into_iter();
+        languages.map(|language| (language.to_string(), wording.parameters(name, language.as_ref()))).collect()
+    };
+    names.into_iter().map(|name| (name.to_owned(), of(name))).collect()
+}
+
+/// Languages in which a client can be asked and welcomed.
+fn languages(wording: &Wording) -> BTreeSet<String> {
+    let asked: BTreeSet<String> = wording.languages(Channel::WhatsApp, INVITATION).into_iter().map(|l| l.to_string()).collect();
+    let welcomed: BTreeSet<String> = wording.languages(Channel::WhatsApp, "welcome").into_iter().map(|l| l.to_string()).collect();
+    asked.intersection(&welcomed).cloned().collect()
+}

@@ -1,0 +1,566 @@
+//! `liaison sandbox`: the real bot, with its real adapters over real sockets, against a pod and a WhatsApp of our own.
+use super::start::{Bot, Running, StartError};
+use crate::adapters::clock::SandboxClock;
+use crate::adapters::store::{Filter, JournalLine, read_journal};
+use crate::adapters::wording::load_all;
+use crate::domain::time::Timestamp;
+use crate::ports::Clock;
+use crate::sandbox::keys::new_key_pair;
+use crate::sandbox::meta::{Meta, MetaSettings};
+use crate::sandbox::page::{self, World};
+use crate::sandbox::pod::Pod;
+use crate::sandbox::views::*;
+use crate::sandbox::{NowMs, twilio};
+use crate::server::{Health, bind};
+use axum::Router;
+use serde_json::{Map, Value, json};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// How long the bot may take to connect to its own sandbox.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// Entries of the journal that the page's timeline keeps in memory.
+const TIMELINE_MAX: usize = 20_000;
+
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    pub listen: SocketAddr,
+    /// Keeps the state; otherwise it lives in a temporary folder.
+    pub data: Option<PathBuf>,
+    pub json: bool,
+    pub whatsapp_callback: Option<String>,
+    pub expose: bool,
+}
+
+/// Who is there from the start: (first, last, e-mail).
+const PEOPLE: [(&str, &str, &str); 5] = [
+    ("Jane", "Doe", "jane.doe@acme.com"),
+    ("Sam", "Lee", "sam.lee@acme.com"),
+    ("Olga", "Berg", "olga.berg@acme.com"),
+    ("Carl", "Ito", "carl.ito@acme.com"),
+    ("Nina", "Roy", "nina.roy@acme.com"),
+];
+
+/// Clients' phones: (number, name, on WhatsApp).
+const PHONES: [(&str, &str, bool); 4] = [
+    ("+4915112345678", "Ann Lee", true),
+    ("+12025550123", "Bob Roe", true),
+    ("+442071234567", "Eva Sun", true),
+    ("+33612345678", "Paul Roux", false),
+];
+
+/// A sandbox at work.
+pub struct Sandbox {
+    pub addresses: Addresses,
+    bot: Running,
+    world: Arc<Acme>,
+    stop: CancellationToken,
+    /// A temporary folder that goes when the sandbox goes.
+    temporary: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub page: SocketAddr,
+    pub pod: SocketAddr,
+    pub whatsapp: SocketAddr,
+    pub twilio: SocketAddr,
+    pub bot: SocketAddr,
+    pub ops: SocketAddr,
+    pub data: PathBuf,
+}
+
+fn cannot(error: impl std::fmt::Display) -> StartError {
+    StartError(error.to_string())
+}
+
+pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
+    if !options.listen.ip().is_loopback() && !options.expose {
+        return Err(StartError(format!(
+            "{} is not a loopback address. The sandbox has no passwords; give --expose if everybody who reaches it may use it.",
+            options.listen
+        )));
+    }
+    let temporary = options.data.is_none().then(temporary_folder).transpose()?;
+    let data = options.data.clone().or(temporary.clone()).expect("one of both is there");
+    std::fs::create_dir_all(data.join("keys")).map_err(|e| StartError(format!("{} cannot be made: {e}.", data.display())))?;
+    let listen = with_six_ports(options.listen)?;
+    let port = |nth: u16| SocketAddr::new(listen.ip(), listen.port() + nth);
+    let addresses = Addresses {
+        page: port(0),
+        pod: port(1),
+        whatsapp: port(2),
+        twilio: port(3),
+        bot: port(4),
+        ops: port(5),
+        data: data.clone(),
+    };
+    let stop = CancellationToken::new();
+    let clock = Arc::new(SandboxClock::new(read_offset(&data)));
+    let now: NowMs = {
+        let clock = Arc::clone(&clock);
+        Arc::new(move || clock.now().0)
+    };
+    let settings = MetaSettings::sandbox();
+    let config_file = write_config(&data, &addresses, &settings)?;
+    let (pod, bot_id) = open_pod(&data, &now)?;
+    let meta = Meta::open(Arc::clone(&now), settings, Some(data.join("sandbox"))).map_err(cannot)?;
+    let (config, wording) = load_all(&config_file, &Default::default()).map_err(all_mistakes)?;
+    for template in wording.templates() {
+        let submitted = template.as_submitted();
+        let text = |field: &str| submitted[field].as_str().unwrap_or_default().to_owned();
+        let registered =
+            meta.register_template(&text("name"), &text("language"), &text("category"), submitted["components"].clone());
+        registered.map_err(cannot)?;
+    }
+    listen_at(addresses.pod, "the pod", pod.router(), &stop).await?;
+    listen_at(addresses.whatsapp, "the WhatsApp Cloud API", meta.router(), &stop).await?;
+    listen_at(addresses.twilio, "the Twilio API", twilio::router(), &stop).await?;
+    let page_listener = bind(&addresses.page.to_string(), "--listen").await.map_err(cannot)?;
+    for (number, name, on_whatsapp) in PHONES {
+        if !meta.phones().iter().any(|phone| phone.number == number) {
+            meta.add_phone(number, name, on_whatsapp).map_err(cannot)?;
+        }
+    }
+    let metrics = crate::telemetry::metrics().map_err(cannot)?;
+    let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
+    let bot = Bot { config, wording, clock: as_clock, confirm_clock: Arc::new(|| {}), metrics };
+    let running = bot.start().await?;
+    meta.start(stop.clone());
+    // The bot's own webhook first: a client's message counts as sent when this one took it.
+    meta.add_callback(&format!("http://{}/webhooks/whatsapp", addresses.bot));
+    if let Some(url) = &options.whatsapp_callback {
+        meta.add_callback(url);
+    }
+    let (changed, changes) = watch::channel(0);
+    let world = Arc::new(Acme {
+        pod,
+        meta,
+        clock,
+        bot_id,
+        data: data.clone(),
+        timeline: Mutex::default(),
+        changed: Mutex::new(Some(changed)),
+        changes,
+    });
+    world.watch(&running, &stop);
+    let router = page::router(Arc::clone(&world) as Arc<dyn World>, options.expose);
+    spawn_server(page_listener, router, &stop);
+    wait_until_ready(&running).await?;
+    Ok(Sandbox { addresses, bot: running, world, stop, temporary })
+}
+
+impl Sandbox {
+    /// Ends the bot first, then the world around it.
+    pub async fn stop(self) {
+        self.bot.stop().await;
+        // Open pages listen for changes; without a sender they end.
+        self.world.changed.lock().expect("nobody panics with the sender in hand").take();
+        self.stop.cancel();
+        if let Some(folder) = &self.temporary
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!(folder = %folder.display(), %error, "the temporary folder stays");
+        }
+    }
+}
+
+impl Addresses {
+    /// The line that `--json` prints.
+    pub fn ready_line(&self) -> Value {
+        let url = |address: SocketAddr| format!("http://{address}");
+        json!({
+            "ready": true, "page": url(self.page), "pod": url(self.pod), "whatsapp": url(self.whatsapp),
+            "twilio": url(self.twilio), "bot": url(self.bot), "ops": url(self.ops),
+        })
+    }
+
+    /// The same for people, with the keys that other programs need.
+    pub fn told(&self) -> String {
+        let settings = MetaSettings::sandbox();
+        format!(
+            "Liaison's sandbox is ready.\n\n  \
+             Page       http://{page}/   (open this)\n  \
+             Symphony   http://{pod}      pod, agent, key manager; feed ws://{pod}/agent/v5/datafeeds/ws\n             \
+             service account guest-bot, private key {guest}\n  \
+             WhatsApp   http://{whatsapp}      access token {token}, app secret {secret},\n             \
+             phone number id {line} ({number}), account {account}\n  \
+             Twilio     http://{twilio}      (SMS comes later)\n  \
+             Webhooks   http://{bot}/webhooks/whatsapp\n  \
+             Operators  http://{ops}/readyz, /metrics\n  \
+             Data       {data}\n\n\
+             Ctrl-C ends it.",
+            page = self.page,
+            pod = self.pod,
+            guest = self.data.join("keys/guest-bot.pem").display(),
+            whatsapp = self.whatsapp,
+            token = settings.access_token,
+            secret = settings.app_secret,
+            line = settings.phone_number_id,
+            number = settings.number,
+            account = settings.waba_id,
+            twilio = self.twilio,
+            bot = self.bot,
+            ops = self.ops,
+            data = self.data.display(),
+        )
+    }
+}
+
+fn temporary_folder() -> Result<PathBuf, StartError> {
+    let folder = std::env::temp_dir().join(format!("liaison-sandbox-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+    std::fs::create_dir_all(&folder).map_err(|error| StartError(format!("{} cannot be made: {error}.", folder.display())))?;
+    Ok(folder)
+}
+
+/// Port 0 asks for any six free ports in a row.
+fn with_six_ports(listen: SocketAddr) -> Result<SocketAddr, StartError> {
+    if listen.port() != 0 {
+        let last = listen.port().checked_add(5);
+        return last
+            .map(|_| listen)
+            .ok_or_else(|| StartError("--listen needs six ports in a row; choose one below 65531.".into()));
+    }
+    for _ in 0..200 {
+        let first = fastrand::u16(20_000..60_000);
+        let free = |port: u16| std::net::TcpListener::bind(SocketAddr::new(listen.ip(), port)).is_ok();
+        if (first..first + 6).all(free) {
+            return Ok(SocketAddr::new(listen.ip(), first));
+        }
+    }
+    Err(StartError("No six free ports in a row were found. Give one with --listen.".into()))
+}
+
+fn all_mistakes(mistakes: Vec<crate::config::Mistake>) -> StartError {
+    StartError(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+async fn listen_at(address: SocketAddr, what: &str, router: Router, stop: &CancellationToken) -> Result<(), StartError> {
+    let listener = bind(&address.to_string(), &format!("--listen ({what})")).await.map_err(cannot)?;
+    spawn_server(listener, router, stop);
+    Ok(())
+}
+
+fn spawn_server(listener: crate::server::Listener, router: Router, stop: &CancellationToken) {
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = crate::server::serve(listener, router, stop).await {
+            tracing::error!(%error, "a server of the sandbox ended");
+        }
+    });
+}
+
+async fn wait_until_ready(running: &Running) -> Result<(), StartError> {
+    let ready = async {
+        while !running.vitals.reasons().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(READY_WITHIN, ready).await.map_err(|_| {
+        let reasons: Vec<String> = running.vitals.reasons().into_iter().map(|reason| reason.text).collect();
+        StartError(format!("The bot did not get ready in its sandbox: {}", reasons.join(" ")))
+    })
+}
+
+// ---- what the sandbox is seeded with
+
+fn open_pod(data: &Path, now: &NowMs) -> Result<(Pod, u64), StartError> {
+    let pod = Pod::open(Arc::clone(now), Some(data.join("sandbox"))).map_err(cannot)?;
+    for (first, last, email) in PEOPLE {
+        let username = email.split('@').next().unwrap_or(email);
+        pod.add_user(first, last, email, username, false, None);
+    }
+    let bot = service_account(&pod, data, "Liaison", "liaison", "bot.pem")?;
+    service_account(&pod, data, "Guest Bot", "guest-bot", "guest-bot.pem")?;
+    for (_, _, email) in PEOPLE {
+        if let Some(user) = pod.user_by_email(email) {
+            pod.im(user.id, bot);
+        }
+    }
+    Ok((pod, bot))
+}
+
+fn service_account(pod: &Pod, data: &Path, name: &str, username: &str, file: &str) -> Result<u64, StartError> {
+    let (path, public) = (data.join("keys").join(file), data.join("keys").join(format!("{file}.pub")));
+    if !path.exists() || !public.exists() {
+        let (private_pem, public_pem) = new_key_pair();
+        write_private(&path, &private_pem)?;
+        write_private(&public, &public_pem)?;
+    }
+    let public_pem = std::fs::read_to_string(&public).map_err(|e| StartError(format!("{}: {e}.", public.display())))?;
+    let (first, last) = name.split_once(' ').unwrap_or((name, ""));
+    let email = format!("{username}@acme.com");
+    Ok(pod.add_user(first, last, &email, username, true, Some(public_pem)))
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| StartError(format!("{} cannot be written: {error}.", path.display())))
+}
+
+/// The bot reads an ordinary configuration, so that nothing of it is true for the sandbox only.
+fn write_config(data: &Path, at: &Addresses, meta: &MetaSettings) -> Result<PathBuf, StartError> {
+    let templates = templates_folder()?;
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let text = format!(
+        r#"# Written by `liaison sandbox` at each start.
+[bot]
+username = "liaison"
+private_key = "keys/bot.pem"
+firm = "Acme Wealth"
+default_region = "US"
+data_dir = "data"
+templates_dir = {templates}
+time_zone = "America/New_York"
+
+[symphony]
+pod_url = "http://{pod}"
+feed_url = "ws://{pod}/agent/v5/datafeeds/ws"
+feed_tag = "liaison"
+
+[server]
+listen = "{bot}"
+ops_listen = "{ops}"
+public_url = "http://{bot}"
+
+[whatsapp]
+graph_url = "http://{whatsapp}"
+business_account_id = "{account}"
+access_token = "{token}"
+app_secret = "{secret}"
+verify_token = "{verify}"
+lines = [ {{ phone_number_id = "{line}", number = "{number}", name = "{name}" }} ]
+
+[policy]
+default_advisors = ["jane.doe@acme.com"]
+
+[[advisors]]
+email = "jane.doe@acme.com"
+channels = ["whatsapp", "sms"]
+permissions = ["advisor"]
+sub_org = "Private Clients"
+
+[[advisors]]
+email = "sam.lee@acme.com"
+channels = ["whatsapp", "sms"]
+permissions = ["advisor"]
+sub_org = "Private Clients"
+
+[[advisors]]
+email = "olga.berg@acme.com"
+channels = ["whatsapp", "sms"]
+permissions = ["admin", "onboarder"]
+sub_org = "Private Clients"
+
+[[advisors]]
+email = "carl.ito@acme.com"
+channels = ["whatsapp", "sms"]
+permissions = ["compliance"]
+sub_org = "Private Clients"
+"#,
+        templates = quoted(&templates.display().to_string()),
+        pod = at.pod,
+        bot = at.bot,
+        ops = at.ops,
+        whatsapp = at.whatsapp,
+        account = meta.waba_id,
+        token = meta.access_token,
+        secret = meta.app_secret,
+        verify = meta.verify_token,
+        line = meta.phone_number_id,
+        number = meta.number,
+        name = meta.line_name,
+    );
+    let path = data.join("bot-config.toml");
+    std::fs::write(&path, text).map_err(|error| StartError(format!("{} cannot be written: {error}.", path.display())))?;
+    Ok(path)
+}
+
+/// Beside the place where the program was started, or beside the program itself.
+fn templates_folder() -> Result<PathBuf, StartError> {
+    let here = std::env::current_dir().map_err(cannot)?;
+    let program = std::env::current_exe().map_err(cannot)?;
+    let beside = program.ancestors().skip(1).take(4).map(Path::to_owned);
+    let found = std::iter::once(here)
+        .chain(beside)
+        .map(|folder| folder.join("templates"))
+        .find(|folder| folder.join(super::policy::KEYWORDS).is_file());
+    found.ok_or_else(|| StartError("The folder `templates` was not found. Start the sandbox from the project's folder.".into()))
+}
+
+fn offset_file(data: &Path) -> PathBuf {
+    data.join("sandbox").join("clock")
+}
+
+fn read_offset(data: &Path) -> i64 {
+    std::fs::read_to_string(offset_file(data)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+// ---- the world of the page
+
+/// Acme Wealth's chat, its clients' phones, its clock and its bot's journal.
+struct Acme {
+    pod: Pod,
+    meta: Meta,
+    clock: Arc<SandboxClock>,
+    bot_id: u64,
+    data: PathBuf,
+    timeline: Mutex<Timeline>,
+    changed: Mutex<Option<watch::Sender<u64>>>,
+    changes: watch::Receiver<u64>,
+}
+
+#[derive(Default)]
+struct Timeline {
+    lines: Vec<(u64, Value)>,
+    last: u64,
+    last_at: Option<Timestamp>,
+}
+
+impl Acme {
+    fn watch(self: &Arc<Self>, bot: &Running, stop: &CancellationToken) {
+        let (mut pod, mut meta, mut store) = (self.pod.changes(), self.meta.changes(), bot.vitals.store.durable());
+        let (world, stop) = (Arc::clone(self), stop.clone());
+        tokio::spawn(async move {
+            loop {
+                let more = tokio::select! {
+                    () = stop.cancelled() => false,
+                    changed = pod.changed() => changed.is_ok(),
+                    changed = meta.changed() => changed.is_ok(),
+                    changed = store.changed() => changed.is_ok(),
+                };
+                if !more {
+                    return;
+                }
+                world.something_changed();
+            }
+        });
+    }
+    fn something_changed(&self) {
+        if let Some(sender) = &*self.changed.lock().expect("nobody panics with the sender in hand") {
+            sender.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Reads what the journal has gained since the last look.
+    fn read_on(&self) -> Result<std::sync::MutexGuard<'_, Timeline>, String> {
+        let mut timeline = self.timeline.lock().expect("nobody panics with the timeline in hand");
+        let filter = Filter { contact: None, since: timeline.last_at };
+        let (last, mut fresh) = (timeline.last, Vec::new());
+        let folder = self.data.join("data");
+        read_journal(&folder, &filter, |line: JournalLine| {
+            if line.sequence > last {
+                fresh.push(line);
+            }
+        })
+        .map_err(|error| error.to_string())?;
+        for line in fresh {
+            timeline.last = line.sequence;
+            timeline.last_at = line.at.parse::<jiff::Timestamp>().ok().map(|at| Timestamp(at.as_millisecond()));
+            let value = serde_json::to_value(&line).map_err(|error| error.to_string())?;
+            timeline.lines.push((line.sequence, value));
+        }
+        let surplus = timeline.lines.len().saturating_sub(TIMELINE_MAX);
+        timeline.lines.drain(..surplus);
+        Ok(timeline)
+    }
+}
+
+impl World for Acme {
+    fn now_ms(&self) -> i64 {
+        self.clock.now().0
+    }
+    fn advance(&self, ms: i64) {
+        self.clock.advance(ms);
+        let file = offset_file(&self.data);
+        let folder = file.parent().map(std::fs::create_dir_all).transpose();
+        if let Err(error) = folder.and_then(|_| std::fs::write(&file, self.clock.offset().to_string())) {
+            tracing::warn!(%error, "the clock's position could not be kept");
+        }
+        self.something_changed();
+    }
+    fn users(&self) -> Vec<UserView> {
+        self.pod.users()
+    }
+    fn bot_id(&self) -> u64 {
+        self.bot_id
+    }
+    fn rooms_of(&self, user: u64) -> Vec<RoomView> {
+        self.pod.rooms_of(user)
+    }
+    fn all_rooms(&self) -> Vec<RoomView> {
+        self.pod.all_rooms()
+    }
+    fn chat_messages(&self, stream: &str, as_user: u64) -> Vec<MessageView> {
+        self.pod.messages(stream, as_user)
+    }
+    fn im(&self, a: u64, b: u64) -> String {
+        self.pod.im(a, b)
+    }
+    fn post_as(&self, user: u64, stream: &str, text: &str) -> Result<MessageView, String> {
+        self.pod.post_as(user, stream, text)
+    }
+    fn submit_form(&self, user: u64, stream: &str, message: &str, form: &str, values: Map<String, Value>) -> Result<(), String> {
+        self.pod.submit_form(user, stream, message, form, values)
+    }
+    fn phones(&self) -> Vec<PhoneView> {
+        self.meta.phones()
+    }
+    fn add_phone(&self, number: &str, name: &str, on_whatsapp: bool) -> Result<(), String> {
+        self.meta.add_phone(number, name, on_whatsapp).map(drop)
+    }
+    fn phone_messages(&self, number: &str) -> Vec<PhoneMessageView> {
+        self.meta.messages(number)
+    }
+    fn phone_send(
+        &self,
+        number: &str,
+        channel: &str,
+        text: Option<&str>,
+        payload: Option<&str>,
+    ) -> Result<PhoneMessageView, String> {
+        if channel != "whatsapp" {
+            return Err("SMS comes with a later release.".to_owned());
+        }
+        match (text, payload) {
+            (_, Some(payload)) => self.meta.tap(number, payload),
+            (Some(text), None) => self.meta.send_text(number, None, text, None),
+            (None, None) => Err("There is nothing to send.".to_owned()),
+        }
+    }
+    fn phone_call(&self, _number: &str) -> Result<(), String> {
+        Err("Calls come with SMS in a later release.".to_owned())
+    }
+    fn trouble(&self, provider: &str, code: &str, times: u32) -> Result<(), String> {
+        match provider {
+            "whatsapp" => self.meta.trouble(code, times),
+            "symphony" => {
+                self.pod.trouble(code, times);
+                Ok(())
+            }
+            other => Err(format!("There is no provider {other}; take whatsapp or symphony.")),
+        }
+    }
+    fn journal(&self, after: u64, limit: usize) -> Vec<Value> {
+        match self.read_on() {
+            Ok(timeline) => {
+                let lines = timeline.lines.iter().filter(|(sequence, _)| *sequence > after);
+                lines.take(limit).map(|(_, line)| line.clone()).collect()
+            }
+            Err(error) => {
+                tracing::error!(error, "the journal could not be read for the page");
+                Vec::new()
+            }
+        }
+    }
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+}

@@ -1,0 +1,381 @@
+//! From a checked configuration to a running bot, in the order in which each part may lean on the one before.
+use super::health::{ConfirmClock, Vitals};
+use super::policy::{KEYWORDS, policy};
+use crate::adapters::store::{OpenStore, SledStore};
+use crate::adapters::switchboard::Switchboard;
+use crate::adapters::symphony::events::Translator;
+use crate::adapters::symphony::feed::{self, FeedSettings, FeedState, Pace as FeedPace, Transport};
+use crate::adapters::symphony::rest::Symphony;
+use crate::adapters::symphony::{SymphonySettings, login::LoginError};
+use crate::adapters::whatsapp::{Pace, Settings, WhatsApp, send::ANSWER_WITHIN};
+use crate::adapters::wording::Wording;
+use crate::config::{self, Config};
+use crate::domain::event::{Event, Fact};
+use crate::domain::ids::*;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::words::Words;
+use crate::flow::desk::Desks;
+use crate::flow::outbox::Outbox;
+use crate::flow::wakes;
+use crate::ports::{Clock, Inbox, Receipt, Store};
+use crate::server::{self, Health, Listener, WhatsAppHooks};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// SIGTERM: effects in flight finish or are left in doubt within this time (INTERFACES §1).
+const DRAIN: Duration = Duration::from_secs(25);
+/// A step of the start that the platform refuses is tried again after this, for ever.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// How far behind the last commit a lost feed is read back.
+const READ_BACK: Span = Span::minutes(10);
+/// And no further than this: older events are set aside anyway.
+const READ_BACK_MOST: Span = Span::days(14);
+
+/// Why the bot could not start, with the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+fn cannot(error: impl std::fmt::Display) -> StartError {
+    StartError(error.to_string())
+}
+
+/// Everything that a bot is made of.
+pub struct Bot {
+    pub config: Config,
+    pub wording: Wording,
+    pub clock: Arc<dyn Clock>,
+    pub confirm_clock: ConfirmClock,
+    pub metrics: PrometheusHandle,
+}
+
+/// A bot at work.
+pub struct Running {
+    pub address: SocketAddr,
+    pub ops_address: SocketAddr,
+    pub vitals: Arc<Vitals>,
+    stop: CancellationToken,
+    desks: Desks,
+    tasks: TaskTracker,
+    store: Option<Arc<SledStore>>,
+}
+
+struct Parts {
+    config: Config,
+    store: Arc<dyn Store>,
+    desks: Desks,
+    symphony: Arc<Symphony>,
+    clock: Arc<dyn Clock>,
+    vitals: Arc<Vitals>,
+    feed_state: watch::Sender<FeedState>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    /// When the store was last written before this start; `None` at the very first.
+    last_known: Option<Timestamp>,
+}
+
+impl Bot {
+    pub async fn start(self) -> Result<Running, StartError> {
+        let Bot { config, wording, clock, confirm_clock, metrics } = self;
+        let wording = Arc::new(wording);
+        let words = read_words(&config)?;
+        let symphony = Arc::new(Symphony::new(symphony_settings(&config)?, Arc::clone(&clock)).map_err(said)?);
+        let pace = Arc::new(Mutex::new(Pace::new()));
+        let whatsapp = whatsapp(&config, &clock, &pace)?;
+        // Ports before the store: the cheapest mistakes are told first.
+        let listener = server::bind(&config.server.listen.to_string(), "server.listen").await.map_err(cannot)?;
+        let ops = server::bind(&config.server.ops_listen.to_string(), "server.ops_listen").await.map_err(cannot)?;
+        let store = open_store(&config).await?;
+        let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let last_known = Some(shared.last_time()).filter(|at| at.0 > 0);
+        let first_policy = policy(&config, &wording, words);
+        let (desks, news) = Desks::start(Arc::clone(&shared), first_policy, Arc::clone(&clock));
+        let (feed_state, feed) = watch::channel(FeedState::default());
+        let vitals = Arc::new(Vitals {
+            store: Arc::clone(&shared),
+            clock: Arc::clone(&clock),
+            session: symphony.session().watch(),
+            feed,
+            started: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            confirm_clock,
+        });
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let board = Arc::new(Switchboard { wording, symphony: Arc::clone(&symphony), whatsapp, pace });
+        let outbox = Outbox {
+            store: Arc::clone(&shared),
+            inbox: Arc::new(desks.clone()),
+            performer: Arc::clone(&board) as _,
+            pacing: board,
+            clock: Arc::clone(&clock),
+        };
+        let parts = Parts {
+            config,
+            store: shared,
+            desks: desks.clone(),
+            symphony,
+            clock,
+            vitals: Arc::clone(&vitals),
+            feed_state,
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+            last_known,
+        };
+        let (address, ops_address) = (listener.address().map_err(cannot)?, ops.address().map_err(cannot)?);
+        parts.serve(listener, ops, metrics);
+        let outbox_stop = stop.clone();
+        tasks.spawn(async move {
+            if let Err(error) = outbox.run(news, outbox_stop, DRAIN).await {
+                tracing::error!(%error, "the outbox could not be read");
+            }
+        });
+        tasks.spawn(wakes::run(Arc::clone(&parts.store), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn(parts.connect());
+        Ok(Running { address, ops_address, vitals, stop, desks, tasks, store: Some(store) })
+    }
+}
+
+fn said(error: LoginError) -> StartError {
+    StartError(error.to_string())
+}
+
+fn read_words(config: &Config) -> Result<Words, StartError> {
+    let path = config.bot.templates_dir.join(KEYWORDS);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        StartError(format!("{} cannot be read: {error}. Put the file back; it says what a client's words mean.", path.display()))
+    })?;
+    Words::parse(&text).map_err(|mistake| StartError(format!("{}: {mistake}", path.display())))
+}
+
+fn symphony_settings(config: &Config) -> Result<SymphonySettings, StartError> {
+    let key = &config.bot.private_key;
+    let private_key_pem = std::fs::read_to_string(key).map_err(|error| {
+        StartError(format!("bot.private_key {} cannot be read: {error}. Give the bot's RSA key as a PEM file.", key.display()))
+    })?;
+    Ok(SymphonySettings {
+        pod_url: plain_url(&config.symphony.pod_url),
+        agent_url: plain_url(&config.symphony.agent_url),
+        key_manager_url: plain_url(&config.symphony.key_manager_url),
+        username: config.bot.username.clone(),
+        private_key_pem,
+        ca_file: ca_file(config)?,
+        proxy: config.server.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
+    })
+}
+
+fn plain_url(url: &url::Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn ca_file(config: &Config) -> Result<Option<Vec<u8>>, StartError> {
+    let Some(path) = &config.server.ca_file else { return Ok(None) };
+    let read = std::fs::read(path);
+    read.map(Some).map_err(|error| StartError(format!("server.ca_file {} cannot be read: {error}.", path.display())))
+}
+
+fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
+    if !config.whatsapp.enabled {
+        return Ok(None);
+    }
+    let settings = Settings {
+        graph_url: plain_url(&config.whatsapp.graph_url),
+        api_version: config.whatsapp.api_version.clone(),
+        business_account_id: config.whatsapp.business_account_id.clone(),
+        access_token: config.whatsapp.access_token.expose().to_owned(),
+        ca: ca_file(config)?,
+        proxy: config.server.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
+        answer_within: ANSWER_WITHIN,
+    };
+    let client = WhatsApp::new(settings, Arc::clone(clock), Arc::clone(pace)).map_err(cannot)?;
+    Ok(Some(Arc::new(client)))
+}
+
+async fn open_store(config: &Config) -> Result<Arc<SledStore>, StartError> {
+    let folder = config.bot.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || SledStore::open(OpenStore::new(folder)));
+    let (store, opening) = opened.await.map_err(cannot)?.map_err(cannot)?;
+    if opening.cut_bytes > 0 {
+        tracing::warn!(
+            bytes = opening.cut_bytes,
+            "an unfinished last frame was cut off the journal; nothing in it was acknowledged"
+        );
+    }
+    if opening.rebuilt || opening.replayed > 0 {
+        tracing::info!(commits = opening.replayed, rebuilt = opening.rebuilt, "the view was brought up to the journal");
+    }
+    Ok(Arc::new(store))
+}
+
+impl Parts {
+    fn serve(&self, listener: Listener, ops: Listener, metrics: PrometheusHandle) {
+        let whatsapp = &self.config.whatsapp;
+        let hooks = whatsapp.enabled.then(|| WhatsAppHooks {
+            verify_token: whatsapp.verify_token.expose().to_owned(),
+            app_secrets: whatsapp.app_secret.iter().map(|secret| secret.expose().to_owned()).collect(),
+        });
+        let inbox: Arc<dyn Inbox> = Arc::new(self.desks.clone());
+        let public = server::public_router(hooks, inbox, Arc::clone(&self.clock));
+        let health: Arc<dyn Health> = Arc::clone(&self.vitals) as Arc<dyn Health>;
+        let operators = server::ops_router(health, metrics);
+        for (listener, router) in [(listener, public), (ops, operators)] {
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                if let Err(error) = server::serve(listener, router, stop).await {
+                    tracing::error!(%error, "a server ended");
+                }
+            });
+        }
+    }
+
+    /// Logs in, learns who everybody is, then listens to the datafeed for ever.
+    async fn connect(self) {
+        let Some(bot) =
+            self.until_done("log in", || async { self.symphony.me().await.map(|me| me.id).map_err(|e| e.to_string()) }).await
+        else {
+            return;
+        };
+        let Some(bot) = bot.map(UserId) else {
+            tracing::error!("the platform does not say who the bot is");
+            return;
+        };
+        self.desks.set_policy(crate::domain::policy::Policy { bot, ..(*self.desks.policy()).clone() });
+        if self.until_done("look up the advisors", || self.meet_advisors()).await.is_none() {
+            return;
+        }
+        self.desks.open_to_clients();
+        self.vitals.started.store(true, Ordering::Release);
+        let translator = || Translator::new(bot, [self.config.bot.username.clone()]);
+        let settings = FeedSettings {
+            transport: Transport::WebSocket {
+                url: self.config.symphony.feed_url.as_ref().map(url::Url::to_string).unwrap_or_default(),
+            },
+            tag: self.config.symphony.feed_tag.clone(),
+            pace: FeedPace::default(),
+        };
+        let inbox: Arc<dyn Inbox> = Arc::new(self.desks.clone());
+        let feed = feed::run(
+            self.symphony.session(),
+            settings,
+            Arc::clone(&inbox),
+            translator(),
+            self.feed_state.clone(),
+            self.stop.clone(),
+        );
+        tokio::join!(feed, self.read_back_lost_feeds(translator(), inbox));
+    }
+
+    async fn until_done<T, F: Future<Output = Result<T, String>>>(&self, what: &str, step: impl Fn() -> F) -> Option<T> {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                done = step() => match done {
+                    Ok(done) => return Some(done),
+                    Err(error) => tracing::warn!(error, "could not {what}; trying again"),
+                },
+            }
+            tokio::select! { () = self.stop.cancelled() => return None, () = tokio::time::sleep(TRY_AGAIN) => {} }
+        }
+    }
+
+    /// Advisors are known by e-mail address in the configuration and pinned to their user ids here, at first sight.
+    async fn meet_advisors(&self) -> Result<(), String> {
+        let emails: Vec<String> = self.desks.policy().advisors.keys().cloned().collect();
+        for some in emails.chunks(crate::adapters::symphony::rest::USERS_AT_ONCE) {
+            let users = self.symphony.users_by_email(some).await.map_err(|error| error.to_string())?;
+            for person in users.iter().filter_map(|user| user.person()) {
+                let id = EventId(format!("user:{}", person.id));
+                let event = Event { id, at: self.clock.now(), fact: Fact::UserFound { user: person }, raw: None };
+                if self.desks.deliver(event).await != Receipt::Kept {
+                    return Err("the store does not take it just now".to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A feed that is gone was replaced: what came between is read back from the history of each chat (INTERFACES §4).
+    async fn read_back_lost_feeds(&self, translator: Translator, inbox: Arc<dyn Inbox>) {
+        let mut state = self.feed_state.subscribe();
+        let mut made = 0;
+        let mut since = self.last_known;
+        loop {
+            let changed = tokio::select! { () = self.stop.cancelled() => return, changed = state.changed() => changed };
+            if changed.is_err() {
+                return;
+            }
+            let feeds = state.borrow_and_update().feeds_created;
+            if feeds > made {
+                made = feeds;
+                // The very first feed of a new installation has nothing before it.
+                if let Some(last) = since {
+                    let from = (last - READ_BACK).max(self.clock.now() - READ_BACK_MOST);
+                    self.read_back(&translator, &*inbox, from).await;
+                }
+            }
+            since = Some(self.store.last_time()).filter(|at| at.0 > 0);
+        }
+    }
+
+    async fn read_back(&self, translator: &Translator, inbox: &dyn Inbox, from: Timestamp) {
+        tracing::warn!("the datafeed was replaced; reading back what it may have lost");
+        let streams = self
+            .until_done("list the chats", || async { self.symphony.streams(&["ROOM", "IM"]).await.map_err(|e| e.to_string()) });
+        for stream in streams.await.unwrap_or_default() {
+            let Some(id) = stream.id.as_deref().map(crate::adapters::symphony::url_safe).map(StreamId) else { continue };
+            let history = match self.symphony.whole_history(&id, from).await {
+                Ok(history) => history,
+                Err(error) => {
+                    tracing::error!(stream = %id, %error, "this chat could not be read back");
+                    continue;
+                }
+            };
+            for message in &history {
+                let told = translator.history(message);
+                while inbox.deliver(told.event.clone()).await == Receipt::NotNow && !self.stop.is_cancelled() {
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+impl Running {
+    pub fn inbox(&self) -> Desks {
+        self.desks.clone()
+    }
+
+    /// No new input; what is in flight finishes or stays in doubt; then the store is closed.
+    pub async fn stop(mut self) {
+        self.vitals.draining.store(true, Ordering::Release);
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("not everything ended in time");
+        }
+        self.desks.close();
+        // Whatever was answered is durable already; closing in order only spares the next start some work.
+        if let Some(store) = self.store.take().and_then(Arc::into_inner) {
+            let closed = tokio::task::spawn_blocking(move || store.close()).await;
+            if let Ok(Err(error)) = closed {
+                tracing::error!(%error, "the store could not be closed in order");
+            }
+        }
+    }
+}
+
+/// All mistakes of configuration, templates and keywords at once, for `liaison check`.
+pub fn check(config: &Config) -> Vec<config::Mistake> {
+    match read_words(config) {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            let file = config.bot.templates_dir.join(KEYWORDS).display().to_string();
+            vec![config::Mistake::new(file, "", error.to_string(), "See the file's own header.")]
+        }
+    }
+}

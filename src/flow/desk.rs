@@ -1,0 +1,345 @@
+//! The desk: one event, one decision, one commit. Events that concern the same chat, client or lane are handled in order.
+use crate::domain::case::Records;
+use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
+use crate::domain::decide::{Decision, decide};
+use crate::domain::event::{Event, Fact};
+use crate::domain::ids::*;
+use crate::domain::lane::Due;
+use crate::domain::policy::Policy;
+use crate::domain::time::Timestamp;
+use crate::fault;
+use crate::ports::{Clock, Inbox, Later, Receipt, Store, StoreError};
+use serde_json::json;
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How often a decision is made anew when records change under it. Each time somebody else's commit went through, so the
+/// system as a whole moves on.
+const DECIDES_AT_MOST: usize = 100;
+/// Events that may wait at all desks together (QUALITY, bounds); beyond it the sender is asked to come again.
+const WAITING_EVENTS: usize = 10_000;
+/// An event that rests on something under way is tried again after this time, this often.
+const SOON: Duration = Duration::from_millis(100);
+const SOON_TRIES: u32 = 20;
+
+/// What became of an event.
+#[derive(Debug)]
+pub enum Handled {
+    /// Kept under this number, with what it changed in the outbox.
+    Kept {
+        sequence: u64,
+        outbox: Vec<(Key, Option<Due>)>,
+    },
+    /// Kept before, under this number at the latest.
+    Before {
+        sequence: u64,
+    },
+    /// Nothing to keep.
+    Nothing,
+    Soon,
+    NotNow,
+    Failed(StoreError),
+}
+
+/// Records read through a store; remembers the first failure, because a record that cannot be read is not absent.
+struct Reading<'s> {
+    store: &'s dyn Store,
+    failed: RefCell<Option<StoreError>>,
+}
+
+impl Records for Reading<'_> {
+    fn get(&self, key: &Key) -> Option<Stored> {
+        self.store.get(key).unwrap_or_else(|error| {
+            self.failed.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(Key, Stored)> {
+        self.store.scan(prefix, after, limit).unwrap_or_else(|error| {
+            self.failed.borrow_mut().get_or_insert(error);
+            Vec::new()
+        })
+    }
+}
+
+/// Decides and commits, again if a record changed meanwhile. Blocks for reads, never for the disk.
+pub fn handle(store: &dyn Store, policy: &Policy, clock: &dyn Clock, event: &Event, last_try: bool) -> Handled {
+    for _ in 0..DECIDES_AT_MOST {
+        // Time never goes below the last commit's (RULES, Identity and time).
+        let now = clock.now().max(store.last_time());
+        let reading = Reading { store, failed: RefCell::new(None) };
+        let decided = catch_unwind(AssertUnwindSafe(|| decide(&reading, policy, now, event, last_try)));
+        if let Some(error) = reading.failed.into_inner() {
+            return Handled::Failed(error);
+        }
+        let commit = match decided {
+            Ok(Decision::Commit(commit)) => commit,
+            Ok(Decision::Before) => return seen_before(store, event),
+            Ok(Decision::Nothing) => return Handled::Nothing,
+            Ok(Decision::Soon) => return Handled::Soon,
+            Ok(Decision::NotNow) => return Handled::NotNow,
+            Err(panic) => Box::new(quarantine(event, now, &words_of(&panic))),
+        };
+        let outbox = outbox_changes(&commit);
+        let commit = if fault::planted("absent-keys-unchecked") { without_absent(*commit) } else { *commit };
+        match store.commit(commit) {
+            Ok(Committed::Now(sequence)) => return Handled::Kept { sequence, outbox },
+            Ok(Committed::Outrun) => {}
+            Err(error) => return Handled::Failed(error),
+        }
+    }
+    Handled::NotNow
+}
+
+fn without_absent(mut commit: Commit) -> Commit {
+    commit.read.retain(|(_, version)| *version != 0);
+    commit
+}
+
+/// Durable only when the commit that saw it first is.
+fn seen_before(store: &dyn Store, event: &Event) -> Handled {
+    match store.get(&Key::new("seen", &event.id)) {
+        Ok(seen) => Handled::Before { sequence: seen.map_or(0, |stored| stored.version) },
+        Err(error) => Handled::Failed(error),
+    }
+}
+
+fn outbox_changes(commit: &Commit) -> Vec<(Key, Option<Due>)> {
+    let due = commit.puts.iter().filter(|put| put.key.as_str().starts_with(Due::PREFIX));
+    due.map(|put| (put.key.clone(), put.value.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok()))).collect()
+}
+
+fn words_of(panic: &Box<dyn std::any::Any + Send>) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "no words".to_owned())
+}
+
+/// A poison event: kept with its bytes and the reason, so that the rest goes on and nothing is lost in silence.
+fn quarantine(event: &Event, now: Timestamp, why: &str) -> Commit {
+    tracing::error!(event = %event.id, why, "an event broke an invariant and was put into quarantine");
+    metrics::gauge!("liaison_quarantine_events").increment(1.0);
+    let seen = Key::new("seen", &event.id);
+    let kept = json!({ "why": why, "event": event.id, "at": now });
+    let puts = vec![
+        Put { key: seen.clone(), value: Some(json!({ "to": now.0.to_string() }).to_string().into_bytes()), sealed_for: None },
+        Put {
+            key: Key::new("quarantine", format_args!("{:016}/{}", now.0, hex::encode(&digest(event)[..8]))),
+            value: Some(kept.to_string().into_bytes()),
+            sealed_for: None,
+        },
+    ];
+    Commit {
+        cause: event.id.clone(),
+        at: now,
+        read: Vec::new(),
+        puts,
+        entries: vec![Entry::new("quarantined", "liaison").detail(json!({ "why": why }))],
+        raw: event.raw.clone().map(|bytes| Raw { bytes, sealed_for: None }),
+    }
+}
+
+fn digest(event: &Event) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, event.id.as_str().as_bytes()).as_ref().to_vec()
+}
+
+// ---- the desks as threads
+
+struct Job {
+    event: Arc<Event>,
+    last_try: bool,
+    answer: oneshot::Sender<Handled>,
+}
+
+/// Hands events to desks and answers when they are durable.
+#[derive(Clone)]
+pub struct Desks {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Store>,
+    policy: RwLock<Arc<Policy>>,
+    clock: Arc<dyn Clock>,
+    doors: RwLock<Vec<mpsc::Sender<Job>>>,
+    news: mpsc::UnboundedSender<News>,
+    /// Client messages are taken only once the advisors are known (first start).
+    open_to_clients: std::sync::atomic::AtomicBool,
+}
+
+/// What a commit changed in the outbox, to be acted on when it is durable. Bounded by the lanes of the outbox themselves.
+pub struct News {
+    pub sequence: u64,
+    pub changes: Vec<(Key, Option<Due>)>,
+}
+
+impl Desks {
+    pub fn start(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> (Desks, mpsc::UnboundedReceiver<News>) {
+        let (news, heard) = mpsc::unbounded_channel();
+        let desks = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+        let shared = Arc::new(Shared {
+            store,
+            policy: RwLock::new(Arc::new(policy)),
+            clock,
+            doors: RwLock::default(),
+            news,
+            open_to_clients: std::sync::atomic::AtomicBool::new(false),
+        });
+        for number in 0..desks {
+            let (door, jobs) = mpsc::channel(WAITING_EVENTS / desks);
+            shared.doors.write().expect("nobody panics with the doors in hand").push(door);
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name(format!("desk-{number}"));
+            thread.spawn(move || work(&shared, jobs)).expect("the system lets us start a thread");
+        }
+        (Desks { shared }, heard)
+    }
+
+    /// The policy as it is known now; the bot's own user id comes with the first login.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.shared.policy.read().expect("nobody panics with the policy in hand"))
+    }
+    pub fn set_policy(&self, policy: Policy) {
+        *self.shared.policy.write().expect("nobody panics with the policy in hand") = Arc::new(policy);
+    }
+    pub fn open_to_clients(&self) {
+        self.shared.open_to_clients.store(true, std::sync::atomic::Ordering::Release);
+    }
+    /// No new input: desks finish what they have and end.
+    pub fn close(&self) {
+        self.shared.doors.write().expect("nobody panics with the doors in hand").clear();
+    }
+
+    async fn bring(&self, event: Arc<Event>, last_try: bool) -> Handled {
+        let (answer, answered) = oneshot::channel();
+        let door = {
+            let doors = self.shared.doors.read().expect("nobody panics with the doors in hand");
+            let Some(nth) = nth_desk(&event.fact, doors.len()) else { return Handled::NotNow };
+            doors[nth].clone()
+        };
+        match door.try_send(Job { event, last_try, answer }) {
+            Ok(()) => answered.await.unwrap_or(Handled::NotNow),
+            Err(_) => Handled::NotNow,
+        }
+    }
+
+    async fn settle(self, event: Event) -> Receipt {
+        let event = Arc::new(event);
+        let waits = matches!(event.fact, Fact::ClientMessage(_));
+        if waits && !self.shared.open_to_clients.load(std::sync::atomic::Ordering::Acquire) {
+            return Receipt::NotNow;
+        }
+        let mut tries = 0;
+        let handled = loop {
+            match self.bring(Arc::clone(&event), tries >= SOON_TRIES).await {
+                Handled::Soon => {
+                    tries += 1;
+                    tokio::time::sleep(SOON).await;
+                }
+                handled => break handled,
+            }
+        };
+        count(&event.fact, &handled);
+        match handled {
+            Handled::Kept { sequence, .. } | Handled::Before { sequence } => self.durable(sequence).await,
+            Handled::Nothing => Receipt::Kept,
+            Handled::Soon | Handled::NotNow => Receipt::NotNow,
+            Handled::Failed(error) => {
+                tracing::error!(%error, "an event could not be kept");
+                Receipt::NotNow
+            }
+        }
+    }
+
+    async fn durable(&self, sequence: u64) -> Receipt {
+        let mut durable = self.shared.store.durable();
+        match durable.wait_for(|reached| *reached >= sequence).await {
+            Ok(_) => Receipt::Kept,
+            Err(_) => Receipt::NotNow,
+        }
+    }
+}
+
+impl Inbox for Desks {
+    fn deliver(&self, event: Event) -> Later<'static, Receipt> {
+        Box::pin(self.clone().settle(event))
+    }
+}
+
+fn work(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(job) = jobs.blocking_recv() {
+        let policy = Arc::clone(&shared.policy.read().expect("nobody panics with the policy in hand"));
+        let begun = std::time::Instant::now();
+        let mut handled = handle(&*shared.store, &policy, &*shared.clock, &job.event, job.last_try);
+        metrics::histogram!("liaison_commit_seconds").record(begun.elapsed().as_secs_f64());
+        if let Handled::Kept { sequence, outbox } = &mut handled
+            && !outbox.is_empty()
+        {
+            // A closed channel means that the outbox has ended; what is due stands in the store.
+            let _ended = shared.news.send(News { sequence: *sequence, changes: std::mem::take(outbox) });
+        }
+        // Who asked may have gone away (a closed connection); the event is kept all the same.
+        let _gone = job.answer.send(handled);
+    }
+}
+
+/// Events of one chat, one client, one lane go to one desk, in order.
+fn nth_desk(fact: &Fact, desks: usize) -> Option<usize> {
+    let mut hasher = DefaultHasher::new();
+    match fact {
+        Fact::RoomMessage(said) => said.stream.hash(&mut hasher),
+        Fact::FormSent(sent) => sent.stream.hash(&mut hasher),
+        Fact::MessageSuppressed { stream, .. }
+        | Fact::MembersChanged { stream, .. }
+        | Fact::RoomRenamed { stream, .. }
+        | Fact::RoomActive { stream, .. } => stream.hash(&mut hasher),
+        Fact::ClientMessage(said) => client_of(&said.from).hash(&mut hasher),
+        Fact::DeliveryReported(told) => client_of(&told.recipient).hash(&mut hasher),
+        Fact::ConnectionRequested { by } => by.id.hash(&mut hasher),
+        Fact::UserFound { user } => user.id.hash(&mut hasher),
+        Fact::EffectWanted { key, .. }
+        | Fact::EffectEnded { key, .. }
+        | Fact::EffectPutOff { key, .. }
+        | Fact::DoubtIsOld { key } => Due::lane_of(key).hash(&mut hasher),
+        Fact::TimeCame { wake } => wake.hash(&mut hasher),
+        Fact::OfNoConcern { .. } | Fact::Unreadable { .. } => {}
+    }
+    let hash = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
+    hash.checked_rem(desks)
+}
+
+fn client_of(keys: &crate::domain::event::ClientKeys) -> &str {
+    keys.wa_id.as_deref().or(keys.phone.as_ref().map(Phone::digits)).or(keys.user_id.as_deref()).unwrap_or_default()
+}
+
+fn count(fact: &Fact, handled: &Handled) {
+    let source = match fact {
+        Fact::RoomMessage(_)
+        | Fact::FormSent(_)
+        | Fact::MessageSuppressed { .. }
+        | Fact::MembersChanged { .. }
+        | Fact::RoomRenamed { .. }
+        | Fact::RoomActive { .. }
+        | Fact::ConnectionRequested { .. }
+        | Fact::UserFound { .. } => "symphony",
+        Fact::ClientMessage(_) | Fact::DeliveryReported(_) => "whatsapp",
+        Fact::Unreadable { .. } => "unreadable",
+        Fact::OfNoConcern { .. } => "of_no_concern",
+        Fact::EffectWanted { .. }
+        | Fact::EffectEnded { .. }
+        | Fact::EffectPutOff { .. }
+        | Fact::DoubtIsOld { .. }
+        | Fact::TimeCame { .. } => return,
+    };
+    let result = match handled {
+        Handled::Kept { .. } => "kept",
+        Handled::Before { .. } => "duplicate",
+        Handled::Nothing => "ignored",
+        Handled::Soon | Handled::NotNow => "not_now",
+        Handled::Failed(_) => "failed",
+    };
+    metrics::counter!("liaison_events_total", "source" => source, "result" => result).increment(1);
+}
