@@ -139,6 +139,8 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
             let to = sending::contact_name(scene, room.as_ref(), &send.contact);
             Some(json!({ "kind": "message", "to": to, "channel": send.channel.name(), "gist": sending::gist(&send.body) }))
         }
+        // The room that is opened, or the message that goes, is told already.
+        Effect::Post { reply, .. } if matches!(reply.code, Code::RoomOpened | Code::Released) => None,
         Effect::Post { place, reply } => Some(told_line(scene, place, reply)),
         Effect::OpenRoom(open) => {
             let room = scene.room(&open.key);
