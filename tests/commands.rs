@@ -713,6 +713,8 @@ fn a_note_stays_in_the_firm() {
     assert_eq!(note.contact, Some(world.contact().id));
     assert!(world.sent.is_empty());
     refused(&world.jane("/note Anything"), "not-a-member");
+    refused(&world.in_room(JOHN, "/note Anything"), "not-a-member");
+    refused(&world.in_room(JOHN, "/room info"), "not-a-member");
     refused(&world.in_room(JANE, "/note"), "bad-argument");
 }
 
