@@ -277,6 +277,10 @@ impl World {
         self.types(user, stream, StreamKind::Room, text)
     }
 
+    fn contact_card_for_carl(&mut self) -> Reply {
+        self.direct(CARL, "/contact show ann@lee.de")
+    }
+
     fn presses(&mut self, user: UserId, button: &str) -> Reply {
         let asked =
             self.store.records.range(Key::from_text("asked/")..).take_while(|(key, _)| key.as_str().starts_with("asked/"));
@@ -552,8 +556,13 @@ fn s0_10_removing_leaves_rooms_to_colleagues_and_one_of_them_owns() {
     let mut world = World::with_ann(false);
     let stream = world.room().stream.unwrap();
     world.happens(Fact::MembersChanged { stream, user: person(JOHN), change: MemberChange::Joined, by: person(JANE) });
+    world.later(Span::hours(25));
+    world.in_room(JANE, "From Jane.");
+    world.in_room(JOHN, "From John.");
     world.jane("/contact remove Ann Lee");
     let answer = world.presses(JANE, "confirm");
+    assert_eq!(answer.vars["held"], 1);
+    assert_eq!(world.held().iter().map(|message| message.advisor()).collect::<Vec<_>>(), [Some(JOHN)]);
     assert_eq!(answer.vars["left"], json!(["Ann Lee"]));
     let room = world.room();
     assert_eq!(room.state, RoomState::Active);
@@ -704,6 +713,8 @@ fn a_note_stays_in_the_firm() {
     assert_eq!(note.contact, Some(world.contact().id));
     assert!(world.sent.is_empty());
     refused(&world.jane("/note Anything"), "not-a-member");
+    refused(&world.in_room(JOHN, "/note Anything"), "not-a-member");
+    refused(&world.in_room(JOHN, "/room info"), "not-a-member");
     refused(&world.in_room(JANE, "/note"), "bad-argument");
 }
 
@@ -746,5 +757,32 @@ fn each_answer_has_its_words() {
     for name in ANSWERS {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("templates/chat/{name}.en.toml"));
         assert!(file.exists(), "{name}");
+    }
+}
+
+#[test]
+fn s4_30_a_colleague_of_another_sub_organisation_stays_unnamed() {
+    let mut world = World::with_ann(false);
+    let permissions = Permission::parse_many("advisor").unwrap();
+    let rights = Rights::new("john.roe@acme.com", &[Channel::WhatsApp], &permissions, "research");
+    world.policy.advisors.insert("john.roe@acme.com".to_owned(), rights);
+    world.direct(JOHN, "/contact add Annie Li phone=+4915112345678 email=ann@lee.de");
+    for command in ["contact show", "consent show", "consent history", "sent"] {
+        let reply = world.direct(JOHN, &format!("/{command} Annie Li"));
+        assert!(!world.words(&reply).to_lowercase().contains("jane"), "{reply:?}");
+    }
+    let card = world.contact_card_for_carl();
+    assert!(world.words(&card).contains("jane.doe@acme.com"));
+}
+
+#[test]
+fn each_command_survives_odd_arguments_with_every_kind_of_right() {
+    let mut world = World::with_ann(false);
+    for command in liaison::domain::commands::ALL {
+        for user in [JANE, NEW, CARL, OLIVIA] {
+            for tail in ["", " Ann", " m-AAAAAAAA", " @jane.doe@acme.com channel=whatsapp", " \"", " x=1 --y"] {
+                world.direct(user, &format!("/{}{tail}", command.path));
+            }
+        }
     }
 }
