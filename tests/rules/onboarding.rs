@@ -294,16 +294,15 @@ fn s0_25_the_notice_carries_no_content() {
 
 #[test]
 fn s0_27_what_waits_after_a_quiet_night_is_told_when_it_is_over() {
-    let hours = liaison::domain::policy::QuietHours { open_from: 8 * 60, open_until: 21 * 60 };
+    // Ann agreed at 09:01: her window closes at 09:00, an hour before the firm may write again.
+    let hours = liaison::domain::policy::QuietHours { open_from: 10 * 60, open_until: 21 * 60 };
     let mut world = World::agreed(|policy| policy.quiet_hours = Some(hours));
-    world.now = MIDNIGHT + Span::hours(22);
-    world.client(ANN).at(MIDNIGHT + Span::hours(8) + Span::minutes(30)).writes("late to arrive");
-    world.now = MIDNIGHT + Span::hours(31);
-    world.in_room("Ann Lee").says("jane", "in the night");
-    let sent = world.sent_to(ANN);
-    world.passes(Span::hours(3));
-    let after = world.sent_to(ANN);
-    assert!(after[sent.len()..].contains(&"in the night".to_owned()), "the window was still open at eight: {after:?}");
+    world.passes(Span::hours(12));
+    assert_eq!(world.in_room("Ann Lee").says("jane", "in the night"), ["held(quiet_hours)"]);
+    let read = world.sent_to(ANN).len();
+    world.passes(Span::hours(13));
+    assert_eq!(world.sent_to(ANN)[read..], ["<liaison_message_waiting>"]);
+    assert_eq!(world.state_of("in the night"), "held(window)");
 }
 
 #[test]
