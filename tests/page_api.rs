@@ -141,9 +141,7 @@ async fn anybody_may_write_first_a_new_number_becomes_a_phone() {
 async fn what_is_not_there_is_404_and_what_is_wrong_is_400() {
     let page = Page::open().await;
     let text = json!({ "text": "hello" });
-    for missing in
-        ["/api/users/nobody@acme.com/messages", "/api/phones/ann/messages", "/api/phones/ann/calls", "/api/nothing"]
-    {
+    for missing in ["/api/users/nobody@acme.com/messages", "/api/phones/ann/messages", "/api/phones/ann/calls", "/api/nothing"] {
         assert_eq!(page.refused(missing, text.clone()).await.0, 404, "{missing}");
     }
     assert_eq!(page.refused(&format!("{JANE}/messages"), json!({ "room": "Nowhere", "text": "x" })).await.0, 404);

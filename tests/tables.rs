@@ -1,4 +1,5 @@
 //! The core's rules as full tables: every cell, so that a change of any of them is seen here.
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
 mod common;
 #[path = "tables/consent.rs"]
 mod consent;

@@ -28,7 +28,8 @@ impl Performer for Switchboard {
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. } => Ok(Prepared::Plain),
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => Ok(Prepared::Plain),
         }
     }
 
@@ -48,6 +49,7 @@ impl Performer for Switchboard {
                 (Effect::RemoveMember { stream, user }, _) => self.symphony.remove_member(stream, *user).await,
                 (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
                 (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
+                (Effect::FindUser { user, .. }, _) => self.symphony.find_user(*user).await,
             }
         })
     }
@@ -63,7 +65,8 @@ impl Performer for Switchboard {
                 Effect::AddMember { .. }
                 | Effect::RemoveMember { .. }
                 | Effect::DeactivateRoom { .. }
-                | Effect::AcceptConnection { .. } => LookUp::Absent,
+                | Effect::AcceptConnection { .. }
+                | Effect::FindUser { .. } => LookUp::Absent,
             }
         })
     }
@@ -81,7 +84,8 @@ impl Pacing for Switchboard {
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. } => Ok(()),
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => Ok(()),
         }
     }
 }

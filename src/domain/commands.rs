@@ -23,7 +23,7 @@ use super::commit::Key;
 use super::contact::{Contact, Listing};
 use super::effect::*;
 use super::entitlement::{Permission, Rights, User};
-use super::event::RoomMessage;
+use super::event::{Person, RoomMessage};
 use super::grammar::{Args, Line, Value as Given1, Who, Word};
 use super::ids::*;
 use super::refusal::Refusal;
@@ -117,6 +117,10 @@ pub struct Given {
     pub args: Args,
     /// The caller has pressed Confirm for exactly this.
     pub confirmed: bool,
+    /// Somebody named here was looked up already and is not known to the platform.
+    pub looked_up: bool,
+    /// The question that this answers, when it came from a form or a button; a later press gets the same answer.
+    pub ask: Option<AskId>,
 }
 
 /// What a command leaves to be said.
@@ -144,7 +148,7 @@ pub fn run_line(scene: &mut Scene, caller: User, said: &RoomMessage, room: Optio
     if let Some(from) = command.one_text_from {
         args.rest_as_one(from);
     }
-    let given = Given { command, caller, rights, place, room, args, confirmed: false };
+    let given = Given { command, caller, rights, place, room, args, confirmed: false, looked_up: false, ask: None };
     run(scene, given);
 }
 
@@ -171,6 +175,9 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
             // A card that is shown instead of the refusal asks something: its question stays.
             let ask = refusal.card.as_ref().and_then(|card| card.ask.as_ref()).and_then(|id| scene.ask(id));
             scene.back_to(mark);
+            if ask_who_they_are(scene, &given) {
+                return Reply::new(Code::Info, "working");
+            }
             if let Some(ask) = ask {
                 scene.put(&ask);
             }
@@ -180,6 +187,46 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
             reply
         }
     }
+}
+
+/// Colleagues whom the platform knows and we do not are looked up, then the command runs again. Once: those who stay unknown
+/// are refused.
+fn ask_who_they_are(scene: &mut Scene, given: &Given) -> bool {
+    let named = given.args.people().into_iter().chain(given.args.keys.values().flatten().flat_map(|value| value.who.clone()));
+    let unknown = named.filter_map(|who| match who {
+        Who::User(id) => Some(id),
+        Who::Email(_) => None,
+    });
+    let Some(user) = unknown.filter(|id| scene.user(*id).is_none()).find(|_| !given.looked_up && permitted(given).is_ok()) else {
+        return false;
+    };
+    let then = Again {
+        path: given.command.path.to_owned(),
+        args: given.args.clone(),
+        caller: given.caller.id,
+        place: given.place.clone(),
+        room: given.room.as_ref().map(|room| room.key.clone()),
+    };
+    scene.effect(Effect::FindUser { user, then: Box::new(then) });
+    true
+}
+
+/// The look-up is over: the command runs as if the colleague had been known from the start.
+pub fn run_again(scene: &mut Scene, again: &Again, found: Option<Person>) {
+    let known = found.map(|person| scene.meet(&person));
+    let (Some(command), Some(caller)) = (find(&again.path), scene.user(again.caller)) else { return };
+    let given = Given {
+        command,
+        rights: scene.rights_of_email(&caller.email),
+        caller,
+        place: again.place.clone(),
+        room: again.room.as_ref().and_then(|key| scene.room(key)),
+        args: again.args.clone(),
+        confirmed: false,
+        looked_up: known.is_none(),
+        ask: None,
+    };
+    run(scene, given);
 }
 
 /// S3-5: a number that is none of the caller's contacts brings the form of `/contact add`, the number filled in.

@@ -1,5 +1,6 @@
 //! An effect on its way: may it still go, and how did it end.
 use super::ask::{About, Ask};
+use super::commands;
 use super::commit::{Entry, Key};
 use super::consent::Turn;
 use super::effect::*;
@@ -45,7 +46,8 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         | Effect::AddMember { .. }
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
-        | Effect::AcceptConnection { .. } => true,
+        | Effect::AcceptConnection { .. }
+        | Effect::FindUser { .. } => true,
     };
     if goes {
         due.state = DueState::Taken { at: scene.now };
@@ -216,6 +218,10 @@ fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. } => {}
+        Effect::FindUser { then, .. } => {
+            let found = external_id.and_then(|person| serde_json::from_str(person).ok());
+            commands::run_again(scene, then, found);
+        }
     }
 }
 
@@ -260,6 +266,7 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
                 scene.post(Place::Direct(owner), reply.with("room", room.map(|room| room.name).unwrap_or_default()));
             }
         }
+        Effect::FindUser { then, .. } => commands::run_again(scene, then, None),
         Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } => {
             scene.note(Entry::new("chat.refused", PROGRAM).detail(json!({ "code": code, "detail": detail })));
         }

@@ -165,10 +165,14 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         }
         return;
     }
-    let had_room = !live_rooms(scene, &contact, said).is_empty();
+    // The room first, so that whoever answers this client reads of a yes or a stop in it too.
+    let opened = open_if_there_is_no_room(scene, &contact, said);
     let consented = heed(scene, &contact.id, said, meaning, at);
-    if consented != Heeded::Consumed || !had_room {
-        relay(scene, &contact.id, said, consented, had_room);
+    if let Some(room) = opened {
+        welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
+    }
+    if consented != Heeded::Consumed {
+        relay(scene, &contact.id, said);
     }
     if !matches!(said.content, Content::Sign { .. }) {
         sending::release_all(scene, &contact.id, said.channel);
@@ -447,9 +451,7 @@ fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Ti
         return Heeded::No;
     }
     let evidence = json!({ "message": said.id, "content": said.content });
-    // 24 h of review are counted by our clock.
-    let now = scene.now.max(at);
-    if !scene.turn_consent(&mut contact, said.channel, Turn::PossibleStop, now, evidence) {
+    if !scene.turn_consent(&mut contact, said.channel, Turn::PossibleStop, at, evidence) {
         return Heeded::No;
     }
     for place in places_of(scene, &contact, said) {
@@ -555,26 +557,17 @@ fn room_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Option<(R
     Some((latest, "last-used", others))
 }
 
-fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage, heeded: Heeded, had_room: bool) {
-    let Some(contact) = scene.contact(id) else { return };
+fn open_if_there_is_no_room(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -> Option<RoomKey> {
     let sign_only = matches!(said.content, Content::Sign { .. });
-    let (mut room, rule, others) = match room_for(scene, &contact, said) {
-        Some(found) => found,
-        None if sign_only => return,
-        None => match open_for_client(scene, &contact, said) {
-            Some(key) => match scene.room(&key) {
-                Some(room) => (room, "opened", Vec::new()),
-                None => return,
-            },
-            None => return,
-        },
-    };
-    if !had_room {
-        welcome_who_wrote_first(scene, id, said, &room.key, heeded);
+    if sign_only || !live_rooms(scene, contact, said).is_empty() {
+        return None;
     }
-    if heeded == Heeded::Consumed {
-        return;
-    }
+    open_for_client(scene, contact, said)
+}
+
+fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
+    let Some(contact) = scene.contact(id) else { return };
+    let Some((mut room, rule, others)) = room_for(scene, &contact, said) else { return };
     room.last_exchange.insert(id.clone(), scene.now);
     scene.put(&room);
     post_client_line(scene, id, said, &room, rule, others);
@@ -650,6 +643,7 @@ fn open_for_client(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -
         line: Some(&said.line),
         invite: false,
         answer: None,
+        ask: None,
     };
     rooms::open(scene, plan).ok()
 }

@@ -30,6 +30,7 @@ pub struct Plan<'p> {
     pub line: Option<&'p LineId>,
     pub invite: bool,
     pub answer: Option<(Place, Reply)>,
+    pub ask: Option<AskId>,
 }
 
 /// Makes the room's record and the effect that opens it.
@@ -68,6 +69,7 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
             invite,
             say_still_working_at: plan.answer.as_ref().map(|_| scene.now + STILL_WORKING_AFTER),
             answer: plan.answer,
+            ask: plan.ask,
             awaiting: Vec::new(),
             invited: 0,
             already_waiting: 0,
@@ -215,6 +217,10 @@ fn answer_if_all_is_done(scene: &mut Scene, key: &RoomKey) {
         .with("invited", opening.invited)
         .with("already_waiting", opening.already_waiting)
         .with("consent", consent.name());
+    if let Some(mut ask) = opening.ask.and_then(|id| scene.ask(&id)) {
+        ask.answered = Some(reply.clone());
+        scene.put(&ask);
+    }
     scene.post(place, reply);
 }
 

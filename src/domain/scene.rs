@@ -248,6 +248,7 @@ impl<'a> Scene<'a> {
                 }
             }
             Effect::AcceptConnection { user } => OutboxLane::of_place(&Place::Direct(*user)),
+            Effect::FindUser { then, .. } => OutboxLane::of_place(&Place::Direct(then.caller)),
         }
     }
     /// The effect at this place of the outbox is over: it leaves its lane.

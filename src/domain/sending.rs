@@ -350,21 +350,19 @@ pub fn release_all(scene: &mut Scene, contact: &ContactId, channel: Channel) -> 
     rooms.iter().map(|room| release(scene, room, &contact.id)).sum()
 }
 
-/// The author reads that these will not go any more.
+/// The author reads of each message that it will not go, and can send it again once the client agrees anew.
 pub fn tell_withdrawn(scene: &mut Scene, messages: Vec<Message>, reason: &str) {
-    let mut by_room: BTreeMap<Option<RoomKey>, Vec<Message>> = BTreeMap::new();
     for message in messages {
         let entry = Entry::new("message.withdrawn", PROGRAM).about(&message.contact).message(&message.id);
         scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "reason": reason })) });
-        if message.advisor().is_some() {
-            by_room.entry(message.room.clone()).or_default().push(message);
-        }
-    }
-    for (room, messages) in by_room {
-        let Some(first) = messages.first() else { continue };
-        let name = contact_name(scene, room.as_ref(), &first.contact);
-        let reply = Reply::new(Code::Withdrawn, "withdrawn").about(&first.contact).of(&first.id).because(reason);
-        tell_room(scene, first, reply.with("count", messages.len()).with("name", name).with("gate", reason));
+        let Some(author) = message.advisor() else { continue };
+        let place = message.room.clone().map_or(Place::Direct(author), Place::Room);
+        let ask = scene.new_ask(None, &place, About::SendAgain { message: message.id.clone() }, Some(&message.contact));
+        scene.put(&ask);
+        let name = contact_name(scene, message.room.as_ref(), &message.contact);
+        let reply = Reply::new(Code::Withdrawn, "withdrawn").about(&message.contact).of(&message.id).because(reason);
+        let reply = reply.asking(&ask.id).with("name", name).with("gate", reason).with("text", gist(&message.body));
+        tell_room(scene, &message, reply);
     }
 }
 

@@ -260,5 +260,6 @@ fn names_of(effect: &Effect) -> (&'static str, &'static str) {
         Effect::RemoveMember { .. } => ("symphony", "remove_member"),
         Effect::DeactivateRoom { .. } => ("symphony", "deactivate_room"),
         Effect::AcceptConnection { .. } => ("symphony", "accept_connection"),
+        Effect::FindUser { .. } => ("symphony", "find_user"),
     }
 }

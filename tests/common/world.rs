@@ -124,6 +124,9 @@ impl World {
     }
 
     pub fn with(change: impl FnOnce(&mut Policy)) -> World {
+        // `LIAISON_PLANT=<fault>` with the feature: do these tests see it?
+        #[cfg(feature = "planted-faults")]
+        liaison::fault::plant(std::env::var("LIAISON_PLANT").ok().map(|name| &*name.leak()));
         let mut policy = policy();
         change(&mut policy);
         let mut world = World {
@@ -367,7 +370,8 @@ impl World {
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. } => {
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => {
                 self.members.push(due.effect.clone());
                 Outcome::Done { external_id: None }
             }
@@ -541,7 +545,11 @@ impl World {
     pub fn messages(&self) -> Vec<(String, String)> {
         let mut all: Vec<Message> = self.all("message/");
         all.retain(|message| message.advisor().is_some());
-        all.sort_by_key(|message| message.order);
+        // Several may be of one moment: the journal knows which came first.
+        let accepted = |message: &Message| {
+            self.entries.iter().position(|entry| entry.kind == "message.accepted" && entry.message.as_ref() == Some(&message.id))
+        };
+        all.sort_by_key(accepted);
         all.iter().map(|message| (read_as(&message.body), state_as(&message.state))).collect()
     }
     pub fn message(&self, text: &str) -> Message {
@@ -656,8 +664,15 @@ impl Client<'_> {
     pub fn sends(self, content: Content) -> Vec<String> {
         let mark = self.world.sends.len();
         let id = Wamid::new(self.world.fresh("wamid.in"));
-        let said =
-            ClientMessage { channel: Channel::WhatsApp, line: self.line, id, from: self.keys, content, quoted: self.quoted, group: None };
+        let said = ClientMessage {
+            channel: Channel::WhatsApp,
+            line: self.line,
+            id,
+            from: self.keys,
+            content,
+            quoted: self.quoted,
+            group: None,
+        };
         let event = self.world.fresh("event");
         self.world.feed_as(&event, self.at, Fact::ClientMessage(said));
         self.world.work_off();
@@ -708,7 +723,8 @@ pub fn said_as(posted: &Posted) -> String {
 }
 
 pub fn person(short: &str) -> Person {
-    let (id, _, name, email) = PEOPLE.into_iter().find(|(_, known, _, _)| *known == short).unwrap_or_else(|| panic!("who is {short}?"));
+    let (id, _, name, email) =
+        PEOPLE.into_iter().find(|(_, known, _, _)| *known == short).unwrap_or_else(|| panic!("who is {short}?"));
     Person { id: UserId(id), name: name.to_owned(), email: Some(email.to_owned()), service: false }
 }
 

@@ -1,8 +1,8 @@
 //! The states of a message, and what a report of the provider may change.
-use liaison::domain::message::MessageState;
 use crate::common::world::*;
 use liaison::domain::event::Delivery;
 use liaison::domain::message::Message;
+use liaison::domain::message::MessageState;
 use liaison::domain::time::Timestamp;
 
 fn states() -> Vec<MessageState> {

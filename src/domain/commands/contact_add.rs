@@ -89,6 +89,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         line: None,
         invite: true,
         answer: Some((given.place.clone(), reply)),
+        ask: given.ask.clone(),
     };
     rooms::open(scene, plan)?;
     Ok(Answer::Later)

@@ -102,6 +102,9 @@ fn play_command(scene: &mut Scene, given: &Given, line: Line) -> Result<Played, 
         args.rest_as_one(from);
     }
     let inner = Given {
+        // Looking somebody up is an act; a dry run leaves it.
+        looked_up: true,
+        ask: None,
         command,
         caller: given.caller.clone(),
         rights: given.rights.clone(),
@@ -154,7 +157,7 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
         Effect::DeactivateRoom { stream } => {
             Some(json!({ "kind": "closed", "room": scene.room_of_stream(stream).map(|room| room.name) }))
         }
-        Effect::AcceptConnection { .. } => None,
+        Effect::AcceptConnection { .. } | Effect::FindUser { .. } => None,
     }
 }
 
