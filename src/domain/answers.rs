@@ -164,6 +164,7 @@ fn invite(
         line: &line,
         room: room.clone(),
         by: caller.id,
+        actor: caller.id,
         attested: "confirmed that the client agreed to be contacted",
     };
     let name = contact_name(scene, room.as_ref(), contact);
@@ -220,6 +221,7 @@ fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message,
         line: &room.line,
         room: Some(room.key.clone()),
         by: caller.id,
+        actor: caller.id,
         attested: "asked to send the unconfirmed request again",
     };
     let asked = if name == super::policy::INVITATION { ask_client(scene, asking) } else { None };

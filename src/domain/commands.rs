@@ -169,9 +169,22 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
         Ok(Answer::Later) => Reply::new(Code::Info, "working"),
         Err(refusal) => {
             scene.back_to(mark);
-            say(scene, given.place, refusal.into_reply())
+            let number = refusal.vars.iter().find(|(name, _)| *name == "number").map(|(_, number)| number.clone());
+            let reply = say(scene, given.place.clone(), refusal.into_reply());
+            offer_to_add(scene, given, number);
+            reply
         }
     }
+}
+
+/// S3-5: a number that is none of the caller's contacts brings the form of `/contact add`, the number filled in.
+fn offer_to_add(scene: &mut Scene, given: Given, number: Option<Value>) {
+    let Some(number) = number.filter(|_| may_use(&contact_add::ADD, &given.rights)) else { return };
+    let values = Map::from_iter([("phone".to_owned(), number)]);
+    let place = given.place.clone();
+    let add = Given { command: &contact_add::ADD, args: Args::default(), confirmed: false, ..given };
+    let reply = form(scene, &add, &values, None);
+    say(scene, place, reply);
 }
 
 fn say(scene: &mut Scene, place: Place, reply: Reply) -> Reply {

@@ -581,6 +581,9 @@ fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, roo
     if let Content::Other { kind, caption, .. } = &said.content {
         reply = reply.with("thing", kind.clone()).with("caption", caption.clone().unwrap_or_default());
     }
+    if let Content::Sign { kind, .. } = &said.content {
+        reply = reply.with("sign", kind.clone());
+    }
     if !others.is_empty() {
         let names: Vec<String> = others.iter().filter_map(|key| scene.room(key)).map(|room| room.name).collect();
         let about = About::MoveHere { contact: id.clone(), room: room.key.clone(), line: reply.clone(), others };

@@ -159,7 +159,8 @@ fn say_room_opened(scene: &mut Scene, room: &Room) {
 
 fn invite(scene: &mut Scene, room: Room) {
     let Some(opening) = room.opening.clone() else { return };
-    let Some(by) = opening.asked_by else { return };
+    let Some(actor) = opening.asked_by else { return };
+    let by = room.owner().unwrap_or(actor);
     let (mut awaiting, mut already_waiting) = (Vec::new(), 0);
     for contact in &opening.invite {
         let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
@@ -171,6 +172,7 @@ fn invite(scene: &mut Scene, room: Room) {
                     line: &room.line,
                     room: Some(room.key.clone()),
                     by,
+                    actor,
                     attested: "opened a room with this contact, which asks him for consent",
                 };
                 awaiting.extend(ask_client(scene, asking));

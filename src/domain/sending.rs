@@ -491,7 +491,10 @@ pub struct Asking<'q> {
     pub channel: Channel,
     pub line: &'q LineId,
     pub room: Option<RoomKey>,
+    /// In whose name the client is asked; he is told of the answer where there is no room.
     pub by: UserId,
+    /// Who acted: the same, or a colleague who onboards for him.
+    pub actor: UserId,
     /// What the advisor attested, and by which act (S3-2).
     pub attested: &'q str,
 }
@@ -501,7 +504,7 @@ pub fn ask_client(scene: &mut Scene, asking: Asking) -> Option<MessageId> {
     let mut contact = scene.contact(asking.contact)?;
     let body = template_body(scene, &contact, asking.room.as_ref(), Some(asking.by), INVITATION, BTreeMap::new());
     let evidence = json!({
-        "actor": scene.actor(asking.by), "attested": asking.attested, "template": INVITATION, "body": body,
+        "actor": scene.actor(asking.actor), "asked_for": scene.actor(asking.by), "attested": asking.attested, "template": INVITATION, "body": body,
     });
     let now = scene.now;
     if !scene.turn_consent(&mut contact, asking.channel, Turn::Request, now, evidence) {

@@ -84,7 +84,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         contacts: std::slice::from_ref(&contact.id),
         owner: requestor.id,
         colleagues: &colleagues,
-        asked_by: Some(requestor.id),
+        asked_by: Some(given.caller.id),
         line: None,
         invite: true,
         answer: Some((given.place.clone(), reply)),
