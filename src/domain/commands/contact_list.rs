@@ -119,8 +119,7 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = &known.contact;
     let room = given.room_with(scene, contact, None);
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    let rooms: Vec<String> =
-        rooms.filter(|room| room.members.contains_key(&given.caller.id)).map(|room| room.name).collect();
+    let rooms: Vec<String> = rooms.filter(|room| room.members.contains_key(&given.caller.id)).map(|room| room.name).collect();
     let reply = Reply::answer("contact-card")
         .about(&contact.id)
         .with("name", known.name.clone())

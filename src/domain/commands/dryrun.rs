@@ -28,7 +28,9 @@ pub const DRYRUN: Command = Command {
 /// How a played line ended.
 enum Played {
     Text,
-    Command { asks_first: bool },
+    Command {
+        asks_first: bool,
+    },
     /// The command would post its form.
     Form,
 }
