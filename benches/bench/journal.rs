@@ -17,7 +17,9 @@ pub fn measure(report: &mut Report) {
         let folder = scratch.0.join(round.to_string());
         std::fs::create_dir(&folder).expect("the scratch disk works");
         let mut journal = Journal::open(&folder, Tip::START).expect("a new journal opens");
-        ours.push(per_second(|| drop(journal.append(32, &payload).expect("the scratch disk works"))));
+        ours.push(per_second(|| {
+            journal.append(32, &payload).expect("the scratch disk works");
+        }));
         let mut file = fresh(&scratch.0.join("bare"));
         let bytes = vec![b'x'; BATCH_BYTES + FRAME_BYTES];
         bare.push(per_second(|| append(&mut file, &bytes)));

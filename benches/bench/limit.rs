@@ -53,7 +53,9 @@ fn append_groups(path: &PathBuf, waiting: &mpsc::Receiver<Waiting>) {
         let group: Vec<Waiting> = std::iter::once(first).chain(waiting.try_iter()).collect();
         let bytes: Vec<u8> = group.iter().flat_map(|(body, _)| body.iter().copied()).collect();
         crate::measure::append(&mut file, &bytes);
-        group.into_iter().for_each(|(_, done)| drop(done.send(())));
+        for (_, done) in group {
+            let _ = done.send(());
+        }
     }
 }
 
