@@ -5,8 +5,7 @@ use crate::adapters::wording::Wording;
 use crate::domain::effect::{Attempt, Effect, LookUp, Outcome, Prepared};
 use crate::domain::ids::{Channel, EffectId};
 use crate::domain::time::Timestamp;
-use crate::flow::outbox::Pacing;
-use crate::ports::{Later, Performer};
+use crate::ports::{Later, Pacing, Performer};
 use std::sync::{Arc, Mutex};
 
 pub struct Switchboard {

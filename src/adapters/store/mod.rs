@@ -15,6 +15,7 @@ mod sled;
 mod view;
 
 pub use self::sled::{OpenStore, Opening, SledStore};
+pub use journal::{Journal, Tip};
 pub use memory::{Kept, MemoryStore};
 pub use read::{Filter, JournalLine, Verified, read_journal, verify};
 
