@@ -375,7 +375,7 @@ fn every_template_renders_in_each_language() {
             assert!(!text.contains("{{") && text.len() > 40, "{text}");
             assert!(components.as_array().is_some_and(|components| !components.is_empty()), "{components}");
         }
-        let texts = ["welcome", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
+        let texts = ["welcome", "help", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
         let texts = texts.iter().flat_map(|name| Channel::ALL.map(|channel| (channel, *name))).chain([(Channel::Sms, "opt_in")]);
         for ((channel, name), agreed) in texts.flat_map(|text| ["true", "false"].map(|agreed| (text, agreed))) {
             assert_eq!(wording.languages(channel, name), ["de", "en"]);
@@ -442,7 +442,8 @@ fn another_language_reads_english_and_a_missing_variable_is_told() {
 #[test]
 fn a_chat_line_carries_its_code_and_its_key() {
     let reply = Reply::new(Code::Held, "held").about(&ContactId::new("c-7F3KABCD")).of(&MessageId::new("m-1")).because("window");
-    let (markup, data) = wording().chat(&reply.with("contact", "Ann <Lee>"), "e-1/0").unwrap();
+    let reply = reply.with("gate", "window").with("name", "Ann <Lee>").with("notice", true);
+    let (markup, data) = wording().chat(&reply, "e-1/0").unwrap();
     assert!(markup.starts_with("<messageML>Held for Ann &lt;Lee&gt;: ") && markup.ends_with("</messageML>"), "{markup}");
     let entity = json!({"type":"liaison.message","version":"1","code":"held","contact":"c-7F3KABCD","message":"m-1","reason":"window","key":"e-1/0"});
     assert_eq!(data, json!({ "liaison": entity }));
@@ -467,7 +468,7 @@ proptest! {
 /// The mistakes of a copy of the templates after one change.
 fn template_mistakes(change: impl Fn(&Folder)) -> Vec<String> {
     let folder = Folder::with(GOOD);
-    for channel in ["chat", "whatsapp", "sms"] {
+    for channel in ["chat", "whatsapp", "sms", "errors"] {
         for file in std::fs::read_dir(templates().join(channel)).unwrap() {
             let file = file.unwrap().path();
             let name = file.file_name().unwrap().to_str().unwrap();

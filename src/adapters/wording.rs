@@ -2,9 +2,11 @@
 mod check;
 mod files;
 mod markup;
+mod preview;
 mod render;
 mod whatsapp;
 
+use crate::adapters::whatsapp::errors;
 use crate::config::{self, Config, Mistake};
 use crate::domain::effect::{Body, Prepared, Reply};
 use crate::domain::ids::Channel;
@@ -32,6 +34,8 @@ pub struct Wording {
     folder: PathBuf,
     files: BTreeMap<Name, File>,
     environment: Environment<'static>,
+    /// What to do about each error of WhatsApp.
+    advice: BTreeMap<String, String>,
 }
 
 /// Reads configuration and templates, so that the operator gets all mistakes at once.
@@ -62,14 +66,19 @@ impl Wording {
                 mistakes.push(Mistake::new(name.path(folder), "body", format!("{error}."), remedy));
             }
         }
-        (Wording { folder: folder.to_owned(), files, environment }, mistakes)
+        let advice = errors::advice(folder).unwrap_or_else(|error| {
+            let remedy = "Put the file back: every code = \"sentence\", and other = \"…\" for the rest.";
+            mistakes.push(Mistake::new(error.file, "", format!("The file cannot be read: {}.", error.why), remedy));
+            BTreeMap::new()
+        });
+        (Wording { folder: folder.to_owned(), files, environment, advice }, mistakes)
     }
 
     /// MessageML with its root element, and the EntityJSON beside it (INTERFACES §5). `effect_key` is the message's key, by
     /// which it is found again in a stream.
     pub fn chat(&self, reply: &Reply, effect_key: &str) -> Result<(String, Value), String> {
         let name = Name::new(files::CHAT, &reply.template, DEFAULT_LANGUAGE);
-        let inner = self.rendered(&name, Value::Object(chat_variables(reply)))?;
+        let inner = self.rendered(&name, Value::Object(self.chat_variables(reply)))?;
         let problem = |what: String| format!("{}: {what}.", name.file());
         markup::check(&inner).map_err(problem)?;
         if inner.chars().count() > LONGEST_MARKUP {
@@ -168,6 +177,30 @@ impl Wording {
         }
     }
 
+    /// The reply's own variables, and beside them what every reply has: `code`, and `reason`, `ask`, `message`, `contact`,
+    /// `advice`, `preview` where they apply.
+    fn chat_variables(&self, reply: &Reply) -> Map<String, Value> {
+        let mut variables = Map::new();
+        let ids = [
+            ("reason", reply.reason.as_deref()),
+            ("ask", reply.ask.as_ref().map(|ask| ask.as_str())),
+            ("message", reply.message.as_ref().map(|message| message.as_str())),
+            ("contact", reply.contact.as_ref().map(|contact| contact.as_str())),
+            ("advice", self.advice_on(reply)),
+        ];
+        variables.insert("code".to_owned(), json!(reply.code));
+        variables.extend(ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?)))));
+        variables.extend(self.preview(reply));
+        variables.extend(reply.vars.clone());
+        variables
+    }
+
+    /// What the advisor can do about the provider's code.
+    fn advice_on(&self, reply: &Reply) -> Option<&str> {
+        let code = reply.vars.get("provider_code")?.as_str()?;
+        errors::advice_for(&self.advice, code)
+    }
+
     fn rendered(&self, name: &Name, variables: Value) -> Result<String, String> {
         let template = self.environment.get_template(&name.key()).map_err(|_| match self.files.contains_key(name) {
             true => format!("{} is a template, not a text.", name.file()),
@@ -182,20 +215,6 @@ fn longest(channel: Channel) -> usize {
         Channel::WhatsApp => LONGEST_TEXT,
         Channel::Sms => LONGEST_SMS,
     }
-}
-
-/// The reply's own variables, and beside them what every reply has: `code`, and `reason`, `ask`, `message` where they apply.
-fn chat_variables(reply: &Reply) -> Map<String, Value> {
-    let mut variables = Map::new();
-    let ids = [
-        ("reason", reply.reason.as_deref()),
-        ("ask", reply.ask.as_ref().map(|ask| ask.as_str())),
-        ("message", reply.message.as_ref().map(|message| message.as_str())),
-    ];
-    variables.insert("code".to_owned(), json!(reply.code));
-    variables.extend(ids.into_iter().filter_map(|(name, id)| Some((name.to_owned(), json!(id?)))));
-    variables.extend(reply.vars.clone());
-    variables
 }
 
 fn entity(reply: &Reply, effect_key: &str) -> Value {

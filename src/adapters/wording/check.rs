@@ -25,7 +25,7 @@ pub(super) const WHATSAPP_TEMPLATES: [&str; 6] = [
     "liaison_notice",
 ];
 /// Texts on both channels.
-const TEXTS: [&str; 6] = ["welcome", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
+const TEXTS: [&str; 7] = ["welcome", "help", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
 /// The TCPA question, on SMS only.
 const OPT_IN: &str = "opt_in";
 /// `welcome` answers a yes, and also a client who wrote first and has not said it.

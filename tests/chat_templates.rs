@@ -1,0 +1,714 @@
+//! Every line of the bot has its words, they are markup that the pod takes, and no value in them is ever more than text.
+#![allow(clippy::unwrap_used)] // Test helpers fail loudly.
+use jiff::tz::TimeZone;
+use liaison::adapters::wording::Wording;
+use liaison::domain::commands;
+use liaison::domain::effect::{Body, Code, Reply};
+use liaison::domain::gates::GATES;
+use liaison::domain::ids::{AskId, ContactId, MessageId};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+// The sandbox's own checker, which refuses what the real agent refuses.
+#[allow(dead_code)]
+#[path = "../src/sandbox/pod/markup.rs"]
+mod markup;
+#[allow(dead_code)]
+#[path = "../src/sandbox/pod/xml.rs"]
+mod xml;
+
+const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
+/// Included by the forms; it is no reply of its own.
+const PARTS: [&str; 1] = ["form-mistake"];
+/// Variables by which a template chooses its words; they come from fixed lists, never from people.
+const CHOOSING: [&str; 10] =
+    ["gate", "consent", "state", "rule", "word", "code", "provider_code", "sign", "argument", "parameter"];
+const CONSENTS: [&str; 6] = ["NONE", "PENDING", "OPTED_IN", "OPTED_OUT", "REVIEW", "UNREACHABLE"];
+const STATES: [&str; 12] = [
+    "held",
+    "ready",
+    "taken",
+    "doubtful",
+    "sent",
+    "delivered",
+    "read",
+    "failed",
+    "unconfirmed",
+    "expired",
+    "withdrawn",
+    "cancelled",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn wording() -> &'static Wording {
+    static WORDING: OnceLock<Wording> = OnceLock::new();
+    let zone = || TimeZone::get("America/New_York").unwrap();
+    WORDING.get_or_init(|| Wording::load(&root().join("templates"), zone()).unwrap_or_else(|told| panic!("{told:#?}")))
+}
+
+// ---- rendering
+
+/// With the ids that a reply may have, or without any.
+fn reply(name: &str, vars: &Value, with_ids: bool) -> Reply {
+    let mut reply = Reply::new(Code::Info, name);
+    if with_ids {
+        reply = reply.about(&ContactId::new("c-7F3KABCD")).of(&MessageId::new("m-7F3KABCD")).asking(&AskId::new("a-1"));
+    }
+    reply.vars = vars.as_object().unwrap().clone();
+    reply
+}
+
+/// The markup as the pod has taken it, parsed.
+fn accepted(name: &str, vars: &Value, with_ids: bool) -> (xml::Element, String) {
+    let told = wording().chat(&reply(name, vars, with_ids), "e-1/0");
+    let (message, data) = told.unwrap_or_else(|why| panic!("{name} with {vars}: {why}"));
+    let taken = markup::accept(&message, &data.to_string(), true, &|_, _| None);
+    let taken = taken.unwrap_or_else(|why| panic!("{name} with {vars}: {why}\n{message}"));
+    (xml::parse(&taken.presentation).unwrap(), message)
+}
+
+fn inner(name: &str, vars: Value) -> String {
+    let (_, message) = accepted(name, &vars, true);
+    message.strip_prefix("<messageML>").unwrap().strip_suffix("</messageML>").unwrap().to_owned()
+}
+
+fn plain(name: &str, vars: Value) -> String {
+    let (_, message) = accepted(name, &vars, true);
+    markup::plain_text(&message)
+}
+
+/// Names of all elements, in order of the alphabet.
+fn elements(root: &xml::Element) -> Vec<String> {
+    let mut names = Vec::new();
+    root.walk(&mut |element| names.push(element.name.clone()));
+    names.sort();
+    names
+}
+
+fn attributes(root: &xml::Element, element: &str, attribute: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    root.walk(&mut |found| {
+        if found.name == element {
+            values.extend(found.attribute(attribute).map(str::to_owned));
+        }
+    });
+    values
+}
+
+/// Every text that is not among those that choose words becomes the hostile one.
+fn made_hostile(value: &Value) -> Value {
+    match value {
+        // An empty text chooses other words.
+        Value::String(text) if text.is_empty() => json!(""),
+        Value::String(_) => json!(HOSTILE),
+        Value::Array(items) => items.iter().map(made_hostile).collect(),
+        Value::Object(fields) => {
+            let keep = |name: &str| CHOOSING.contains(&name) || name == "body";
+            let made =
+                |(name, value): (&String, &Value)| (name.clone(), if keep(name) { value.clone() } else { made_hostile(value) });
+            Value::Object(fields.iter().map(made).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+// ---- what the core says
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, found),
+            false if path.extension().is_some_and(|extension| extension == "rs") => found.push(path),
+            false => {}
+        }
+    }
+}
+
+/// The text between quotes that stands right behind the mark, blanks apart.
+fn literals_behind(source: &str, mark: &str) -> Vec<String> {
+    let behind = source.split(mark).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+    behind.filter_map(|rest| rest.split_once('"')).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn names_in(source: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for part in source.split("Code::").skip(1) {
+        // `Code::Info, "name"`: of a reply, or of a helper that makes one.
+        let Some((_, rest)) = part.split_once(',').filter(|(code, _)| code.chars().all(char::is_alphanumeric)) else { continue };
+        names.extend(literals_behind(&format!("@{rest}"), "@").into_iter().take(1));
+    }
+    names.extend(literals_behind(source, "Reply::answer("));
+    names.extend(literals_behind(source, "Refusal::new(").into_iter().map(|code| format!("refusal-{code}")));
+    for line in source.lines().filter(|line| line.trim_start().starts_with("let template = if ")) {
+        names.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
+    }
+    names
+}
+
+/// All that the sources of the core name: replies, refusals with codes and with gates, forms.
+fn names_of_the_core() -> BTreeSet<String> {
+    let mut files = Vec::new();
+    sources(&root().join("src/domain"), &mut files);
+    let mut names: BTreeSet<String> = files.iter().flat_map(|file| names_in(&std::fs::read_to_string(file).unwrap())).collect();
+    let refusing = GATES.iter().filter(|gate| !["quiet_hours", "window"].contains(&gate.id));
+    names.extend(refusing.map(|gate| format!("refusal-{}", gate.id)));
+    let forms = commands::ALL.iter().filter(|command| command.form);
+    names.extend(forms.map(|command| format!("form-{}", command.path.replace(' ', "-"))));
+    names
+}
+
+fn files() -> BTreeSet<String> {
+    let entries = std::fs::read_dir(root().join("templates/chat")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| name.strip_suffix(".en.toml").unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_reply_has_its_words() {
+    let (named, files) = (names_of_the_core(), files());
+    for known in ["held", "consent-yes", "consent-no", "refusal-match-one-only", "form-contact-add", "review-ended", "sent-again"]
+    {
+        assert!(named.contains(known), "the search does not find {known}");
+    }
+    let missing: Vec<&String> = named.difference(&files).collect();
+    assert!(missing.is_empty(), "no words in templates/chat for {missing:?}");
+}
+
+// ---- samples
+
+/// What a reply carries: all of it, and below each kind that chooses other words, with as little as it may have.
+fn samples() -> BTreeMap<&'static str, Vec<Value>> {
+    let mut table = BTreeMap::new();
+    replies(&mut table);
+    chosen_by_gate_and_state(&mut table);
+    commands_answers(&mut table);
+    refusals(&mut table);
+    forms(&mut table);
+    table
+}
+
+type Table = BTreeMap<&'static str, Vec<Value>>;
+
+fn replies(table: &mut Table) {
+    let ann = json!({ "name": "Ann Lee" });
+    let line = json!({ "name": "Ann Lee", "text": "Hello" });
+    let wide = |rule: &str| json!({ "name": "Ann Lee", "channel": "WhatsApp", "text": "Hi\nthere", "rule": rule });
+    let with = |value: Value, more: Value| merged(&value, &more);
+    let answer = json!({ "name": "Ann", "word": "no", "text": "STOP", "channel": "WhatsApp", "waiting": 0 });
+    let rows: Vec<(&'static str, Vec<Value>)> = vec![
+        ("info", vec![json!({ "text": "A line" })]),
+        ("working", vec![json!({})]),
+        ("nothing-done", vec![json!({})]),
+        ("sent-again", vec![json!({})]),
+        ("no-command", vec![json!({})]),
+        ("edited", vec![json!({})]),
+        ("cancelled", vec![json!({})]),
+        ("connected", vec![ann.clone()]),
+        (
+            "invitation-sent",
+            vec![with(ann.clone(), json!({ "has_room": true })), with(ann.clone(), json!({ "has_room": false }))],
+        ),
+        ("moved", vec![json!({ "room": "Lee family" })]),
+        ("you-are-in", vec![json!({ "room": "Lee family" })]),
+        ("not-admitted", vec![json!({ "room": "Lee family" })]),
+        ("admitted", vec![json!({ "room": "Lee family" })]),
+        ("still-working", vec![json!({ "room": "Lee family" })]),
+        ("admit-member", vec![json!({ "name": "Tom", "room": "Lee family" })]),
+        ("member-added", vec![json!({ "name": "Tom", "room": "Lee family" })]),
+        ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
+        ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
+        ("member-change-failed", vec![json!({ "user": "Tom", "room": "Lee family" }), json!({ "user": "Tom", "room": "" })]),
+        (
+            "parked",
+            vec![json!({ "number": "+49151", "why": "too many", "text": "Hi" }), json!({ "number": "", "why": "x", "text": "" })],
+        ),
+        ("consent-review", vec![with(line.clone(), json!({ "channel": "WhatsApp" }))]),
+        (
+            "consent-yes",
+            vec![
+                with(answer.clone(), json!({ "word": "yes", "waiting": 2 })),
+                with(answer.clone(), json!({ "text": "" })),
+                with(answer.clone(), json!({ "waiting": 1 })),
+            ],
+        ),
+        ("consent-no", vec![answer.clone(), with(answer, json!({ "word": "review", "text": "" }))]),
+        (
+            "client-message",
+            vec![
+                with(wide("last-used"), json!({ "others": ["Lee family", "Lee & sons"], "quoted": "before" })),
+                wide("only"),
+                wide("last-used"),
+                wide("moved"),
+                with(wide("only"), json!({ "text": "picture: my cat", "thing": "picture", "caption": "my cat" })),
+                with(wide("only"), json!({ "text": "order", "thing": "order", "caption": "" })),
+                with(wide("only"), json!({ "text": "" })),
+                with(wide("only"), json!({ "text": "👍", "sign": "reaction" })),
+                with(wide("only"), json!({ "text": "", "sign": "reaction" })),
+                with(wide("only"), json!({ "text": "Hello", "sign": "edit" })),
+                with(wide("only"), json!({ "text": "", "sign": "revoke" })),
+                with(wide("only"), json!({ "text": "+49151", "sign": "user_changed_number" })),
+            ],
+        ),
+        ("lane-goes-on", vec![line.clone()]),
+        ("unconfirmed", vec![line.clone()]),
+        ("expired", vec![line.clone()]),
+        ("expires-soon", vec![with(line.clone(), json!({ "expires_at": 1_763_754_480_000_i64 }))]),
+        ("not-on-whatsapp", vec![ann.clone()]),
+        (
+            "failed",
+            vec![
+                with(line.clone(), json!({ "provider_code": "131049", "detail": "Not delivered" })),
+                with(line.clone(), json!({ "provider_code": "not-sent", "detail": "" })),
+                ann.clone(),
+            ],
+        ),
+        ("confirm-invitation", vec![with(ann.clone(), json!({ "channel": "WhatsApp" }))]),
+        ("released", vec![with(ann.clone(), json!({ "count": 2 })), with(ann, json!({ "count": 1 }))]),
+    ];
+    table.extend(rows);
+}
+
+fn merged(value: &Value, more: &Value) -> Value {
+    let mut fields = value.as_object().unwrap().clone();
+    fields.extend(more.as_object().unwrap().clone());
+    Value::Object(fields)
+}
+
+fn chosen_by_gate_and_state(table: &mut Table) {
+    let gates = || GATES.iter().map(|gate| gate.id).chain(["another"]);
+    let by_consent = || CONSENTS.map(|consent| json!({ "name": "Ann Lee", "consent": consent })).to_vec();
+    let by_state = || STATES.map(|state| json!({ "name": "Ann Lee", "state": state })).to_vec();
+    let mut held = Vec::new();
+    for (gate, consent) in gates().flat_map(|gate| CONSENTS.map(|consent| (gate, consent))) {
+        for (channel, notice) in [("WhatsApp", true), ("SMS", false)] {
+            held.push(json!({ "name": "Ann Lee", "gate": gate, "consent": consent, "channel": channel, "notice": notice }));
+        }
+    }
+    let refused =
+        gates().flat_map(|gate| [json!({ "gate": gate, "name": "Ann Lee", "channel": "WhatsApp" }), json!({ "gate": gate })]);
+    let withdrawn = gates().flat_map(|gate| [1, 2].map(|count| json!({ "gate": gate, "name": "Ann Lee", "count": count })));
+    table.insert("held", held);
+    table.insert("text-refused", refused.collect());
+    table.insert("withdrawn", withdrawn.collect());
+    table.insert(
+        "template-held",
+        gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "template": "follow_up" })).collect(),
+    );
+    for name in ["consent-stands", "review-ended"] {
+        table.insert(name, by_consent());
+    }
+    for name in ["arrived-after-all", "edit-too-late", "delete-too-late"] {
+        table.insert(name, by_state());
+    }
+}
+
+fn commands_answers(table: &mut Table) {
+    let opened = CONSENTS.iter().flat_map(|consent| {
+        [true, false].map(|invited| {
+            json!({ "names": ["Ann Lee", "Bob"], "consent": consent, "invited": invited, "channel": "WhatsApp", "firm": "Acme" })
+        })
+    });
+    table.insert("room-opened", opened.collect());
+    let mut added = Vec::new();
+    for (consent, on_behalf) in CONSENTS.iter().flat_map(|consent| [true, false].map(|flag| (consent, flag))) {
+        let least = json!({
+            "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": on_behalf, "is_new": on_behalf,
+            "channel": "WhatsApp", "consent": consent, "with_room": false, "firm": "Acme Wealth",
+        });
+        added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "invited": 1, "already_waiting": 0 })));
+        added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "room_was_there": true, "is_new": false })));
+        added.push(least);
+    }
+    table.insert("contact-added", added);
+    let created =
+        CONSENTS.map(|consent| json!({ "name": "Lee", "room": "Lee 2", "invited": 1, "already_waiting": 0, "consent": consent }));
+    table.insert("room-created", created.into_iter().chain([json!({ "name": "Lee" })]).collect());
+    let there = json!({ "name": "Ann", "room": "Lee", "room_key": "r-1", "owner": "Jane", "own": false });
+    table.insert(
+        "room-is-there",
+        vec![there.clone(), merged(&there, &json!({ "own": true })), merged(&there, &json!({ "owner": "" }))],
+    );
+    table.insert(
+        "template-list",
+        vec![json!({ "templates": [{ "name": "follow_up", "languages": ["de", "en"] }] }), json!({ "templates": [] })],
+    );
+    table.insert(
+        "template-show",
+        vec![
+            json!({ "template": "document_ready", "parameters": ["topic"], "languages": ["de", "en"] }),
+            json!({ "template": "gone", "parameters": [], "languages": ["en"] }),
+        ],
+    );
+    table.insert(
+        "confirm-template",
+        vec![
+            json!({ "name": "Ann", "template": "document_ready", "body": body("Quarterly report"), "window_open": false }),
+            json!({ "name": "Ann", "template": "document_ready", "body": body(HOSTILE), "window_open": true }),
+            json!({ "name": "Ann", "template": "document_ready", "body": body(""), "window_open": true }),
+        ],
+    );
+    table.insert("template-sent", vec![json!({ "name": "Ann", "template": "follow_up" })]);
+}
+
+/// An advisor's template with this topic.
+fn body(topic: &str) -> Value {
+    let vars = [
+        ("contact.first", "Ann"),
+        ("contact.last", "Lee"),
+        ("advisor.name", "Jane Doe"),
+        ("firm", "Acme Wealth"),
+        ("line.name", "Acme Direct"),
+        ("topic", topic),
+    ];
+    let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    json!(Body::Template { name: "document_ready".into(), language: "en".into(), vars })
+}
+
+fn refusals(table: &mut Table) {
+    let none = || vec![json!({})];
+    let rows: Vec<(&'static str, Vec<Value>)> = vec![
+        ("refusal-attachment", vec![json!({ "files": ["a.pdf", "b.pdf"] }), json!({})]),
+        ("refusal-too-long", vec![json!({ "length": 5000, "most": 4096 }), json!({ "length": 5000 })]),
+        ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1 })]),
+        ("refusal-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
+        (
+            "refusal-unknown-command",
+            vec![
+                json!({ "suggestions": ["contact add", "contact list", "optin send"], "in_client_room": true, "typed": "/contcat" }),
+                json!({ "suggestions": [] }),
+                json!({}),
+            ],
+        ),
+        (
+            "refusal-no-such-contact",
+            vec![
+                json!({ "typed": "Anne", "near": ["Ann Lee", "Anna"] }),
+                json!({ "typed": "+49151", "near": [], "number": "+49151" }),
+                json!({}),
+            ],
+        ),
+        (
+            "refusal-ambiguous",
+            vec![
+                json!({ "typed": "Ann", "choices": [{ "name": "Ann Lee", "id": "c-1", "number": "+49" }, { "name": "Ann Orr", "id": "c-2", "number": null }] }),
+                json!({ "choices": [] }),
+            ],
+        ),
+        ("refusal-no-permission", vec![json!({ "permission": "contact.create" })]),
+        (
+            "refusal-bad-argument",
+            vec![
+                json!({ "argument": "phone", "why": "is missing", "example": "phone=+49" }),
+                json!({ "argument": "email", "why": "it has no @", "example": "email=ann@lee.de" }),
+                json!({ "argument": HOSTILE, "why": HOSTILE, "example": HOSTILE }),
+            ],
+        ),
+        ("refusal-not-yours", vec![json!({ "name": "Jane" }), json!({})]),
+        ("refusal-name-too-long", vec![json!({ "most": 49 })]),
+        ("refusal-name-taken", vec![json!({ "name": "Lee" })]),
+        ("refusal-phone-invalid", vec![json!({ "why": "it is too short", "argument": "phone" })]),
+        ("refusal-email-required", vec![json!({ "argument": "email" })]),
+        ("refusal-requestor-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
+        ("refusal-busy", vec![json!({ "why": "The consent stands otherwise now." })]),
+        ("refusal-no-line-left", vec![json!({ "channel": "WhatsApp" }), json!({})]),
+        ("refusal-pending-until", vec![json!({ "until": 1_763_754_480_000_i64 })]),
+        ("refusal-not-approved", vec![json!({ "template": "follow_up", "language": "fr" })]),
+        ("refusal-missing-parameter", vec![json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" })]),
+    ];
+    table.extend(rows);
+    for name in [
+        "refusal-expired-confirmation",
+        "refusal-sms-not-set-up",
+        "refusal-match-one-only",
+        "refusal-mixed-channels",
+        "refusal-entitled",
+    ] {
+        table.insert(name, none());
+    }
+    for name in ["refusal-sub_org", "refusal-blocked", "refusal-address", "refusal-membership", "refusal-room", "refusal-consent"]
+    {
+        table.insert(name, vec![json!({ "name": "Ann Lee" }), json!({})]);
+    }
+    for name in
+        ["refusal-already-yours", "refusal-opted-out", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"]
+    {
+        table.insert(name, vec![json!({ "name": "Ann Lee" })]);
+    }
+}
+
+/// Empty, and brought back filled with each mistake that a field can have.
+fn forms(table: &mut Table) {
+    let values = json!({
+        "first": "Ann", "last": "Lee", "phone": "+49151", "email": "ann@lee.de", "company": "Lee", "channel": "sms", "lang": "de",
+        "for": [123_456], "room": "on", "contact": "Ann", "name": "follow_up", "to": "Ann", "topic": "x".repeat(300), "action": "submit",
+    });
+    let mistakes = [
+        json!({ "code": "bad-argument", "vars": { "argument": "first", "why": "is missing", "example": "/contact add …" } }),
+        json!({ "code": "bad-argument", "vars": { "argument": "email", "why": "it has no @", "example": "email=ann@lee.de" } }),
+        json!({ "code": "bad-argument", "vars": { "argument": "colleague", "why": "is not known to me", "example": "@jane" } }),
+        json!({ "code": "phone-invalid", "vars": { "argument": "phone", "why": "it is too short" } }),
+        json!({ "code": "email-required", "vars": { "argument": "email" } }),
+        json!({ "code": "name-too-long", "vars": { "most": 49 } }),
+        json!({ "code": "no-such-contact", "vars": { "typed": "Anne", "near": ["Ann Lee"] } }),
+        json!({ "code": "no-such-contact", "vars": {} }),
+        json!({ "code": "ambiguous", "vars": { "typed": "Ann", "choices": [{ "name": "Ann Lee", "id": "c-1", "number": null }] } }),
+        json!({ "code": "missing-parameter", "vars": { "parameter": "topic", "example": "/template send x topic=\"…\"" } }),
+    ];
+    let least = json!({ "values": {}, "templates": [], "languages": [], "on_behalf": false, "usage": "/x" });
+    let full = json!({ "values": values, "templates": ["document_ready", "follow_up"], "languages": ["de", "en"], "on_behalf": true, "usage": "/x <y>" });
+    let mut rows = vec![full.clone(), least.clone()];
+    for mistake in mistakes {
+        rows.push(merged(&full, &json!({ "mistake": mistake })));
+        rows.push(merged(&least, &json!({ "mistake": mistake })));
+    }
+    for name in FORMS {
+        table.insert(name, rows.clone());
+    }
+}
+
+const FORMS: [&str; 6] = [
+    "form-contact-add",
+    "form-contact-edit",
+    "form-contact-complete",
+    "form-optin-send",
+    "form-room-create",
+    "form-template-send",
+];
+
+#[test]
+fn all_words_are_markup_that_the_pod_takes() {
+    for (name, rows) in samples() {
+        for vars in rows {
+            for with_ids in [true, false] {
+                let (calm, message) = accepted(name, &vars, with_ids);
+                assert!(!message.contains("  ") || vars.to_string().contains("  "), "{name}: two blanks in {message}");
+                let (hostile, _) = accepted(name, &made_hostile(&vars), with_ids);
+                let shape_depends_on_values = name.starts_with("form-") || vars.to_string().contains("\\n");
+                if !shape_depends_on_values {
+                    assert_eq!(elements(&calm), elements(&hostile), "{name} with {vars}");
+                }
+            }
+        }
+    }
+}
+
+/// The core's names need a sample each, so that no words go unread. A new name without one is told here.
+#[test]
+fn every_reply_of_the_first_commands_has_a_sample() {
+    let (table, named) = (samples(), names_of_the_core());
+    let ours = files().into_iter().filter(|name| named.contains(name) && !PARTS.contains(&name.as_str()));
+    let missing: Vec<String> = ours.filter(|name| !table.contains_key(name.as_str())).collect();
+    assert!(missing.is_empty(), "no sample for {missing:?}");
+}
+
+#[test]
+fn hostile_values_are_read_as_they_were_written() {
+    let line = plain("client-message", json!({ "name": HOSTILE, "channel": "WhatsApp", "text": HOSTILE, "rule": "only" }));
+    assert_eq!(line, format!("{HOSTILE} · WhatsApp\n{HOSTILE}"));
+    let vars = json!({ "name": "x", "channel": "WhatsApp", "text": "x", "rule": "last-used", "others": [HOSTILE] });
+    assert!(plain("client-message", vars).ends_with(&format!("[{HOSTILE}]")));
+    let values = json!({ "values": { "first": HOSTILE, "to": HOSTILE }, "templates": [HOSTILE], "languages": [HOSTILE], "on_behalf": true });
+    let (form, _) = accepted("form-contact-add", &values, true);
+    assert_eq!(attributes(&form, "option", "value")[2], HOSTILE);
+}
+
+// ---- what single lines say
+
+/// INTERFACES §5: the name in bold, the channel, the text, and nothing else.
+#[test]
+fn s4_13_a_clients_line_shows_name_and_channel_and_nothing_else() {
+    let vars =
+        |more: Value| merged(&json!({ "name": "Ann Lee", "channel": "WhatsApp", "text": "Hi\nthere", "rule": "only" }), &more);
+    assert_eq!(inner("client-message", vars(json!({ "quoted": "x" }))), "<b>Ann Lee</b> · WhatsApp<br/>Hi<br/>there");
+    assert_eq!(
+        inner("client-message", vars(json!({ "channel": "SMS", "rule": "quoted" }))),
+        "<b>Ann Lee</b> · SMS<br/>Hi<br/>there"
+    );
+    let picture = json!({ "text": "picture: my cat", "thing": "picture", "caption": "my cat" });
+    assert_eq!(inner("client-message", vars(picture)), "<b>Ann Lee</b> · WhatsApp<br/>Ann Lee sent a picture<br/>my cat");
+    let order = json!({ "text": "audio file", "thing": "audio file", "caption": "" });
+    assert_eq!(inner("client-message", vars(order)), "<b>Ann Lee</b> · WhatsApp<br/>Ann Lee sent an audio file");
+}
+
+#[test]
+fn a_line_of_an_uncertain_room_can_be_moved() {
+    let vars =
+        json!({ "name": "Ann", "channel": "WhatsApp", "text": "Hi", "rule": "last-used", "others": ["Lee", "Orr", "Roe"] });
+    let (line, _) = accepted("client-message", &vars, true);
+    assert_eq!(attributes(&line, "form", "id"), ["move"]);
+    assert_eq!(attributes(&line, "button", "name"), ["move-here", "move-here-2", "move-here-3"]);
+    assert!(plain("client-message", vars).ends_with("[Lee]  [Orr]  [Roe]"));
+}
+
+fn buttons(name: &str, vars: Value) -> (Vec<String>, Vec<String>) {
+    let (card, _) = accepted(name, &vars, true);
+    (attributes(&card, "form", "id"), attributes(&card, "button", "name"))
+}
+
+#[test]
+fn questions_have_the_buttons_that_the_core_waits_for() {
+    let is =
+        |form: &str, names: &[&str]| (vec![form.to_owned()], names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    let text = json!({ "name": "Ann", "channel": "WhatsApp", "text": "x", "room": "Lee" });
+    for name in ["confirm-invitation", "admit-member"] {
+        assert_eq!(buttons(name, text.clone()), is("confirm", &["confirm", "cancel"]));
+    }
+    let template = json!({ "name": "Ann", "template": "document_ready", "body": body("Report"), "window_open": false });
+    assert_eq!(buttons("confirm-template", template), is("confirm", &["confirm", "cancel"]));
+    assert_eq!(buttons("consent-review", text.clone()), is("consent-review", &["review-stop", "review-clear"]));
+    assert_eq!(buttons("unconfirmed", text.clone()), is("unconfirmed", &["send-again"]));
+    assert_eq!(buttons("not-on-whatsapp", text), is("not-on-whatsapp", &["sms-yes", "sms-no"]));
+    let there = |own: bool| json!({ "name": "Ann", "room": "Lee", "owner": "Jane", "own": own });
+    assert_eq!(buttons("room-is-there", there(true)), is("confirm", &["new-room", "cancel"]));
+    assert_eq!(buttons("room-is-there", there(false)), is("confirm", &["join", "new-room", "cancel"]));
+}
+
+#[test]
+fn fields_of_forms_are_the_commands_own_arguments() {
+    let vars = json!({ "values": {}, "templates": ["follow_up"], "languages": ["de", "en"], "on_behalf": true });
+    for command in commands::ALL.iter().filter(|command| command.form) {
+        let id = command.path.replace(' ', "-");
+        let name = format!("form-{id}");
+        if !files().contains(&name) {
+            continue;
+        }
+        let (form, _) = accepted(&name, &vars, true);
+        assert_eq!(attributes(&form, "form", "id"), [id]);
+        assert_eq!(attributes(&form, "button", "name"), ["submit", "cancel"]);
+        let known = [command.positional, command.keys, command.flags].concat();
+        for kind in ["text-field", "select", "checkbox", "person-selector"] {
+            for field in attributes(&form, kind, "name") {
+                assert!(known.contains(&field.as_str()), "{name}: {field}");
+            }
+        }
+        let asked = |field: &&&str| {
+            !attributes(&form, "text-field", "name")
+                .iter()
+                .chain(&attributes(&form, "select", "name"))
+                .any(|name| name == **field)
+        };
+        assert_eq!(command.positional.iter().filter(asked).count(), 0, "{name} asks for all of {:?}", command.positional);
+    }
+}
+
+#[test]
+fn a_form_for_oneself_asks_for_no_requestor() {
+    let vars = |on_behalf: bool| json!({ "values": {}, "templates": [], "languages": ["en"], "on_behalf": on_behalf });
+    let selectors = |on_behalf| attributes(&accepted("form-contact-add", &vars(on_behalf), true).0, "person-selector", "name");
+    assert_eq!((selectors(true), selectors(false)), (vec!["for".to_owned()], vec![]));
+}
+
+#[test]
+fn a_wrong_field_comes_back_filled_with_the_reason_beside_it() {
+    let mistake = json!({ "code": "phone-invalid", "vars": { "argument": "phone", "why": "it is too short" } });
+    let values = json!({ "first": "Ann", "phone": "+1", "room": "on", "channel": "sms", "for": [12, 13] });
+    let form = inner(
+        "form-contact-add",
+        json!({ "values": values, "templates": [], "languages": ["de", "en"], "on_behalf": true, "mistake": mistake }),
+    );
+    let reason =
+        "maxlength=\"128\">+1</text-field><b>This is no phone number: it is too short.</b><br/><text-field name=\"email\"";
+    assert!(form.contains(reason), "{form}");
+    assert_eq!(form.matches("This is no phone number").count(), 1);
+    for kept in [">Ann</text-field>", "checked=\"true\"", "<option value=\"sms\" selected=\"true\">", "value=\"[12, 13]\""] {
+        assert!(form.contains(kept), "{kept} in {form}");
+    }
+    let mistake = json!({ "code": "missing-parameter", "vars": { "parameter": "topic", "example": "…" } });
+    let vars = json!({ "values": { "name": "document_ready" }, "templates": ["document_ready", "follow_up"], "languages": ["en"], "on_behalf": false, "mistake": mistake });
+    let (form, _) = accepted("form-template-send", &vars, true);
+    assert_eq!(attributes(&form, "text-field", "name"), ["to", "topic"]);
+}
+
+/// The words depend on nothing that is stored, even if somebody passed it in.
+#[test]
+fn s0_31_the_contradiction_tells_neither_which_nor_the_stored_value() {
+    let expected = "This e-mail address or this phone number is already used with a different value for the other. Check both.";
+    let told = plain(
+        "refusal-match-one-only",
+        json!({ "argument": "phone", "phone": "+4915112345678", "email": "ann@lee.de", "name": "Ann Lee" }),
+    );
+    assert!(told.starts_with(expected), "{told}");
+    assert_eq!(told, plain("refusal-match-one-only", json!({})));
+    assert!(!told.contains("7F3K"));
+}
+
+#[test]
+fn s4_22_the_advisor_reads_that_a_template_can_restart_it() {
+    let held = |gate: &str| {
+        plain("held", json!({ "name": "Ann", "gate": gate, "consent": "OPTED_IN", "channel": "WhatsApp", "notice": true }))
+    };
+    assert!(held("window").contains("A template can restart the conversation at any time: /template list"));
+    for gate in ["consent", "quiet_hours"] {
+        assert!(!held(gate).contains("template"), "{gate}");
+    }
+}
+
+/// S0-22, S3-6, S3-8: each reason to wait has its own words.
+#[test]
+fn s0_22_the_advisor_reads_what_a_message_waits_for() {
+    let held = |consent: &str| {
+        plain("held", json!({ "name": "Ann", "gate": "consent", "consent": consent, "channel": "WhatsApp", "notice": true }))
+    };
+    assert!(held("NONE").contains("Confirm the invitation"));
+    assert!(held("PENDING").contains("when they answer yes"));
+    assert!(held("REVIEW").contains("may have asked to stop"));
+}
+
+#[test]
+fn s3_6_the_advisor_attests_that_the_client_agreed() {
+    let told = plain("confirm-invitation", json!({ "name": "Ann Lee", "channel": "WhatsApp" }));
+    assert!(told.contains("I confirm that Ann Lee agreed to be contacted"), "{told}");
+}
+
+#[test]
+fn s4_25_a_template_is_previewed_in_full() {
+    let vars = |topic: &str| json!({ "name": "Ann", "template": "document_ready", "body": body(topic), "window_open": false });
+    let Value::Object(fields) = body("Quarterly report") else { panic!() };
+    let body: Body = serde_json::from_value(Value::Object(fields)).unwrap();
+    let sent = wording().client(liaison::domain::ids::Channel::WhatsApp, &body).unwrap();
+    let words = sent.client_text().unwrap();
+    assert!(words.contains("Quarterly report"));
+    let told = plain("confirm-template", vars("Quarterly report"));
+    assert!(told.contains(words), "{told}\n{words}");
+    let cannot = plain("confirm-template", vars(""));
+    assert!(cannot.contains("needs topic") && !cannot.contains("[Confirm]") && cannot.contains("[Cancel]"), "{cannot}");
+    let shown =
+        plain("template-show", json!({ "template": "document_ready", "parameters": ["topic"], "languages": ["de", "en"] }));
+    assert!(shown.contains("[topic]") && shown.contains("topic=\"…\" to=<contact>"), "{shown}");
+}
+
+#[test]
+fn a_providers_complaint_comes_with_advice() {
+    let failed =
+        |code: &str| plain("failed", json!({ "name": "Ann", "text": "Hi", "provider_code": code, "detail": "They said so." }));
+    assert!(failed("131049").contains("Do not send this template again before tomorrow."));
+    assert!(failed("4711").contains("Ask your administrator to look up the code."));
+    assert!(failed("131049").ends_with("They said so. (131049)"));
+}
+
+#[test]
+fn a_number_that_is_on_nobodys_list_leads_to_adding_it() {
+    let told = plain("refusal-no-such-contact", json!({ "typed": "+1 212 555 0123", "near": [], "number": "+1 212 555 0123" }));
+    assert!(told.contains("/contact add <first> <last> phone=\"+1 212 555 0123\""), "{told}");
+}
+
+/// Written out for reading: `cargo test --test chat_templates print -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints all words"]
+fn print_all_words() {
+    for (name, rows) in samples() {
+        let mut seen = BTreeSet::new();
+        for vars in rows.into_iter().filter(|_| !name.starts_with("form-")) {
+            let told = plain(name, vars);
+            if seen.insert(told.clone()) {
+                println!("--- {name}\n{told}\n");
+            }
+        }
+    }
+}
