@@ -1,8 +1,22 @@
 //! The chat commands: one file each, one line each in `ALL`; line and form fill the same arguments and run the same code.
+pub mod admin;
+pub mod consent;
 pub mod contact_add;
+pub mod contact_edit;
+pub mod contact_list;
+pub mod contact_remove;
+pub mod dryrun;
+pub mod help;
+pub mod note;
 pub mod optin;
+pub mod queue;
 pub mod room_create;
+pub mod room_info;
+pub mod sent;
 pub mod template;
+mod views;
+pub mod why;
+pub mod window;
 
 use super::ask::About;
 use super::commit::Key;
@@ -40,9 +54,56 @@ pub struct Command {
     pub run: fn(&mut Scene, &Given) -> Result<Answer, Refusal>,
 }
 
+/// Among `keys` or `flags`: anything may stand there, the command reads its text by itself.
+pub const ANY: &str = "*";
+
+/// What most commands have in common: no arguments, no form, open to everybody.
+pub const PLAIN: Command = Command {
+    path: "",
+    usage: "",
+    example: "",
+    about: "",
+    needs: &[],
+    positional: &[],
+    keys: &[],
+    flags: &[],
+    one_text_from: None,
+    form: false,
+    run: |_, _| Err(Refusal::new("unknown-command").with("suggestions", json!([]))),
+};
+
 /// In the order in which `/help` lists them.
-pub const ALL: &[&Command] =
-    &[&contact_add::ADD, &optin::SEND, &optin::RESEND, &room_create::CREATE, &template::LIST, &template::SHOW, &template::SEND];
+pub const ALL: &[&Command] = &[
+    &help::HELP,
+    &help::WHOAMI,
+    &contact_add::ADD,
+    &contact_list::LIST,
+    &contact_list::SHOW,
+    &contact_edit::EDIT,
+    &contact_remove::REMOVE,
+    &optin::SEND,
+    &optin::RESEND,
+    &room_create::CREATE,
+    &room_info::INFO,
+    &room_info::LIST,
+    &window::WINDOW,
+    &queue::LIST,
+    &queue::CANCEL,
+    &sent::SENT,
+    &template::LIST,
+    &template::SHOW,
+    &template::SEND,
+    &consent::SHOW,
+    &consent::HISTORY,
+    &why::WHY,
+    &dryrun::DRYRUN,
+    &note::NOTE,
+    &admin::ENTITLE,
+    &admin::REVOKE,
+    &admin::SHOW,
+    &admin::STATUS,
+    &contact_edit::COMPLETE,
+];
 
 /// A command's arguments and who gave them, where.
 pub struct Given {
@@ -142,11 +203,12 @@ pub fn permitted(given: &Given) -> Result<(), Refusal> {
 
 fn known_arguments(given: &Given) -> Result<(), Refusal> {
     let command = given.command;
-    let unknown_key = given.args.keys.keys().find(|key| !command.keys.contains(&key.as_str()) && command.path != "template send");
+    let takes = |known: &[&str], name: &str| known.contains(&name) || known.contains(&ANY);
+    let unknown_key = given.args.keys.keys().find(|key| !takes(command.keys, key) && command.path != "template send");
     if let Some(key) = unknown_key {
         return Err(Refusal::bad_argument(key, "is not known here", command.usage));
     }
-    if let Some(flag) = given.args.flags.iter().find(|flag| !command.flags.contains(&flag.as_str())) {
+    if let Some(flag) = given.args.flags.iter().find(|flag| !takes(command.flags, flag)) {
         return Err(Refusal::bad_argument(&format!("--{flag}"), "is not known here", command.usage));
     }
     Ok(())
