@@ -88,8 +88,7 @@ async fn a_second_instance_leaves_the_first_alone() {
     let (bot, ops) = (world.bot.to_string(), world.ops.to_string());
     let ports = real::free_ports(2);
     let elsewhere = [format!("127.0.0.1:{ports}"), format!("127.0.0.1:{}", ports + 1)];
-    let second =
-        world.run_with(&[("LIAISON__SERVER__LISTEN", &elsewhere[0]), ("LIAISON__SERVER__OPS_LISTEN", &elsewhere[1])]);
+    let second = world.run_with(&[("LIAISON__SERVER__LISTEN", &elsewhere[0]), ("LIAISON__SERVER__OPS_LISTEN", &elsewhere[1])]);
     says(&world.fails_with(second).await, &["Another Liaison runs on the folder", "Stop it first", "data_dir"]);
 
     let third = world.run();
@@ -264,12 +263,17 @@ async fn a_hanging_provider_does_not_keep_it_from_ending() {
     let mut running = world.run();
     world.ready(&mut running).await;
     let room = world.onboard("Past", ANN).await;
-    until("the welcome went out", PATIENCE, async || world.meta.messages(ANN).iter().filter(|m| m.direction == "in").count() >= 2)
-        .await;
+    until("the welcome went out", PATIENCE, async || {
+        world.meta.messages(ANN).iter().filter(|m| m.direction == "in").count() >= 2
+    })
+    .await;
     world.meta.trouble("hang", 1).unwrap();
     world.write(&room, "this one hangs");
     until("it was taken", PATIENCE, async || {
-        world.journal().iter().any(|line| line["kind"] == "message.taken" && line["detail"].to_string().contains("this one hangs"))
+        world
+            .journal()
+            .iter()
+            .any(|line| line["kind"] == "message.taken" && line["detail"].to_string().contains("this one hangs"))
     })
     .await;
     running.terminate();
@@ -289,8 +293,11 @@ async fn a_wrong_signature_leaves_no_trace() {
     let mut running = world.run();
     world.ready(&mut running).await;
     let before = world.journal().len();
-    let message = r#"{"from":"4915112345001","id":"wamid.FORGED","timestamp":"1800000000","type":"text","text":{"body":"forged"}}"#;
-    let value = format!(r#"{{"messaging_product":"whatsapp","metadata":{{"phone_number_id":"100000000000001"}},"messages":[{message}]}}"#);
+    let message =
+        r#"{"from":"4915112345001","id":"wamid.FORGED","timestamp":"1800000000","type":"text","text":{"body":"forged"}}"#;
+    let value = format!(
+        r#"{{"messaging_product":"whatsapp","metadata":{{"phone_number_id":"100000000000001"}},"messages":[{message}]}}"#
+    );
     let body = format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{value}}}]}}]}}"#
     );
@@ -328,6 +335,18 @@ async fn no_words_no_numbers_no_secrets_in_logs_or_files() {
     world.tell_bot(JANE, "/contact add Canarina Two phone=+4915112345003 email=canarina@example.com channel=whatsapp");
     world.tell_bot(JANE, "/contact show +4915112345003");
     world.tell_bot(JANE, "/canary-command nonsense");
+    for mistyped in [
+        "/contct add Canarina Four phone=+4915112345004 email=canarina4@example.com channel=whatsapp",
+        "/contact add Canarina Five phone=+491511234 email=canarina5@example.com channel=whatsapp",
+        "/contact add Canarina Five canary-extra phone=+4915112345005 email=canarina5@example.com channel=whatsapp",
+        "/contact show canarina6@example.com",
+        "/contact show +4915112345006",
+        "/contact show Canarina",
+        "/template send follow_up topic=canary-topic to=+4915112345006",
+        "canary-without-a-command",
+    ] {
+        world.tell_bot(JANE, mistyped);
+    }
     until("the commands are answered", PATIENCE, async || seen("Added Canarina Two")).await;
     world.meta.send_text(ANN, None, "STOP", None).unwrap();
     until("all is told", PATIENCE, async || world.meta.pending_webhooks() == 0).await;
@@ -340,8 +359,20 @@ async fn no_words_no_numbers_no_secrets_in_logs_or_files() {
 
     let key = std::fs::read_to_string(world.folder.path().join("bot.pem")).unwrap();
     let key_line = key.lines().nth(3).unwrap();
-    let personal = ["canary-", "4915112345001", "4915112345002", "4915112345003", "Quillfeather", "quillfeather", "anarina"];
-    let secrets = ["sandbox-token", "sandbox-secret", "sandbox-verify", key_line, "eyJ"];
+    let personal = [
+        "canary-",
+        "4915112345001",
+        "4915112345002",
+        "4915112345003",
+        "4915112345004",
+        "4915112345005",
+        "4915112345006",
+        "491511234 ",
+        "Quillfeather",
+        "quillfeather",
+        "anarina",
+    ];
+    let secrets = ["sandbox-token", "sandbox-secret", "sandbox-verify", key_line, "eyJhbGciOi", "eyJ0eXAiOi"];
     let mut leaks = Vec::new();
     for (path, bytes) in files_below(world.folder.path()) {
         let is_log = path.extension().is_some_and(|end| end == "log");

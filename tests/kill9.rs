@@ -2,11 +2,11 @@
 mod real;
 
 use liaison::adapters::store::verify;
-use real::{JANE, PATIENCE, SAM, World, code, journal_of, liaison, part, until};
+use real::{JANE, PATIENCE, Running, SAM, World, code, free_ports, journal_of, liaison, part, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -180,7 +180,9 @@ fn reconcile(world: &World, clients: &[Client]) -> Vec<String> {
     for (_, line) in world.all_lines().iter().filter(|(_, line)| line.from.id == world.bot_id) {
         *keys.entry(part(line, "key").to_owned()).or_default() += 1;
     }
-    wrong.extend(keys.iter().filter(|(_, count)| **count > 1).map(|(key, count)| format!("the line {key} was posted {count} times")));
+    wrong.extend(
+        keys.iter().filter(|(_, count)| **count > 1).map(|(key, count)| format!("the line {key} was posted {count} times")),
+    );
     wrong
 }
 
@@ -310,4 +312,175 @@ async fn nothing_is_lost_or_doubled_when_the_bot_is_killed_at_any_moment() {
     let told: usize = clients.iter().map(|client| client.told.len()).sum();
     eprintln!("{} clients, {told} texts to them, {said} from them, {} commits", clients.len(), verified.commits);
     assert!(said > 0 && told > 0, "hardly anything was tried");
+}
+
+// ---- the whole sandbox
+
+/// `liaison sandbox --data DIR` and its control calls.
+struct Sandbox {
+    folder: tempfile::TempDir,
+    first_port: u16,
+    http: reqwest::Client,
+    lives: usize,
+}
+
+impl Sandbox {
+    fn new() -> Sandbox {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        Sandbox { folder: tempfile::TempDir::new().unwrap(), first_port: free_ports(6), http, lives: 0 }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("sandbox")
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    async fn live(&mut self) -> Running {
+        let log = self.folder.path().join(format!("run-{}.log", self.lives));
+        self.lives += 1;
+        let file = File::create(&log).unwrap();
+        let mut command = liaison();
+        command.args(["sandbox", "--json", "--listen", &format!("127.0.0.1:{}", self.first_port), "--data"]).arg(self.data());
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let mut running = Running { child, log };
+        let end = Instant::now() + PATIENCE;
+        while !running.told().contains("\"ready\":true") {
+            let ended = running.child.try_wait().unwrap();
+            assert!(ended.is_none() && Instant::now() < end, "{ended:?}: {}", running.told());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        running
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.first_port)
+    }
+
+    /// `None`: no answer, so nobody knows whether it was done.
+    async fn post(&self, path: &str, body: Value) -> Option<bool> {
+        let answer = self.http.post(self.url(path)).body(body.to_string()).send().await.ok()?;
+        Some(answer.status() == 200)
+    }
+
+    async fn get(&self, path: &str) -> Vec<Value> {
+        let text = self.http.get(self.url(path)).send().await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
+    }
+
+    async fn on_phone(&self) -> Vec<Value> {
+        self.get(&format!("/api/phones/{}/messages", &ANN[1..])).await
+    }
+
+    async fn in_room(&self) -> Vec<Value> {
+        let rooms = self.get("/api/rooms").await;
+        let Some(room) = rooms.iter().find(|room| room["name"] == "Ann Lee") else { return Vec::new() };
+        self.get(&format!("/api/rooms/{}/messages", room["id"].as_str().unwrap())).await
+    }
+}
+
+const ANN: &str = "+4915112345678";
+
+/// Texts that the sandbox took, and those of which nobody knows.
+#[derive(Default)]
+struct Asked {
+    taken: Vec<String>,
+    unknown: Vec<String>,
+}
+
+impl Asked {
+    fn note(&mut self, text: String, answer: Option<bool>) {
+        match answer {
+            Some(true) => self.taken.push(text),
+            Some(false) => {}
+            None => self.unknown.push(text),
+        }
+    }
+}
+
+/// Writes on both sides until the sandbox is gone.
+async fn chatter(sandbox: &Sandbox, round: usize, to_client: &mut Asked, from_client: &mut Asked) {
+    for n in 0..40 {
+        let text = format!("S-to-{round}-{n}.");
+        let answer = sandbox.post(&format!("/api/users/{JANE}/messages"), json!({ "room": "Ann Lee", "text": text })).await;
+        to_client.note(text, answer);
+        let text = format!("S-from-{round}-{n}.");
+        let answer = sandbox.post(&format!("/api/phones/{}/messages", &ANN[1..]), json!({ "text": text })).await;
+        from_client.note(text, answer);
+        if answer.is_none() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What is not as it must be: taken texts exist once, unknown ones at most once.
+async fn sandbox_wrong(sandbox: &Sandbox, to_client: &Asked, from_client: &Asked) -> Vec<String> {
+    let (phone, room) = (sandbox.on_phone().await, sandbox.in_room().await);
+    let lines = |wanted: &str| room.iter().filter(|m| m["data"]["liaison"]["code"] == wanted).cloned().collect::<Vec<Value>>();
+    let holds = |list: &[Value], text: &str| list.iter().filter(|m| m["text"].as_str().is_some_and(|t| t.contains(text))).count();
+    let arrived: Vec<Value> = phone.iter().filter(|m| m["direction"] == "in").cloned().collect();
+    // With the words of a doubtful message its line tells which one it is.
+    let unconfirmed = lines("unconfirmed");
+    let mut wrong = Vec::new();
+    for (texts, is_certain) in [(&to_client.taken, true), (&to_client.unknown, false)] {
+        for text in texts {
+            let times = holds(&arrived, text);
+            let told = holds(&unconfirmed, text) > 0;
+            if times > 1 || (is_certain && times == 0 && !told) {
+                wrong.push(format!("{text} is {times} times on the phone"));
+            }
+        }
+    }
+    let relayed = lines("client_message");
+    for (texts, is_certain) in [(&from_client.taken, true), (&from_client.unknown, false)] {
+        for text in texts {
+            let times = holds(&relayed, text);
+            if times > 1 || (is_certain && times == 0) {
+                wrong.push(format!("{text} is {times} times in the room"));
+            }
+        }
+    }
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_killed_sandbox_goes_on_where_it_was() {
+    let (rounds, seed) = (number_from("KILL_SANDBOX_ROUNDS", 5), seed());
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut sandbox = Sandbox::new();
+    let mut running = sandbox.live().await;
+    let add = format!("/contact add Ann Lee phone={ANN} email=ann@lee.de channel=whatsapp --room");
+    assert_eq!(sandbox.post(&format!("/api/users/{JANE}/messages"), json!({ "text": add })).await, Some(true));
+    let tap = format!("/api/phones/{}/messages", &ANN[1..]);
+    let agreed = async || sandbox.post(&tap, json!({ "payload": "consent:yes" })).await == Some(true);
+    until("the invitation arrives and is answered", PATIENCE, agreed).await;
+    let (mut to_client, mut from_client) = (Asked::default(), Asked::default());
+    for round in 0..rounds as usize {
+        let after = random.u64(100..1_500);
+        let killed = async {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            running.kill_9();
+        };
+        tokio::join!(chatter(&sandbox, round, &mut to_client, &mut from_client), killed);
+        eprintln!("round {round}: killed after {after} ms");
+        running = sandbox.live().await;
+        // Here time can be moved, and with it the pace of one message in 6 s and the minute of a doubt.
+        assert_eq!(sandbox.post("/api/clock", json!({ "advance": "10m" })).await, Some(true));
+    }
+    let end = Instant::now() + DRAINED_WITHIN;
+    loop {
+        let wrong = sandbox_wrong(&sandbox, &to_client, &from_client).await;
+        if wrong.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < end, "KILL_SEED={seed}\n{}\n{}", wrong.join("\n"), running.told());
+        assert_eq!(sandbox.post("/api/clock", json!({ "advance": "30s" })).await, Some(true));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    running.stop().await;
+    let journal = journal_of(&sandbox.data().join("bot-config.toml"));
+    assert!(journal.iter().map(|line| line["sequence"].as_u64().unwrap()).is_sorted());
+    let verified = verify(&sandbox.data().join("data")).unwrap();
+    assert_eq!(verified.commits, verified.last_sequence, "the sequence has a gap");
+    assert!(!to_client.taken.is_empty() && !from_client.taken.is_empty(), "hardly anything was tried");
 }

@@ -84,9 +84,12 @@ impl World {
         let folder = tempfile::TempDir::new().unwrap();
         let (private, public) = new_key_pair();
         std::fs::write(folder.path().join("bot.pem"), private).unwrap();
-        for (first, last, email) in
-            [("Jane", "Doe", JANE), ("Sam", "Lee", SAM), ("Olga", "Berg", "olga.berg@acme.com"), ("Carl", "Ito", "carl.ito@acme.com")]
-        {
+        for (first, last, email) in [
+            ("Jane", "Doe", JANE),
+            ("Sam", "Lee", SAM),
+            ("Olga", "Berg", "olga.berg@acme.com"),
+            ("Carl", "Ito", "carl.ito@acme.com"),
+        ] {
             pod.add_user(first, last, email, email.split('@').next().unwrap(), false, None);
         }
         let bot_id = pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(public));
@@ -259,8 +262,10 @@ sub_org = "Private Clients"
         self.meta.tap(number, "consent:yes").unwrap();
         let name = format!("Ann {last}");
         let room = self.room_named(&name).unwrap();
-        until("the room reads of the yes", PATIENCE, async || self.bot_lines(&room).iter().any(|line| code(line) == "consent_yes"))
-            .await;
+        until("the room reads of the yes", PATIENCE, async || {
+            self.bot_lines(&room).iter().any(|line| code(line) == "consent_yes")
+        })
+        .await;
         room
     }
 
