@@ -246,6 +246,23 @@ fn wrong_with(world: &World, client: &Client, told: &Told) -> Vec<String> {
     wrong
 }
 
+/// What the journal and the chats hold of the clients with whom something is wrong.
+fn evidence(world: &World, clients: &[Client], wrong: &[String]) -> String {
+    let mut shown = Vec::new();
+    let journal = world.journal();
+    for client in clients.iter().filter(|client| wrong.iter().any(|what| what.starts_with(&client.last))) {
+        let created = journal.iter().find(|line| line["kind"] == "contact.created" && line.to_string().contains(&client.number));
+        let id = created.map(|line| line["contact"].clone()).unwrap_or_default();
+        let about = journal.iter().filter(|line| line["contact"] == id && !id.is_null());
+        shown.extend(about.map(ToString::to_string));
+        let lines = world.all_lines().into_iter().map(|(_, line)| line);
+        let name = client.name();
+        let said = lines.filter(|line| line.text.contains(&name) || (part(line, "contact") == id && !id.is_null()));
+        shown.extend(said.map(|line| format!("{} {} {} {:?}", line.at, part(&line, "key"), code(&line), line.text)));
+    }
+    shown.join("\n")
+}
+
 fn leading_number(text: &str) -> usize {
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
@@ -299,7 +316,13 @@ async fn nothing_is_lost_or_doubled_when_the_bot_is_killed_at_any_moment() {
         if wrong.is_empty() {
             break;
         }
-        assert!(Instant::now() < end, "KILL_SEED={seed}\n{}\n{}", wrong.join("\n"), last.told());
+        assert!(
+            Instant::now() < end,
+            "KILL_SEED={seed}\n{}\n{}\n{}",
+            wrong.join("\n"),
+            evidence(&world, &clients, &wrong),
+            last.told()
+        );
     }
     // It stays so: nothing comes twice a little later.
     tokio::time::sleep(Duration::from_secs(3)).await;

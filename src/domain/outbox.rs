@@ -161,10 +161,14 @@ pub fn put_off(scene: &mut Scene, key: &Key, attempt: u32, why: &str, not_before
 fn in_doubt(scene: &mut Scene, mut due: Due, why: &str) {
     if let Effect::Send(send) = &due.effect {
         let Some(mut message) = scene.message(&send.message) else { return };
-        // A status may have told already that it was sent.
-        if message.state.rank() >= MessageState::Sent.rank() {
+        // A status may have told already that it was sent: then it ends as if the answer had said so.
+        if matches!(message.state, MessageState::Sent | MessageState::Delivered | MessageState::Read) {
             scene.settle(&due);
-            return;
+            return sent(scene, message, None);
+        }
+        if message.state.rank() > MessageState::Sent.rank() {
+            scene.settle(&due);
+            return invitation_is_over(scene, &message);
         }
         message.state = MessageState::Doubtful { since: scene.now, lane_freed: false };
         scene.put(&message);
