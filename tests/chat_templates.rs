@@ -489,7 +489,8 @@ fn all_words_are_markup_that_the_pod_takes() {
                 let (calm, message) = accepted(name, &vars, with_ids);
                 assert!(!message.contains("  ") || vars.to_string().contains("  "), "{name}: two blanks in {message}");
                 let (hostile, _) = accepted(name, &made_hostile(&vars), with_ids);
-                let shape_depends_on_values = name.starts_with("form-") || vars.to_string().contains("\\n");
+                let shape_depends_on_values =
+                    name.starts_with("form-") || name == "template-show" || vars.to_string().contains("\\n");
                 if !shape_depends_on_values {
                     assert_eq!(elements(&calm), elements(&hostile), "{name} with {vars}");
                 }

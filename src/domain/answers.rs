@@ -164,10 +164,13 @@ fn invite(
         line: &line,
         room: room.clone(),
         by: caller.id,
+        actor: caller.id,
         attested: "confirmed that the client agreed to be contacted",
     };
     let name = contact_name(scene, room.as_ref(), contact);
-    match ask_client(scene, asking) {
+    // A colleague may have asked in the meantime; the client is asked again after 24 h at the earliest (S3-21).
+    let unasked = scene.contact(contact).is_some_and(|contact| contact.consent(channel) == super::consent::Consent::None);
+    match if unasked { ask_client(scene, asking) } else { None } {
         Some(_) => {
             say(scene, place, Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some()))
         }
@@ -220,6 +223,7 @@ fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message,
         line: &room.line,
         room: Some(room.key.clone()),
         by: caller.id,
+        actor: caller.id,
         attested: "asked to send the unconfirmed request again",
     };
     let asked = if name == super::policy::INVITATION { ask_client(scene, asking) } else { None };

@@ -168,10 +168,28 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
         Ok(Answer::Confirm(reply)) => ask_to_confirm(scene, given, reply),
         Ok(Answer::Later) => Reply::new(Code::Info, "working"),
         Err(refusal) => {
+            // A card that is shown instead of the refusal asks something: its question stays.
+            let ask = refusal.card.as_ref().and_then(|card| card.ask.as_ref()).and_then(|id| scene.ask(id));
             scene.back_to(mark);
-            say(scene, given.place, refusal.into_reply())
+            if let Some(ask) = ask {
+                scene.put(&ask);
+            }
+            let number = refusal.vars.iter().find(|(name, _)| *name == "number").map(|(_, number)| number.clone());
+            let reply = say(scene, given.place.clone(), refusal.into_reply());
+            offer_to_add(scene, given, number);
+            reply
         }
     }
+}
+
+/// S3-5: a number that is none of the caller's contacts brings the form of `/contact add`, the number filled in.
+fn offer_to_add(scene: &mut Scene, given: Given, number: Option<Value>) {
+    let Some(number) = number.filter(|_| may_use(&contact_add::ADD, &given.rights)) else { return };
+    let values = Map::from_iter([("phone".to_owned(), number)]);
+    let place = given.place.clone();
+    let add = Given { command: &contact_add::ADD, args: Args::default(), confirmed: false, ..given };
+    let reply = form(scene, &add, &values, None);
+    say(scene, place, reply);
 }
 
 fn say(scene: &mut Scene, place: Place, reply: Reply) -> Reply {
@@ -180,10 +198,10 @@ fn say(scene: &mut Scene, place: Place, reply: Reply) -> Reply {
 }
 
 fn ask_to_confirm(scene: &mut Scene, given: Given, reply: Reply) -> Reply {
-    let about = About::Command {
-        path: given.command.path.to_owned(),
-        args: given.args.clone(),
-        room: given.room.as_ref().map(|room| room.key.clone()),
+    let (path, args) = (given.command.path.to_owned(), given.args.clone());
+    let about = match reply.vars.get("room_key").and_then(Value::as_str) {
+        Some(existing) => About::JoinOrNew { path, args, existing: RoomKey::new(existing) },
+        None => About::Command { path, args, room: given.room.as_ref().map(|room| room.key.clone()) },
     };
     let ask = sending::confirmation(scene, given.caller.id, &given.place, about, reply.contact.as_ref());
     say(scene, given.place, reply.asking(&ask.id))

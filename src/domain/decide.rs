@@ -5,6 +5,7 @@ use super::commands;
 use super::commit::{Commit, Entry, Key};
 use super::event::{Event, Fact, MemberChange, Person, RoomMessage, StreamKind};
 use super::ids::*;
+use super::lane::{Due, DueState};
 use super::policy::Policy;
 use super::time::Timestamp;
 use super::{contact::Pointer, effect::*, grammar, outbox, refusal::Refusal, relay, room::Room, rooms, scene::Scene, wakes};
@@ -40,6 +41,9 @@ pub fn decide(records: &dyn Records, policy: &Policy, now: Timestamp, event: &Ev
     {
         return Decision::Soon;
     }
+    if may_be_a_room_in_the_making(&scene, &event.fact) {
+        return if last_try { Decision::NotNow } else { Decision::Soon };
+    }
     apply(&mut scene, &event.fact);
     if scene.overfull {
         return Decision::NotNow;
@@ -51,6 +55,21 @@ pub fn decide(records: &dyn Records, policy: &Policy, now: Timestamp, event: &Ev
         return Decision::Nothing;
     }
     Decision::Commit(Box::new(scene.into_commit()))
+}
+
+/// Rooms that are being made at the same moment, looked through for one whose stream is not known yet.
+const ROOMS_IN_THE_MAKING: usize = 100;
+
+/// The platform shows a new room to its people before its id has come back to us: what they write in it at once belongs
+/// to a room that we shall know in a moment, and must not be taken for a stranger's.
+fn may_be_a_room_in_the_making(scene: &Scene, fact: &Fact) -> bool {
+    let Fact::RoomMessage(said) = fact else { return false };
+    if said.kind != StreamKind::Room || said.author.id == scene.policy.bot || scene.room_of_stream(&said.stream).is_some() {
+        return false;
+    }
+    let due: Vec<Due> = scene.case.scan("out/room/", None, ROOMS_IN_THE_MAKING);
+    due.iter()
+        .any(|due| matches!((&due.effect, &due.state), (Effect::OpenRoom(_), DueState::Taken { .. } | DueState::Doubtful { .. })))
 }
 
 /// Events of the world are counted once by their id; our own are guarded by the state of what they speak of.

@@ -157,11 +157,15 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     let Some(contact) = find_contact(scene, &said.from).or_else(|| meet_stranger(scene, said, at)) else { return };
     scene.raw_belongs_to(&contact.id);
     let contact = note_arrival(scene, contact, said, at);
+    let meaning = meaning_of(scene, &said.content);
     if contact.blocked.is_some() {
+        // His words are kept and not relayed; a stop is heard at any time.
+        if meaning == Meaning::Stop {
+            heed(scene, &contact.id, said, meaning, at);
+        }
         return;
     }
     let had_room = !live_rooms(scene, &contact, said).is_empty();
-    let meaning = meaning_of(scene, &said.content);
     let consented = heed(scene, &contact.id, said, meaning, at);
     if consented != Heeded::Consumed || !had_room {
         relay(scene, &contact.id, said, consented, had_room);
@@ -401,8 +405,9 @@ fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: T
     for channel in scope {
         let Some(mut contact) = scene.contact(id) else { continue };
         let known = channel == said.channel || contact.channels.contains_key(&channel);
+        let was_out = contact.consent(channel).is_opted_out();
         let evidence = json!({ "message": said.id, "content": said.content, "context": said.quoted });
-        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) {
+        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) && !was_out {
             sending::withdraw_everything(scene, &contact, channel, "consent");
             stopped.push(channel);
         }
@@ -436,6 +441,11 @@ fn confirm_opt_out(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
 /// A sentence that may mean stop: nothing goes until the advisor has said what was meant, or a day has passed.
 fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
     let Some(mut contact) = scene.contact(id) else { return Heeded::No };
+    // Of several messages the latest provider time wins.
+    if matches!(contact.consent(said.channel), Consent::OptedIn { at: agreed } if at < agreed) {
+        note_late_stop(scene, &contact, said, at);
+        return Heeded::No;
+    }
     let evidence = json!({ "message": said.id, "content": said.content });
     // 24 h of review are counted by our clock.
     let now = scene.now.max(at);
@@ -490,11 +500,16 @@ fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &Clie
 
 fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Room> {
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).collect()
+    // A room that everybody has left is nowhere: the message goes to those who are there for him.
+    let reads = |room: &Room| room.is_live() && !room.members.is_empty();
+    rooms.filter(|room| reads(room) && room.channel == said.channel && room.line == said.line).collect()
 }
 
 fn places_of(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Place> {
-    let rooms: Vec<Place> = live_rooms(scene, contact, said).into_iter().map(|room| Place::Room(room.key)).collect();
+    // Consent is the firm's on this channel, whatever the line: all who write to him there are told (S3-13, S3-16).
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    let read = rooms.filter(|room| room.is_live() && !room.members.is_empty() && room.channel == said.channel);
+    let rooms: Vec<Place> = read.map(|room| Place::Room(room.key)).collect();
     if !rooms.is_empty() {
         return rooms;
     }
@@ -580,6 +595,9 @@ fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, roo
     }
     if let Content::Other { kind, caption, .. } = &said.content {
         reply = reply.with("thing", kind.clone()).with("caption", caption.clone().unwrap_or_default());
+    }
+    if let Content::Sign { kind, .. } = &said.content {
+        reply = reply.with("sign", kind.clone());
     }
     if !others.is_empty() {
         let names: Vec<String> = others.iter().filter_map(|key| scene.room(key)).map(|room| room.name).collect();

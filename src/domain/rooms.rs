@@ -4,6 +4,7 @@ use super::consent::Consent;
 use super::contact::Contact;
 use super::effect::*;
 use super::ids::*;
+use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
 use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER};
@@ -90,6 +91,8 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         owners: owners.into_iter().map(|(id, _)| *id).collect(),
         members: others.into_iter().map(|(id, _)| *id).collect(),
     }));
+    // Stands in the room's lane behind its making and before whatever a client has written already.
+    say_room_opened(scene, &room);
     let entry = Entry::new("room.requested", room.created_by.clone()).room(&key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "name": name, "members": members })) });
     Ok(key)
@@ -138,7 +141,6 @@ pub fn opened(scene: &mut Scene, key: &RoomKey, stream: &StreamId, name: Option<
     scene.put(&room);
     let entry = Entry::new("room.opened", PROGRAM).room(key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "stream": stream })) });
-    say_room_opened(scene, &room);
     invite(scene, room);
     answer_if_all_is_done(scene, key);
 }
@@ -159,7 +161,8 @@ fn say_room_opened(scene: &mut Scene, room: &Room) {
 
 fn invite(scene: &mut Scene, room: Room) {
     let Some(opening) = room.opening.clone() else { return };
-    let Some(by) = opening.asked_by else { return };
+    let Some(actor) = opening.asked_by else { return };
+    let by = room.owner().unwrap_or(actor);
     let (mut awaiting, mut already_waiting) = (Vec::new(), 0);
     for contact in &opening.invite {
         let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
@@ -171,6 +174,7 @@ fn invite(scene: &mut Scene, room: Room) {
                     line: &room.line,
                     room: Some(room.key.clone()),
                     by,
+                    actor,
                     attested: "opened a room with this contact, which asks him for consent",
                 };
                 awaiting.extend(ask_client(scene, asking));
@@ -221,6 +225,7 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     room.state = RoomState::Failed;
     scene.put(&room);
     forget_in_contacts(scene, &room);
+    unsay_room_opened(scene, &room);
     let entry = Entry::new("room.failed", PROGRAM).room(key).detail(json!({ "code": code, "detail": detail }));
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
     let refusal = if code == "name-taken" {
@@ -233,6 +238,16 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     let place = opening.and_then(|o| o.answer).map(|(place, _)| place).or_else(|| room.owner().map(Place::Direct));
     if let Some(place) = place {
         scene.post(place, reply);
+    }
+}
+
+/// Of a room that is not there nobody reads that it was opened; a client's words in its lane go to the owner.
+fn unsay_room_opened(scene: &mut Scene, room: &Room) {
+    let lane = OutboxLane::of_place(&Place::Room(room.key.clone()));
+    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+    let opened = |due: &&Due| matches!(&due.effect, Effect::Post { reply, .. } if reply.code == Code::RoomOpened);
+    if let Some(due) = due.iter().find(opened) {
+        scene.settle(due);
     }
 }
 

@@ -291,12 +291,17 @@ pub fn held_messages(scene: &Scene, contact: &Contact, channel: Channel) -> Vec<
     ids.iter().filter_map(|id| scene.message(id)).collect()
 }
 
-/// Lets the head of the lane go, and the next, as long as the gate says yes. Returns how many.
+/// Lets the head of the lane go, and the next, as long as the gate says yes; and the templates that wait beside it.
+/// Returns how many.
 pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize {
     let mut lane = scene.lane(room, contact);
-    let (mut gone, mut withdrawn) = (Vec::new(), Vec::new());
-    while let Some(mut message) = lane.held.first().and_then(|id| scene.message(id)) {
+    let (mut gone, mut withdrawn, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    let mut text_waits = false;
+    let held: Vec<Message> = lane.held.drain(..).filter_map(|id| scene.message(&id)).collect();
+    for mut message in held {
         match objection(scene, &message) {
+            // Texts go in their order; templates wait for nobody (RULES, Terms).
+            None if text_waits && message.is_free_text() => kept.push(message.id),
             None => gone.push(message),
             Some((gate, Verdict::Refuse)) => {
                 message.state = MessageState::Withdrawn { reason: gate.to_owned() };
@@ -304,13 +309,16 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
                 withdrawn.push((message, gate));
             }
             Some((gate, Verdict::Hold | Verdict::Pass)) => {
-                message.state = MessageState::Held { gate: gate.to_owned() };
-                scene.put(&message);
-                break;
+                text_waits |= message.is_free_text();
+                if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
+                    message.state = MessageState::Held { gate: gate.to_owned() };
+                    scene.put(&message);
+                }
+                kept.push(message.id);
             }
         }
-        lane.held.remove(0);
     }
+    lane.held = kept;
     if gone.is_empty() && withdrawn.is_empty() {
         return 0;
     }
@@ -384,11 +392,19 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
         scene.put(message);
     }
     let count = withdrawn.iter().filter(|message| message.advisor().is_some()).count();
+    for message in withdrawn.iter().filter(|message| message.program_name() == Some(INVITATION)) {
+        if let Some(room) = &message.room {
+            super::rooms::invitation_ended(scene, room, &message.id);
+        }
+    }
     tell_withdrawn(scene, withdrawn, reason);
     count
 }
 
 // ---- what the program itself may say
+
+/// What the program fills in by itself (INTERFACES §8).
+pub const STANDARD_VARIABLES: [&str; 5] = ["contact.first", "contact.last", "advisor.name", "firm", "line.name"];
 
 /// The variables of INTERFACES §8.
 pub fn variables(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>) -> BTreeMap<String, String> {
@@ -491,7 +507,10 @@ pub struct Asking<'q> {
     pub channel: Channel,
     pub line: &'q LineId,
     pub room: Option<RoomKey>,
+    /// In whose name the client is asked; he is told of the answer where there is no room.
     pub by: UserId,
+    /// Who acted: the same, or a colleague who onboards for him.
+    pub actor: UserId,
     /// What the advisor attested, and by which act (S3-2).
     pub attested: &'q str,
 }
@@ -501,7 +520,7 @@ pub fn ask_client(scene: &mut Scene, asking: Asking) -> Option<MessageId> {
     let mut contact = scene.contact(asking.contact)?;
     let body = template_body(scene, &contact, asking.room.as_ref(), Some(asking.by), INVITATION, BTreeMap::new());
     let evidence = json!({
-        "actor": scene.actor(asking.by), "attested": asking.attested, "template": INVITATION, "body": body,
+        "actor": scene.actor(asking.actor), "asked_for": scene.actor(asking.by), "attested": asking.attested, "template": INVITATION, "body": body,
     });
     let now = scene.now;
     if !scene.turn_consent(&mut contact, asking.channel, Turn::Request, now, evidence) {

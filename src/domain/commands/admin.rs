@@ -107,9 +107,7 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 
 fn status(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
     let policy = scene.policy;
-    let line = |line: &crate::domain::policy::Line| {
-        json!({ "name": line.name, "number": line.number.e164(), "channel": line.channel.name(), "advisor": line.advisor })
-    };
+    let line = |line: &crate::domain::policy::Line| json!({ "name": line.name, "number": line.number.e164(), "channel": line.channel.name(), "advisor": line.advisor });
     let lines: Vec<Value> = policy.lines.iter().map(line).collect();
     let templates: Vec<&String> = policy.templates.keys().collect();
     let held: usize = scene.case.scan::<Lane>("lane/", None, LOOKED_THROUGH).iter().map(|lane| lane.held.len()).sum();

@@ -1,7 +1,7 @@
 //! `/consent show` and `/consent history`: what a contact has agreed to, since when, by which message.
 use super::views;
 use super::{Answer, Command, Given, PLAIN};
-use crate::domain::contact::{Contact, OnChannel};
+use crate::domain::contact::{Contact, OnChannel, Turned};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::Permission;
 use crate::domain::ids::Channel;
@@ -40,7 +40,7 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         let latest = on.history.back();
         json!({
             "channel": channel.name(), "consent": on.consent.name(), "since": on.consent.since(),
-            "by": latest.map(|turned| turned.by.clone()),
+            "by": latest.map(|turned| views::actor_seen(scene, given, &turned.by)),
             "message": latest.and_then(|turned| turned.message.clone()),
             "asked_in": on.asked_in,
         })
@@ -52,7 +52,11 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 fn history(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = given.contact(scene, 0)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
-    let row = |(channel, on): (&Channel, &OnChannel)| json!({ "channel": channel.name(), "turns": on.history });
+    let seen = |turned: &Turned| Turned { by: views::actor_seen(scene, given, &turned.by), ..turned.clone() };
+    let row = |(channel, on): (&Channel, &OnChannel)| {
+        let turns: Vec<Turned> = on.history.iter().map(seen).collect();
+        json!({ "channel": channel.name(), "turns": turns })
+    };
     let rows: Vec<Value> = contact.channels.iter().map(row).collect();
     Ok(told(scene, given, &contact, "consent-history", rows))
 }

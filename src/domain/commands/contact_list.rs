@@ -92,6 +92,7 @@ impl Known {
         has_number || texts.iter().any(|text| text.to_lowercase().contains(wanted))
     }
 
+    /// As the caller noted it, else as it was noted first.
     fn company(&self) -> &str {
         self.listing.as_ref().map_or(&self.contact.company, |listing| &listing.company)
     }
@@ -119,8 +120,9 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = &known.contact;
     let room = given.room_with(scene, contact, None);
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    let rooms: Vec<String> =
-        rooms.filter(|room| room.members.contains_key(&given.caller.id)).map(|room| room.name).collect();
+    let rooms: Vec<String> = rooms.filter(|room| room.members.contains_key(&given.caller.id)).map(|room| room.name).collect();
+    let requestor = contact.requestor.map(|user| scene.actor(user)).filter(|actor| *actor != contact.created_by);
+    let requestor = requestor.map(|actor| views::actor_seen(scene, given, &actor));
     let reply = Reply::answer("contact-card")
         .about(&contact.id)
         .with("name", known.name.clone())
@@ -130,8 +132,8 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         .with("company", known.company())
         .with("language", contact.language.clone())
         .with("created_at", contact.created_at.0)
-        .with("created_by", contact.created_by.clone())
-        .with("requestor", contact.requestor.map(|user| scene.user_name(user)))
+        .with("created_by", views::actor_seen(scene, given, &contact.created_by))
+        .with("requestor", requestor)
         .with("blocked", contact.blocked.is_some())
         .with("incomplete", known.is_incomplete())
         .with("own", known.listing.is_some())

@@ -4,10 +4,13 @@ use crate::domain::commit::{Entry, Key};
 use crate::domain::contact::{Contact, Listing, Pointer};
 use crate::domain::effect::{Code, Effect, Place, Reply};
 use crate::domain::entitlement::Permission;
+use crate::domain::ids::ContactId;
+use crate::domain::message::{Message, MessageState};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
 use crate::domain::rooms;
 use crate::domain::scene::Scene;
+use crate::domain::sending;
 use serde_json::json;
 
 pub const REMOVE: Command = Command {
@@ -42,12 +45,12 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     let name = given.name_of(scene, &contact);
     let rooms = rooms_with(scene, given, &contact)?;
-    let held: usize = rooms.ending.iter().map(|room| scene.lane(&room.key, &contact.id).held.len()).sum();
-    let last = contact.listed_by.len() == 1;
+    let ending: usize = rooms.ending.iter().map(|room| scene.lane(&room.key, &contact.id).held.len()).sum();
+    let own: usize = rooms.left.iter().map(|room| own_held(scene, given, room, &contact.id).len()).sum();
     let tell = |template: &str, code: Code| {
         let reply = Reply::new(code, template).about(&contact.id).with("name", name.clone());
         let reply = reply.with("ending", names(&rooms.ending)).with("left", names(&rooms.left));
-        reply.with("kept", names(&rooms.kept)).with("held", held).with("last", last)
+        reply.with("kept", names(&rooms.kept)).with("held", ending + own)
     };
     if !given.confirmed {
         return Ok(Answer::Confirm(tell("confirm-contact-remove", Code::Confirm)));
@@ -80,8 +83,31 @@ fn rooms_with(scene: &Scene, given: &Given, contact: &Contact) -> Result<Rooms, 
     Ok(sorted)
 }
 
+fn own_held(scene: &Scene, given: &Given, room: &Room, contact: &ContactId) -> Vec<Message> {
+    let held = scene.lane(&room.key, contact).held.into_iter().filter_map(|id| scene.message(&id));
+    held.filter(|message| message.advisor() == Some(given.caller.id)).collect()
+}
+
+/// What he wrote and the client did not get yet; his colleagues' messages keep their places.
+fn withdraw_own(scene: &mut Scene, given: &Given, room: &Room) {
+    for contact in &room.contacts {
+        let mut own = own_held(scene, given, room, contact);
+        let mut lane = scene.lane(&room.key, contact);
+        lane.held.retain(|id| own.iter().all(|message| message.id != *id));
+        scene.put(&lane);
+        for message in &mut own {
+            message.state = MessageState::Withdrawn { reason: "membership".to_owned() };
+            scene.put(message);
+            // He is out of the room and reads it in his own chat.
+            message.room = None;
+        }
+        sending::tell_withdrawn(scene, own, "membership");
+    }
+}
+
 /// The colleagues go on without him; when he was the only owner the first of them becomes one.
 fn leave(scene: &mut Scene, given: &Given, mut room: Room) {
+    withdraw_own(scene, given, &room);
     let notice = Reply::new(Code::Notice, "colleague-left").with("name", given.caller.name.clone());
     room.members.remove(&given.caller.id);
     scene.case.remove::<Pointer>(&Key::new("member", format_args!("{}/{}", given.caller.id, room.key)));

@@ -28,7 +28,9 @@ pub const DRYRUN: Command = Command {
 /// How a played line ended.
 enum Played {
     Text,
-    Command { asks_first: bool },
+    Command {
+        asks_first: bool,
+    },
     /// The command would post its form.
     Form,
 }
@@ -68,28 +70,22 @@ fn refused(reply: Reply, refusal: Refusal) -> Reply {
 fn play(scene: &mut Scene, given: &Given, said: &RoomMessage, text: &str) -> Result<Played, Refusal> {
     let bot = scene.policy.bot;
     let mentions: Vec<Mention> = said.mentions.iter().filter(|mention| mention.user != bot).cloned().collect();
-    match grammar::hear(text, &mentions, bot, given.room.is_none()) {
+    let said = RoomMessage { text: text.to_owned(), mentions, attachments: Vec::new(), ..said.clone() };
+    match grammar::hear(text, &said.mentions, bot, given.room.is_none()) {
         Heard::Command(line) => play_command(scene, given, line),
-        Heard::Escaped(text) => play_text(scene, given, said, mentions, &text),
-        Heard::NotForUs => play_text(scene, given, said, mentions, text),
+        Heard::Escaped(text) => play_text(scene, given, &said, &text),
+        Heard::NotForUs => play_text(scene, given, &said, text),
         Heard::Unfinished { after, .. } => {
             Err(Refusal::bad_argument("quotes", format!("were opened and never closed, before “{after}”"), DRYRUN.example))
         }
     }
 }
 
-fn play_text(
-    scene: &mut Scene,
-    given: &Given,
-    said: &RoomMessage,
-    mentions: Vec<Mention>,
-    text: &str,
-) -> Result<Played, Refusal> {
+fn play_text(scene: &mut Scene, given: &Given, said: &RoomMessage, text: &str) -> Result<Played, Refusal> {
     let Some(room) = &given.room else {
         return Err(Refusal::bad_argument("text", "goes to a client in a client room only", DRYRUN.example));
     };
-    let said = RoomMessage { text: text.to_owned(), mentions, attachments: Vec::new(), ..said.clone() };
-    relay::advisor_wrote(scene, room, &said, text);
+    relay::advisor_wrote(scene, room, said, text);
     Ok(Played::Text)
 }
 
@@ -143,6 +139,8 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
             let to = sending::contact_name(scene, room.as_ref(), &send.contact);
             Some(json!({ "kind": "message", "to": to, "channel": send.channel.name(), "gist": sending::gist(&send.body) }))
         }
+        // The room that is opened, or the message that goes, is told already.
+        Effect::Post { reply, .. } if matches!(reply.code, Code::RoomOpened | Code::Released) => None,
         Effect::Post { place, reply } => Some(told_line(scene, place, reply)),
         Effect::OpenRoom(open) => {
             let room = scene.room(&open.key);

@@ -77,8 +77,15 @@ fn ask(
     attested: &str,
 ) -> Result<Answer, Refusal> {
     let has_room = room.is_some();
-    let asking =
-        Asking { contact: &contact.id, channel: CHANNEL, line, room: room.map(|room| room.key), by: given.caller.id, attested };
+    let asking = Asking {
+        contact: &contact.id,
+        channel: CHANNEL,
+        line,
+        room: room.map(|room| room.key),
+        by: given.caller.id,
+        actor: given.caller.id,
+        attested,
+    };
     ask_client(scene, asking).ok_or_else(|| Refusal::new("busy").with("why", "The consent stands otherwise now."))?;
     let reply = Reply::answer("invitation-sent").about(&contact.id).with("name", given.name_of(scene, contact));
     Ok(Answer::Say(reply.with("has_room", has_room)))

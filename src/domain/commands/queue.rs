@@ -1,7 +1,7 @@
 //! `/queue list` and `/queue cancel`: what was accepted and has not gone yet.
 use super::views::{self, ROOMS_MAX, SHOWN, message_id, message_row, message_seen};
 use super::{Answer, Command, Given, PLAIN};
-use crate::domain::effect::Reply;
+use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::ids::ContactId;
 use crate::domain::message::{Message, MessageState};
@@ -61,7 +61,11 @@ fn cancel(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let mut message = message_id(typed).and_then(|id| message_seen(scene, given, &id)).ok_or_else(unknown)?;
     if message.advisor() != Some(given.caller.id) {
         let author = message.advisor().map(|user| scene.user_name(user)).unwrap_or_else(|| scene.policy.firm.clone());
-        return Err(Refusal::new("not-yours").about(&message.contact).with("name", author));
+        let mut refusal = Refusal::new("not-yours").about(&message.contact).with("name", author);
+        // The plain words of this code speak of a question that somebody else was asked.
+        let words = Reply::new(Code::Refusal, "queue-not-yours").with("id", message.id.to_string());
+        refusal.card = Some(Box::new(words));
+        return Err(refusal);
     }
     if !matches!(message.state, MessageState::Held { .. }) {
         let refusal = Refusal::new("already-sent").about(&message.contact).with("id", message.id.to_string());

@@ -29,8 +29,7 @@ fn sent(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     let contact = given.contact(scene, 0)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
-    let messages: Vec<Message> =
-        recent(scene, &contact).into_iter().filter(|message| may_read(scene, given, message)).collect();
+    let messages: Vec<Message> = recent(scene, &contact).into_iter().filter(|message| may_read(scene, given, message)).collect();
     let reply = told(scene, given, &messages).about(&contact.id).with("name", given.name_of(scene, &contact));
     Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
 }

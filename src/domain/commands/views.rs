@@ -61,6 +61,13 @@ pub fn may_look(given: &Given, contact: &Contact, otherwise: Permission) -> Resu
     Err(Refusal::new("not-entitled").with("channel", channel))
 }
 
+/// A colleague behind the wall of another sub-organisation stays unnamed, but for those who read everything (S4-30).
+pub fn actor_seen(scene: &Scene, given: &Given, actor: &str) -> String {
+    let reads_all = [Permission::ContactListAll, Permission::AuditRead].iter().any(|p| given.rights.may(*p, None));
+    let walled_off = actor.contains('@') && scene.rights_of_email(actor).sub_org != given.rights.sub_org;
+    if walled_off && !reads_all { "a colleague".to_owned() } else { actor.to_owned() }
+}
+
 // ---- contacts
 
 /// The window in this room, else the one of all lines that is open longest.

@@ -11,6 +11,7 @@ use crate::domain::message::Message;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
+use crate::domain::time::Timestamp;
 use serde_json::{Value, json};
 
 pub const WHY: Command = Command {
@@ -131,8 +132,15 @@ fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
         .with("consent", question.contact.consent(question.channel).name())
         .with("template_goes", template_goes)
         .with("opens_at", opens_at.map(|at| at.0))
+        .with("ask_again_at", ask_again_at(scene, question).map(|at| at.0))
         .with("before_it", before_it(scene, question))
         .with("now", scene.now.0)
+}
+
+/// S3-20: from when on a request may be repeated.
+fn ask_again_at(scene: &Scene, question: &Question) -> Option<Timestamp> {
+    let consent = question.contact.consent(question.channel);
+    consent.since().filter(|_| consent.is_pending()).map(|asked_at| asked_at + scene.policy.resend_after)
 }
 
 /// Pacing is part of no gate: how many messages to this client are on their way out already.
