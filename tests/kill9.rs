@@ -69,10 +69,23 @@ impl Traffic {
         self.clients
     }
 
+    /// Besides being killed the bot meets what providers do on any day.
+    fn trouble(&mut self) {
+        let on_whatsapp = ["lost-answer", "500", "429", "duplicate", "delay"];
+        let in_chat = ["lost-answer", "500", "429", "duplicate", "disconnect"];
+        match self.random.bool() {
+            true => self.world.meta.trouble(self.random.choice(on_whatsapp).unwrap(), 1).unwrap(),
+            false => self.world.pod.trouble(self.random.choice(in_chat).unwrap(), 1),
+        }
+    }
+
     fn act(&mut self) {
         let due = CLIENTS_PER_ROUND * (1 + self.rounds.load(Ordering::Acquire));
         if self.clients.is_empty() || (self.clients.len() < due && self.random.u8(..10) == 0) {
             return self.add();
+        }
+        if self.random.u8(..50) == 0 {
+            return self.trouble();
         }
         let nth = self.random.usize(..self.clients.len());
         let client = &mut self.clients[nth];
