@@ -140,7 +140,7 @@ impl<'v> CatchingUp<'v> {
             }
             self.last_time = self.last_time.max(commit.at);
             if sequence > self.applied {
-                self.merged.add(sequence, commit.changes().map_err(unreadable)?);
+                self.merged.add(sequence, commit.at, commit.changes().map_err(unreadable)?);
                 self.replayed += 1;
             }
         }

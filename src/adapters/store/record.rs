@@ -54,6 +54,7 @@ pub struct KeptEntry<'a> {
     pub room: Option<Cow<'a, RoomKey>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Cow<'a, MessageId>>,
+    /// In clear, in journals of before details were sealed in every case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'a, serde_json::Value>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -225,11 +226,18 @@ pub fn check_put(put: &Put) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Kinds of records that may repeat what a person typed or a number, also where no contact of ours is known for them.
+fn is_the_firms(name: &str) -> bool {
+    const KINDS: [&str; 4] = ["out/", "ask/", "quarantine/", "count/"];
+    KINDS.iter().any(|kind| name.starts_with(kind))
+}
+
 fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
     check_put(put)?;
     let name = keys.stored_name(&put.key);
     let kept = match (&put.value, &put.sealed_for) {
         (None, _) => None,
+        (Some(value), None) if is_the_firms(&name) => Some(Kept::Sealed(keys.seal(None, &record_context(&name), value)?)),
         (Some(value), None) => Some(Kept::Plain(value.clone())),
         (Some(value), Some(contact)) => Some(Kept::Sealed(keys.seal(Some(contact), &record_context(&name), value)?)),
     };
@@ -237,12 +245,12 @@ fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
 }
 
 fn kept_entry<'e>(keys: &KeyRing, entry: &'e Entry) -> Result<KeptEntry<'e>, StoreError> {
-    let (detail, sealed) = match &entry.contact {
-        _ if entry.detail.is_null() => (None, None),
-        None => (Some(Cow::Borrowed(&entry.detail)), None),
-        Some(contact) => {
+    // Without a contact it is sealed under the firm's key: a sender whom nobody knows has a number too.
+    let sealed = match entry.detail.is_null() {
+        true => None,
+        false => {
             let json = serde_json::to_vec(&entry.detail).expect("a JSON value is always JSON");
-            (None, Some(text_of(&keys.seal(Some(contact), &detail_context(&entry.kind), &json)?)))
+            Some(text_of(&keys.seal(entry.contact.as_ref(), &detail_context(&entry.kind), &json)?))
         }
     };
     Ok(KeptEntry {
@@ -252,7 +260,7 @@ fn kept_entry<'e>(keys: &KeyRing, entry: &'e Entry) -> Result<KeptEntry<'e>, Sto
         contact: entry.contact.as_ref().map(Cow::Borrowed),
         room: entry.room.as_ref().map(Cow::Borrowed),
         message: entry.message.as_ref().map(Cow::Borrowed),
-        detail,
+        detail: None,
         sealed,
     })
 }
