@@ -207,7 +207,7 @@ fn read_words(config: &Config) -> Result<Words, StartError> {
     Words::parse(&text).map_err(|mistake| StartError(format!("{}: {mistake}", path.display())))
 }
 
-fn symphony_settings(config: &Config) -> Result<SymphonySettings, StartError> {
+pub(super) fn symphony_settings(config: &Config) -> Result<SymphonySettings, StartError> {
     let key = &config.bot.private_key;
     let private_key_pem = std::fs::read_to_string(key).map_err(|error| {
         StartError(format!("bot.private_key {} cannot be read: {error}. Give the bot's RSA key as a PEM file.", key.display()))
@@ -233,7 +233,7 @@ fn ca_file(config: &Config) -> Result<Option<Vec<u8>>, StartError> {
     read.map(Some).map_err(|error| StartError(format!("server.ca_file {} cannot be read: {error}.", path.display())))
 }
 
-fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
+pub(super) fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
     if !config.whatsapp.enabled {
         return Ok(None);
     }
