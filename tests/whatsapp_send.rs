@@ -194,6 +194,13 @@ async fn a_complaint_about_the_message_ends_it_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_complaint_about_the_line_stops_the_line_and_keeps_the_message() {
+    for code in [0, 3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131037, 131042, 131045, 133010] {
+        assert_eq!(wait(answered(401, &graph(code)).await), Span::minutes(1), "{code}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_graph_refuses_for_now_may_be_tried_later() {
     for (code, seconds) in
         [(130429, 5), (4, 60), (80007, 60), (131048, 3_600), (131057, 60), (1, 5), (2, 5), (131000, 5), (131016, 5)]

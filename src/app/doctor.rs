@@ -84,7 +84,7 @@ pub async fn examine(path: &Path, environment: &BTreeMap<String, String>, tell: 
     report.all_well
 }
 
-fn configuration(report: &mut Report, path: &Path, environment: &BTreeMap<String, String>) -> Option<(Config, Wording)> {
+fn configuration(report: &mut Report<'_>, path: &Path, environment: &BTreeMap<String, String>) -> Option<(Config, Wording)> {
     let (loaded, mistakes) = match load_all(path, environment) {
         Ok((config, wording)) => {
             let mistakes = start::check(&config);
@@ -105,7 +105,7 @@ fn configuration(report: &mut Report, path: &Path, environment: &BTreeMap<String
 // ---- this machine
 
 /// Returns whether a bot runs on the folder.
-fn data_folder(report: &mut Report, data: &Path) -> bool {
+fn data_folder(report: &mut Report<'_>, data: &Path) -> bool {
     const CHECK: &str = "data folder";
     let running = match is_in_use(data) {
         Ok(running) => running,
@@ -143,7 +143,7 @@ fn can_write(data: &Path) -> Result<(), String> {
     tried.map_err(|error| format!("{} cannot be written: {error}.", data.display()))
 }
 
-fn disk_space(report: &mut Report, data: &Path) {
+fn disk_space(report: &mut Report<'_>, data: &Path) {
     const CHECK: &str = "disk";
     const REMEDY: &str = "Make room on this disk, or move bot.data_dir to a larger one.";
     match Disk(nearest(data)).space() {
@@ -159,7 +159,7 @@ fn disk_space(report: &mut Report, data: &Path) {
     }
 }
 
-async fn ports(report: &mut Report, config: &Config, running: bool) {
+async fn ports(report: &mut Report<'_>, config: &Config, running: bool) {
     let addresses = [(config.server.listen, "server.listen"), (config.server.ops_listen, "server.ops_listen")];
     for (address, key) in addresses {
         match server::bind(&address.to_string(), key).await {
@@ -170,7 +170,7 @@ async fn ports(report: &mut Report, config: &Config, running: bool) {
     }
 }
 
-fn public_url(report: &mut Report, config: &Config) {
+fn public_url(report: &mut Report<'_>, config: &Config) {
     const CHECK: &str = "server.public_url";
     let Some(url) = &config.server.public_url else {
         return report.good(CHECK, "It is not set; WhatsApp alone does not need it.");
@@ -191,7 +191,7 @@ fn public_url(report: &mut Report, config: &Config) {
 
 // ---- Symphony
 
-async fn symphony(report: &mut Report, config: &Config) {
+async fn symphony(report: &mut Report<'_>, config: &Config) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let made = start::symphony_settings(config)
         .map_err(|error| error.to_string())
@@ -221,7 +221,7 @@ async fn symphony(report: &mut Report, config: &Config) {
     advisors(report, config, &symphony).await;
 }
 
-async fn login(report: &mut Report, session: &Session) -> bool {
+async fn login(report: &mut Report<'_>, session: &Session) -> bool {
     let (pod, keys) = ("Symphony login", "key manager");
     let error = match session.tokens().await {
         Ok(_) => {
@@ -247,7 +247,7 @@ async fn login(report: &mut Report, session: &Session) -> bool {
     false
 }
 
-async fn server_clock(report: &mut Report, session: &Session) {
+async fn server_clock(report: &mut Report<'_>, session: &Session) {
     const CHECK: &str = "clock";
     match session.server_time().await {
         // Whether the pod can be reached is the login's line to tell.
@@ -265,7 +265,7 @@ async fn server_clock(report: &mut Report, session: &Session) {
     }
 }
 
-async fn datafeed(report: &mut Report, config: &Config, session: Arc<Session>) {
+async fn datafeed(report: &mut Report<'_>, config: &Config, session: Arc<Session>) {
     let url = config.symphony.feed_url.as_ref().map(url::Url::to_string).unwrap_or_default();
     let transport = Transport::WebSocket { url: url.clone() };
     let settings = FeedSettings { transport, tag: config.symphony.feed_tag.clone(), pace: FeedPace::default() };
@@ -274,7 +274,7 @@ async fn datafeed(report: &mut Report, config: &Config, session: Arc<Session>) {
     report.result("datafeed", &format!("{url} greets us; no feed was opened."), greeted, remedy);
 }
 
-async fn advisors(report: &mut Report, config: &Config, symphony: &Symphony) {
+async fn advisors(report: &mut Report<'_>, config: &Config, symphony: &Symphony) {
     let listed = config.advisors.iter().map(|advisor| advisor.email.to_lowercase());
     let lines = config.whatsapp.lines.iter().filter_map(|line| line.advisor.as_ref()).filter(|email| !email.is_empty());
     let named = config.policy.default_advisors.iter().chain(lines).map(|email| email.to_lowercase());
@@ -301,7 +301,7 @@ async fn advisors(report: &mut Report, config: &Config, symphony: &Symphony) {
 
 // ---- WhatsApp
 
-async fn whatsapp(report: &mut Report, config: &Config, wording: &Wording) {
+async fn whatsapp(report: &mut Report<'_>, config: &Config, wording: &Wording) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let client = match start::whatsapp(config, &clock, &Arc::new(Mutex::new(Pace::new()))) {
         Ok(Some(client)) => client,
@@ -326,7 +326,7 @@ async fn whatsapp(report: &mut Report, config: &Config, wording: &Wording) {
     }
 }
 
-async fn line_of(report: &mut Report, line: &WhatsAppLine, client: &WhatsApp) {
+async fn line_of(report: &mut Report<'_>, line: &WhatsAppLine, client: &WhatsApp) {
     let check = format!("line {}", line.number.e164());
     match client.line_status(line.phone_number_id.as_str()).await {
         Err(error) => report.bad(&check, format!("{error}."), remedy_of(&error)),
