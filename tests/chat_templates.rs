@@ -224,6 +224,14 @@ fn replies(table: &mut Table) {
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
         ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
         ("member-change-failed", vec![json!({ "user": "Tom", "room": "Lee family" }), json!({ "user": "Tom", "room": "" })]),
+        ("line-works-again", vec![json!({ "number": "+1555", "line_name": "Acme" }), json!({ "number": "777", "line_name": "" })]),
+        (
+            "line-troubled",
+            vec![
+                json!({ "number": "+1555", "line_name": "Acme", "provider_code": "190", "detail": "The token has expired." }),
+                json!({ "number": "777", "line_name": "", "provider_code": "190", "detail": "" }),
+            ],
+        ),
         (
             "parked",
             vec![json!({ "number": "+49151", "why": "too many", "text": "Hi" }), json!({ "number": "", "why": "x", "text": "" })],

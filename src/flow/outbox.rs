@@ -1,6 +1,6 @@
 //! The outbox: takes the head of each lane, asks once more whether it may go, performs it, and reports how it ended.
 use super::desk::News;
-use super::lanes::{Head, Lanes};
+use super::lanes::{Counts, Head, Lanes};
 use crate::domain::case::Record;
 use crate::domain::commit::Key;
 use crate::domain::effect::{Attempt, Effect, LookUp, Outcome};
@@ -62,7 +62,7 @@ impl Outbox {
         let tasks = TaskTracker::new();
         loop {
             outbox.start_heads(&mut lanes, &slots, &tasks, &done, &stop);
-            metrics::gauge!("liaison_outbox_messages", "state" => "due").set(lanes.waiting() as f64);
+            show(lanes.counts());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -221,6 +221,12 @@ impl Outbox {
             }
             tokio::time::sleep(REPORT_AGAIN).await;
         }
+    }
+}
+
+fn show(counts: Counts) {
+    for (state, count) in [("waiting", counts.waiting), ("taken", counts.taken), ("doubtful", counts.doubtful)] {
+        metrics::gauge!("liaison_outbox_messages", "state" => state).set(count as f64);
     }
 }
 

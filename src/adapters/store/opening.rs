@@ -94,6 +94,23 @@ fn lock(data: &Path) -> Result<File, StoreError> {
     Err(trouble(what, "Stop it first, or give this one a data_dir of its own."))
 }
 
+/// Whether a Liaison runs on this folder just now. Nothing is created for asking.
+pub fn is_in_use(data: &Path) -> Result<bool, StoreError> {
+    let path = data.join("lock");
+    match File::open(&path).map(|file| file.try_lock()) {
+        Ok(Ok(())) => Ok(false),
+        Ok(Err(TryLockError::WouldBlock)) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) | Ok(Err(TryLockError::Error(error))) => Err(disk_failed("cannot lock", &path, error)),
+    }
+}
+
+/// Whether the keys are where a journal with something in it needs them.
+pub fn has_its_keys(data: &Path) -> Result<bool, StoreError> {
+    let folders = Folders::of(data);
+    Ok(the_journal_is_empty(&folders.journal)? || KeyRing::open_to_read(&folders.keys).is_ok())
+}
+
 fn the_journal_is_empty(folder: &Path) -> Result<bool, StoreError> {
     let has_bytes = |number| std::fs::metadata(journal::segment_path(folder, number)).is_ok_and(|file| file.len() > 0);
     Ok(!journal::segments(folder)?.into_iter().any(has_bytes))
@@ -141,7 +158,7 @@ impl<'v> CatchingUp<'v> {
             }
             self.last_time = self.last_time.max(commit.at);
             if sequence > self.applied {
-                self.merged.add(sequence, commit.changes().map_err(unreadable)?);
+                self.merged.add(sequence, commit.at, commit.changes().map_err(unreadable)?);
                 self.replayed += 1;
             }
         }

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 /// One commit is at most this long in the journal; a webhook body is at most 3 MB.
 const MAX_COMMIT_BYTES: usize = 32 << 20;
 /// Kinds of records that may hold people's words without being about a known contact.
-const WORDED: [&str; 2] = ["out", "ask"];
+const WORDED: [&str; 4] = ["out", "ask", "quarantine", "count"];
 const OURS: &str = "This is a mistake in Liaison; the event is set aside, please report it.";
 
 #[derive(Serialize, Deserialize)]
