@@ -1,4 +1,6 @@
 //! The doors between the decisions and the world: what a store, a performer, a clock and an inbox must do.
+pub mod disk;
+
 use crate::domain::commit::{Commit, Committed, Key, Stored};
 use crate::domain::effect::{Attempt, Effect, LookUp, Prepared};
 use crate::domain::event::Event;
@@ -70,3 +72,6 @@ pub enum Receipt {
 pub trait Inbox: Send + Sync {
     fn deliver(&self, event: Event) -> Later<'static, Receipt>;
 }
+
+/// What is known of each line: it works, or what is wrong with it. A line of which nothing was heard yet is not there.
+pub type Lines = std::collections::BTreeMap<crate::domain::ids::LineId, Option<crate::domain::event::LineTrouble>>;

@@ -224,7 +224,10 @@ fn replies(table: &mut Table) {
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
         ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
         ("member-change-failed", vec![json!({ "user": "Tom", "room": "Lee family" }), json!({ "user": "Tom", "room": "" })]),
-        ("line-works-again", vec![json!({ "number": "+1555", "line_name": "Acme" }), json!({ "number": "777", "line_name": "" })]),
+        (
+            "line-works-again",
+            vec![json!({ "number": "+1555", "line_name": "Acme" }), json!({ "number": "777", "line_name": "" })],
+        ),
         (
             "line-troubled",
             vec![

@@ -1,5 +1,5 @@
 //! How much room the disk of a folder has, as the system says.
-use crate::flow::disk::{Probe, Space};
+use crate::ports::disk::{Probe, Space};
 use std::path::PathBuf;
 
 /// The disk on which this folder lies.

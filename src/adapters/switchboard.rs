@@ -5,7 +5,7 @@ use crate::adapters::wording::Wording;
 use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
 use crate::domain::ids::{Channel, EffectId};
 use crate::domain::time::Timestamp;
-use crate::flow::disk::{DiskLevel, LOOK_AGAIN};
+use crate::ports::disk::{DiskLevel, LOOK_AGAIN};
 use crate::ports::{Later, Pacing, Performer};
 use std::sync::{Arc, Mutex};
 

@@ -123,7 +123,7 @@ impl Bot {
             numbers: numbers(&config),
         });
         // Before anything is taken in: a bot that starts on a full disk knows it.
-        let probe: Arc<dyn disk::Probe> = Arc::new(Disk(config.bot.data_dir.clone()));
+        let probe: Arc<dyn crate::ports::disk::Probe> = Arc::new(Disk(config.bot.data_dir.clone()));
         desks.disk().look(&*probe);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let board = Arc::new(Switchboard { wording, symphony: Arc::clone(&symphony), whatsapp, pace, disk: desks.disk() });
@@ -233,7 +233,11 @@ fn ca_file(config: &Config) -> Result<Option<Vec<u8>>, StartError> {
     read.map(Some).map_err(|error| StartError(format!("server.ca_file {} cannot be read: {error}.", path.display())))
 }
 
-pub(super) fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
+pub(super) fn whatsapp(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    pace: &Arc<Mutex<Pace>>,
+) -> Result<Option<Arc<WhatsApp>>, StartError> {
     if !config.whatsapp.enabled {
         return Ok(None);
     }

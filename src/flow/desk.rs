@@ -1,5 +1,5 @@
 //! The desk: one event, one decision, one commit. Events that concern the same chat, client or lane are handled in order.
-use super::disk::DiskLevel;
+use super::disk::has_room_for;
 use crate::domain::case::Records;
 use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
 use crate::domain::decide::{Decision, decide};
@@ -9,6 +9,7 @@ use crate::domain::lane::Due;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::fault;
+use crate::ports::disk::DiskLevel;
 use crate::ports::{Clock, Inbox, Later, Receipt, Store, StoreError};
 use serde_json::json;
 use std::cell::RefCell;
@@ -240,7 +241,7 @@ impl Desks {
         if waits && !self.shared.open_to_clients.load(std::sync::atomic::Ordering::Acquire) {
             return Receipt::NotNow;
         }
-        if !self.shared.disk.has_room_for(&event, &self.policy()) {
+        if !has_room_for(&self.shared.disk, &event, &self.policy()) {
             count(&event.fact, &Handled::NotNow);
             return Receipt::NotNow;
         }

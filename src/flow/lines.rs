@@ -1,15 +1,11 @@
 //! Brings news of the firm's lines to the desk, which tells the admins.
 use crate::domain::event::{Event, Fact, LineTrouble};
 use crate::domain::ids::{EventId, LineId};
-use crate::ports::{Clock, Inbox, Receipt};
-use std::collections::BTreeMap;
+use crate::ports::{Clock, Inbox, Lines, Receipt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// What is known of each line: it works, or what is wrong with it. A line of which nothing was heard yet is not there.
-pub type Lines = BTreeMap<LineId, Option<LineTrouble>>;
 
 /// News that cannot be kept now is brought again after this time.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 pub mod desk;
 pub mod disk;
 pub mod held;
-pub mod lines;
 pub mod lanes;
+pub mod lines;
 pub mod outbox;
 pub mod wakes;

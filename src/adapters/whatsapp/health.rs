@@ -3,7 +3,7 @@ use crate::adapters::breaker::Breaker;
 use crate::domain::event::LineTrouble;
 use crate::domain::ids::LineId;
 use crate::domain::time::{Span, Timestamp};
-use crate::flow::lines::Lines;
+use crate::ports::Lines;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
