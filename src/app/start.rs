@@ -233,7 +233,11 @@ fn ca_file(config: &Config) -> Result<Option<Vec<u8>>, StartError> {
     read.map(Some).map_err(|error| StartError(format!("server.ca_file {} cannot be read: {error}.", path.display())))
 }
 
-pub(super) fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
+pub(super) fn whatsapp(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    pace: &Arc<Mutex<Pace>>,
+) -> Result<Option<Arc<WhatsApp>>, StartError> {
     if !config.whatsapp.enabled {
         return Ok(None);
     }
@@ -414,8 +418,8 @@ impl Running {
         }
         self.desks.close();
         // Whatever was answered is durable already; closing in order only spares the next start some work.
-        if let Some(store) = self.store.take().and_then(Arc::into_inner) {
-            let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        if let Some(store) = self.store.take() {
+            let closed = tokio::task::spawn_blocking(move || store.end()).await;
             if let Ok(Err(error)) = closed {
                 tracing::error!(%error, "the store could not be closed in order");
             }

@@ -10,7 +10,7 @@ use crate::ports::StoreError;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -56,9 +56,10 @@ pub fn open(options: OpenStore) -> Result<(SledStore, Opening), StoreError> {
 fn start(shared: Arc<Shared>, journal: Journal, folder: &Path, lock: File) -> Result<SledStore, StoreError> {
     let (tell, durable) = watch::channel(journal.tip().sequence);
     let (writer, applier) = sequencer::threads(&shared, journal, folder.to_owned(), tell);
-    let mut store = SledStore { shared, durable, threads: Vec::new(), _lock: lock };
-    store.threads.push(thread("store-journal", move || writer.run())?);
-    store.threads.push(thread("store-view", move || applier.run())?);
+    // The store is there first: if a thread cannot be started, dropping it ends the other.
+    let store = SledStore { shared, durable, threads: Mutex::default(), _lock: lock };
+    store.keep(thread("store-journal", move || writer.run())?);
+    store.keep(thread("store-view", move || applier.run())?);
     Ok(store)
 }
 
