@@ -44,6 +44,12 @@ pub trait Performer: Send + Sync {
     fn look_up<'a>(&'a self, id: &'a EffectId, effect: &'a Effect) -> Later<'a, LookUp>;
 }
 
+/// Whether an effect may leave just now for reasons that no record knows: pace of lines and pairs.
+pub trait Pacing: Send + Sync {
+    /// `Err` names the earliest time at which it may.
+    fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp>;
+}
+
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// False while wall time has run away from the machine's own count (RULES, Identity and time).

@@ -17,7 +17,7 @@ use liaison::domain::time::Timestamp;
 use liaison::domain::words::Words;
 use liaison::flow::desk::Desks;
 use liaison::flow::disk::{DiskLevel, Level};
-use liaison::flow::outbox::Pacing;
+use liaison::ports::Pacing;
 use liaison::ports::{Inbox, Receipt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -129,12 +129,19 @@ async fn a_form_reaches_the_world_with_its_values() {
 }
 
 #[tokio::test]
+async fn anybody_may_write_first_a_new_number_becomes_a_phone() {
+    let page = Page::open().await;
+    page.done("/api/phones/+19995550000/messages", json!({ "text": "hello" })).await;
+    let phones = page.get("/api/phones").await;
+    let there = phones.as_array().expect("a list").iter().any(|phone| phone["number"] == "+19995550000");
+    assert!(there, "{phones}");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_404_and_what_is_wrong_is_400() {
     let page = Page::open().await;
     let text = json!({ "text": "hello" });
-    for missing in
-        ["/api/users/nobody@acme.com/messages", "/api/phones/+19995550000/messages", "/api/phones/ann/calls", "/api/nothing"]
-    {
+    for missing in ["/api/users/nobody@acme.com/messages", "/api/phones/ann/messages", "/api/phones/ann/calls", "/api/nothing"] {
         assert_eq!(page.refused(missing, text.clone()).await.0, 404, "{missing}");
     }
     assert_eq!(page.refused(&format!("{JANE}/messages"), json!({ "room": "Nowhere", "text": "x" })).await.0, 404);

@@ -219,6 +219,7 @@ async fn nobody_of_this_address_is_a_failure() {
 
 fn open() -> OpenRoom {
     OpenRoom {
+        contact: None,
         key: RoomKey::new("r-7F3KAAAA"),
         name: "Ann Lee".to_owned(),
         otherwise: Some("Ann Lee c-7F3K".to_owned()),

@@ -6,8 +6,7 @@ use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Se
 use crate::domain::ids::{Channel, EffectId};
 use crate::domain::time::Timestamp;
 use crate::flow::disk::{DiskLevel, LOOK_AGAIN};
-use crate::flow::outbox::Pacing;
-use crate::ports::{Later, Performer};
+use crate::ports::{Later, Pacing, Performer};
 use std::sync::{Arc, Mutex};
 
 pub struct Switchboard {
@@ -33,7 +32,8 @@ impl Performer for Switchboard {
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. } => Ok(Prepared::Plain),
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => Ok(Prepared::Plain),
         }
     }
 
@@ -53,6 +53,7 @@ impl Performer for Switchboard {
                 (Effect::RemoveMember { stream, user }, _) => self.symphony.remove_member(stream, *user).await,
                 (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
                 (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
+                (Effect::FindUser { user, .. }, _) => self.symphony.find_user(*user).await,
             }
         })
     }
@@ -68,7 +69,8 @@ impl Performer for Switchboard {
                 Effect::AddMember { .. }
                 | Effect::RemoveMember { .. }
                 | Effect::DeactivateRoom { .. }
-                | Effect::AcceptConnection { .. } => LookUp::Absent,
+                | Effect::AcceptConnection { .. }
+                | Effect::FindUser { .. } => LookUp::Absent,
             }
         })
     }
@@ -83,7 +85,8 @@ impl Pacing for Switchboard {
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. } => Ok(()),
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => Ok(()),
         }
     }
 }

@@ -72,7 +72,7 @@ pub struct Running {
     stop: CancellationToken,
     desks: Desks,
     tasks: TaskTracker,
-    store: Option<Arc<SledStore>>,
+    store: Arc<SledStore>,
 }
 
 struct Parts {
@@ -163,7 +163,7 @@ impl Bot {
             }
         });
         tasks.spawn(parts.connect());
-        Ok(Running { address, ops_address, vitals, stop, desks, tasks, store: Some(store) })
+        Ok(Running { address, ops_address, vitals, stop, desks, tasks, store })
     }
 }
 
@@ -233,11 +233,7 @@ fn ca_file(config: &Config) -> Result<Option<Vec<u8>>, StartError> {
     read.map(Some).map_err(|error| StartError(format!("server.ca_file {} cannot be read: {error}.", path.display())))
 }
 
-pub(super) fn whatsapp(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    pace: &Arc<Mutex<Pace>>,
-) -> Result<Option<Arc<WhatsApp>>, StartError> {
+pub(super) fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
     if !config.whatsapp.enabled {
         return Ok(None);
     }
@@ -409,7 +405,7 @@ impl Running {
     }
 
     /// No new input; what is in flight finishes or stays in doubt; then the store is closed.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.vitals.draining.store(true, Ordering::Release);
         self.stop.cancel();
         self.tasks.close();
@@ -417,12 +413,12 @@ impl Running {
             tracing::warn!("not everything ended in time");
         }
         self.desks.close();
-        // Whatever was answered is durable already; closing in order only spares the next start some work.
-        if let Some(store) = self.store.take() {
-            let closed = tokio::task::spawn_blocking(move || store.end()).await;
-            if let Ok(Err(error)) = closed {
-                tracing::error!(%error, "the store could not be closed in order");
-            }
+        // Whatever was answered is durable already. A view that is closed in order spares the next start some work, and
+        // proves to it that nothing of the journal was lost meanwhile. Threads that end later still hold the store.
+        let store = self.store;
+        let ended = tokio::task::spawn_blocking(move || store.end()).await;
+        if let Ok(Err(error)) = ended {
+            tracing::error!(%error, "the store could not be closed in order");
         }
     }
 }

@@ -69,12 +69,13 @@ fn settle(scene: &mut Scene, ask: &Ask, caller: &User, place: &Place, pressed: &
     if pressed == "cancel" {
         return say(scene, place, Reply::new(Code::Info, "nothing-done"));
     }
+    let press = Press { ask, caller, place };
     match ask.about.clone() {
-        About::Command { path, args, room } => run(scene, caller, place, &path, args, room, true),
-        About::Form { path, room } => form(scene, caller, place, &path, values, room),
+        About::Command { path, args, room } => run(scene, &press, &path, args, room),
+        About::Form { path, room } => form(scene, &press, &path, values, room),
         About::JoinOrNew { path, args, existing } => match pressed {
             "join" => ask_owner(scene, caller, place, &existing),
-            _ => run(scene, caller, place, &path, args, None, true),
+            _ => run(scene, &press, &path, args, None),
         },
         About::Invitation { contact, channel, room } => invite(scene, caller, place, &contact, channel, room),
         About::SmsOffer { contact } => match pressed {
@@ -95,38 +96,40 @@ fn say(scene: &mut Scene, place: &Place, reply: Reply) -> Reply {
     reply
 }
 
-fn given(scene: &Scene, caller: &User, place: &Place, path: &str, args: Args, room: Option<RoomKey>) -> Option<Given> {
+/// One press of a button: on which question, by whom, where.
+struct Press<'p> {
+    ask: &'p Ask,
+    caller: &'p User,
+    place: &'p Place,
+}
+
+fn given(scene: &Scene, press: &Press, path: &str, args: Args, room: Option<RoomKey>) -> Option<Given> {
     let command = commands::find(path)?;
     Some(Given {
         command,
-        caller: caller.clone(),
-        rights: scene.rights_of_email(&caller.email),
-        place: place.clone(),
+        caller: press.caller.clone(),
+        rights: scene.rights_of_email(&press.caller.email),
+        place: press.place.clone(),
         room: room.and_then(|key| scene.room(&key)),
         args,
         confirmed: false,
+        looked_up: false,
+        ask: Some(press.ask.id.clone()),
     })
 }
 
-fn run(scene: &mut Scene, caller: &User, place: &Place, path: &str, args: Args, room: Option<RoomKey>, confirmed: bool) -> Reply {
-    match given(scene, caller, place, path, args, room) {
-        Some(given) => commands::run(scene, Given { confirmed, ..given }),
-        None => say(scene, place, Refusal::new("unknown-command").with("suggestions", json!([])).into_reply()),
+fn run(scene: &mut Scene, press: &Press, path: &str, args: Args, room: Option<RoomKey>) -> Reply {
+    match given(scene, press, path, args, room) {
+        Some(given) => commands::run(scene, Given { confirmed: true, ..given }),
+        None => say(scene, press.place, Refusal::new("unknown-command").with("suggestions", json!([])).into_reply()),
     }
 }
 
 /// A wrong field brings the form back filled, the reason beside the field.
-fn form(
-    scene: &mut Scene,
-    caller: &User,
-    place: &Place,
-    path: &str,
-    values: &Map<String, Value>,
-    room: Option<RoomKey>,
-) -> Reply {
+fn form(scene: &mut Scene, press: &Press, path: &str, values: &Map<String, Value>, room: Option<RoomKey>) -> Reply {
     let Some(command) = commands::find(path) else { return Reply::new(Code::Info, "nothing-done") };
     let args = commands::args_of_form(command, values);
-    let Some(given) = given(scene, caller, place, path, args, room) else { return Reply::new(Code::Info, "nothing-done") };
+    let Some(given) = given(scene, press, path, args, room) else { return Reply::new(Code::Info, "nothing-done") };
     let fields =
         ["bad-argument", "phone-invalid", "email-required", "name-too-long", "no-such-contact", "ambiguous", "missing-parameter"];
     let mark = scene.mark();
@@ -134,7 +137,7 @@ fn form(
         Err(refusal) if fields.contains(&refusal.code) => {
             scene.back_to(mark);
             let again = commands::form(scene, &given, values, Some(&refusal));
-            say(scene, place, again)
+            say(scene, press.place, again)
         }
         _ => {
             scene.back_to(mark);
@@ -168,7 +171,9 @@ fn invite(
         attested: "confirmed that the client agreed to be contacted",
     };
     let name = contact_name(scene, room.as_ref(), contact);
-    match ask_client(scene, asking) {
+    // A colleague may have asked in the meantime; the client is asked again after 24 h at the earliest (S3-21).
+    let unasked = scene.contact(contact).is_some_and(|contact| contact.consent(channel) == super::consent::Consent::None);
+    match if unasked { ask_client(scene, asking) } else { None } {
         Some(_) => {
             say(scene, place, Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some()))
         }

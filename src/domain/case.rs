@@ -68,8 +68,13 @@ impl<'a> Case<'a> {
 
     /// Lists are for showing: they are not among what the commit is checked against.
     pub fn scan<R: Record>(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<R> {
+        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).expect("a stored record is JSON of its kind");
         let found = self.records.scan(prefix, after, limit);
-        found.iter().filter_map(|(key, _)| self.get::<R>(key)).collect()
+        let as_it_stands = found.iter().filter_map(|(key, stored)| match self.written.get(key) {
+            Some(put) => put.value.as_deref().map(decode),
+            None => Some(decode(&stored.value)),
+        });
+        as_it_stands.collect()
     }
 
     /// Writes the record and keeps its wake-up time in the index.

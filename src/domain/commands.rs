@@ -1,15 +1,29 @@
 //! The chat commands: one file each, one line each in `ALL`; line and form fill the same arguments and run the same code.
+pub mod admin;
+pub mod consent;
 pub mod contact_add;
+pub mod contact_edit;
+pub mod contact_list;
+pub mod contact_remove;
+pub mod dryrun;
+pub mod help;
+pub mod note;
 pub mod optin;
+pub mod queue;
 pub mod room_create;
+pub mod room_info;
+pub mod sent;
 pub mod template;
+mod views;
+pub mod why;
+pub mod window;
 
 use super::ask::About;
 use super::commit::Key;
 use super::contact::{Contact, Listing};
 use super::effect::*;
 use super::entitlement::{Permission, Rights, User};
-use super::event::RoomMessage;
+use super::event::{Person, RoomMessage};
 use super::grammar::{Args, Line, Value as Given1, Who, Word};
 use super::ids::*;
 use super::refusal::Refusal;
@@ -40,9 +54,56 @@ pub struct Command {
     pub run: fn(&mut Scene, &Given) -> Result<Answer, Refusal>,
 }
 
+/// Among `keys` or `flags`: anything may stand there, the command reads its text by itself.
+pub const ANY: &str = "*";
+
+/// What most commands have in common: no arguments, no form, open to everybody.
+pub const PLAIN: Command = Command {
+    path: "",
+    usage: "",
+    example: "",
+    about: "",
+    needs: &[],
+    positional: &[],
+    keys: &[],
+    flags: &[],
+    one_text_from: None,
+    form: false,
+    run: |_, _| Err(Refusal::new("unknown-command").with("suggestions", json!([]))),
+};
+
 /// In the order in which `/help` lists them.
-pub const ALL: &[&Command] =
-    &[&contact_add::ADD, &optin::SEND, &optin::RESEND, &room_create::CREATE, &template::LIST, &template::SHOW, &template::SEND];
+pub const ALL: &[&Command] = &[
+    &help::HELP,
+    &help::WHOAMI,
+    &contact_add::ADD,
+    &contact_list::LIST,
+    &contact_list::SHOW,
+    &contact_edit::EDIT,
+    &contact_remove::REMOVE,
+    &optin::SEND,
+    &optin::RESEND,
+    &room_create::CREATE,
+    &room_info::INFO,
+    &room_info::LIST,
+    &window::WINDOW,
+    &queue::LIST,
+    &queue::CANCEL,
+    &sent::SENT,
+    &template::LIST,
+    &template::SHOW,
+    &template::SEND,
+    &consent::SHOW,
+    &consent::HISTORY,
+    &why::WHY,
+    &dryrun::DRYRUN,
+    &note::NOTE,
+    &admin::ENTITLE,
+    &admin::REVOKE,
+    &admin::SHOW,
+    &admin::STATUS,
+    &contact_edit::COMPLETE,
+];
 
 /// A command's arguments and who gave them, where.
 pub struct Given {
@@ -56,6 +117,10 @@ pub struct Given {
     pub args: Args,
     /// The caller has pressed Confirm for exactly this.
     pub confirmed: bool,
+    /// Somebody named here was looked up already and is not known to the platform.
+    pub looked_up: bool,
+    /// The question that this answers, when it came from a form or a button; a later press gets the same answer.
+    pub ask: Option<AskId>,
 }
 
 /// What a command leaves to be said.
@@ -83,7 +148,7 @@ pub fn run_line(scene: &mut Scene, caller: User, said: &RoomMessage, room: Optio
     if let Some(from) = command.one_text_from {
         args.rest_as_one(from);
     }
-    let given = Given { command, caller, rights, place, room, args, confirmed: false };
+    let given = Given { command, caller, rights, place, room, args, confirmed: false, looked_up: false, ask: None };
     run(scene, given);
 }
 
@@ -107,13 +172,61 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
         Ok(Answer::Confirm(reply)) => ask_to_confirm(scene, given, reply),
         Ok(Answer::Later) => Reply::new(Code::Info, "working"),
         Err(refusal) => {
+            // A card that is shown instead of the refusal asks something: its question stays.
+            let ask = refusal.card.as_ref().and_then(|card| card.ask.as_ref()).and_then(|id| scene.ask(id));
             scene.back_to(mark);
+            if ask_who_they_are(scene, &given) {
+                return Reply::new(Code::Info, "working");
+            }
+            if let Some(ask) = ask {
+                scene.put(&ask);
+            }
             let number = refusal.vars.iter().find(|(name, _)| *name == "number").map(|(_, number)| number.clone());
             let reply = say(scene, given.place.clone(), refusal.into_reply());
             offer_to_add(scene, given, number);
             reply
         }
     }
+}
+
+/// Colleagues whom the platform knows and we do not are looked up, then the command runs again. Once: those who stay unknown
+/// are refused.
+fn ask_who_they_are(scene: &mut Scene, given: &Given) -> bool {
+    let named = given.args.people().into_iter().chain(given.args.keys.values().flatten().flat_map(|value| value.who.clone()));
+    let unknown = named.filter_map(|who| match who {
+        Who::User(id) => Some(id),
+        Who::Email(_) => None,
+    });
+    let Some(user) = unknown.filter(|id| scene.user(*id).is_none()).find(|_| !given.looked_up && permitted(given).is_ok()) else {
+        return false;
+    };
+    let then = Again {
+        path: given.command.path.to_owned(),
+        args: given.args.clone(),
+        caller: given.caller.id,
+        place: given.place.clone(),
+        room: given.room.as_ref().map(|room| room.key.clone()),
+    };
+    scene.effect(Effect::FindUser { user, then: Box::new(then) });
+    true
+}
+
+/// The look-up is over: the command runs as if the colleague had been known from the start.
+pub fn run_again(scene: &mut Scene, again: &Again, found: Option<Person>) {
+    let known = found.map(|person| scene.meet(&person));
+    let (Some(command), Some(caller)) = (find(&again.path), scene.user(again.caller)) else { return };
+    let given = Given {
+        command,
+        rights: scene.rights_of_email(&caller.email),
+        caller,
+        place: again.place.clone(),
+        room: again.room.as_ref().and_then(|key| scene.room(key)),
+        args: again.args.clone(),
+        confirmed: false,
+        looked_up: known.is_none(),
+        ask: None,
+    };
+    run(scene, given);
 }
 
 /// S3-5: a number that is none of the caller's contacts brings the form of `/contact add`, the number filled in.
@@ -132,10 +245,10 @@ fn say(scene: &mut Scene, place: Place, reply: Reply) -> Reply {
 }
 
 fn ask_to_confirm(scene: &mut Scene, given: Given, reply: Reply) -> Reply {
-    let about = About::Command {
-        path: given.command.path.to_owned(),
-        args: given.args.clone(),
-        room: given.room.as_ref().map(|room| room.key.clone()),
+    let (path, args) = (given.command.path.to_owned(), given.args.clone());
+    let about = match reply.vars.get("room_key").and_then(Value::as_str) {
+        Some(existing) => About::JoinOrNew { path, args, existing: RoomKey::new(existing) },
+        None => About::Command { path, args, room: given.room.as_ref().map(|room| room.key.clone()) },
     };
     let ask = sending::confirmation(scene, given.caller.id, &given.place, about, reply.contact.as_ref());
     say(scene, given.place, reply.asking(&ask.id))
@@ -155,11 +268,12 @@ pub fn permitted(given: &Given) -> Result<(), Refusal> {
 
 fn known_arguments(given: &Given) -> Result<(), Refusal> {
     let command = given.command;
-    let unknown_key = given.args.keys.keys().find(|key| !command.keys.contains(&key.as_str()) && command.path != "template send");
+    let takes = |known: &[&str], name: &str| known.contains(&name) || known.contains(&ANY);
+    let unknown_key = given.args.keys.keys().find(|key| !takes(command.keys, key) && command.path != "template send");
     if let Some(key) = unknown_key {
         return Err(Refusal::bad_argument(key, "is not known here", command.usage));
     }
-    if let Some(flag) = given.args.flags.iter().find(|flag| !command.flags.contains(&flag.as_str())) {
+    if let Some(flag) = given.args.flags.iter().find(|flag| !takes(command.flags, flag)) {
         return Err(Refusal::bad_argument(&format!("--{flag}"), "is not known here", command.usage));
     }
     Ok(())

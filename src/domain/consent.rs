@@ -77,6 +77,7 @@ impl Consent {
             Turn::Stop => self.after_stop(at),
             Turn::PossibleStop => match self {
                 Consent::OptedOut { .. } | Consent::Review { .. } => None,
+                Consent::OptedIn { at: agreed } if at < *agreed => None,
                 Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Unreachable { .. } => {
                     Some(Consent::Review { since: at, before: Box::new(self.clone()) })
                 }
@@ -137,7 +138,8 @@ impl Consent {
 
     fn after_stop(&self, at: Timestamp) -> Option<Consent> {
         match self {
-            Consent::OptedOut { .. } => None,
+            // A second stop moves the time behind which a yes must lie.
+            Consent::OptedOut { at: stopped } => (at > *stopped).then_some(Consent::OptedOut { at }),
             Consent::OptedIn { at: agreed } => (at >= *agreed).then_some(Consent::OptedOut { at }),
             Consent::None | Consent::Pending { .. } | Consent::Review { .. } | Consent::Unreachable { .. } => {
                 Some(Consent::OptedOut { at })

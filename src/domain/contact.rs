@@ -67,9 +67,34 @@ pub struct OnChannel {
     pub asked_by: Option<UserId>,
     /// The line on which he was asked or wrote last.
     pub line: Option<LineId>,
+    /// The latest turns of the consent, newest last; the evidence itself stands in the journal.
+    #[serde(default)]
+    pub history: VecDeque<Turned>,
+}
+
+/// How many turns of a consent `/consent history` shows.
+pub const TURNS_KEPT: usize = 50;
+
+/// One turn of a consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turned {
+    pub at: Timestamp,
+    pub from: String,
+    pub to: String,
+    /// An e-mail address, `client` or `liaison`.
+    pub by: String,
+    pub how: String,
+    /// The message that it rests on, by the provider's or our own id.
+    pub message: Option<String>,
 }
 
 impl OnChannel {
+    pub fn remember_turn(&mut self, turned: Turned) {
+        self.history.push_back(turned);
+        while self.history.len() > TURNS_KEPT {
+            self.history.pop_front();
+        }
+    }
     pub fn window(&self, line: &LineId) -> Window {
         self.windows.get(line).copied().unwrap_or_default()
     }

@@ -1,4 +1,5 @@
 //! What we may do to the world: plain data without words; wording and adapters turn it into calls.
+use super::grammar::Args;
 use super::ids::*;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,21 @@ pub enum Effect {
     AcceptConnection {
         user: UserId,
     },
+    /// Asks the platform who this is; then the command that named him runs again.
+    FindUser {
+        user: UserId,
+        then: Box<Again>,
+    },
+}
+
+/// A command that waits for somebody to be looked up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    pub path: String,
+    pub args: Args,
+    pub caller: UserId,
+    pub place: Place,
+    pub room: Option<RoomKey>,
 }
 
 /// Where a line goes.

@@ -125,7 +125,8 @@ impl Record for Due {
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. } => None,
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => None,
         }
     }
 }

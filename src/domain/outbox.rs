@@ -1,5 +1,6 @@
 //! An effect on its way: may it still go, and how did it end.
 use super::ask::{About, Ask};
+use super::commands;
 use super::commit::{Entry, Key};
 use super::consent::Turn;
 use super::effect::*;
@@ -8,7 +9,7 @@ use super::gates::Verdict;
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::message::{Message, MessageState};
-use super::policy::INVITATION;
+use super::policy::{INVITATION, MESSAGE_WAITING};
 use super::room::RoomState;
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
@@ -46,7 +47,8 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         | Effect::AddMember { .. }
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
-        | Effect::AcceptConnection { .. } => true,
+        | Effect::AcceptConnection { .. }
+        | Effect::FindUser { .. } => true,
     };
     if goes {
         due.state = DueState::Taken { at: scene.now };
@@ -99,6 +101,7 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
             message.state = MessageState::Withdrawn { reason: gate.to_owned() };
             scene.put(&message);
             invitation_is_over(scene, &message);
+            notice_never_left(scene, &message);
             sending::tell_withdrawn(scene, vec![message], gate);
             false
         }
@@ -171,7 +174,7 @@ fn in_doubt(scene: &mut Scene, mut due: Due, why: &str) {
         // A status may have told already that it was sent.
         if message.state.rank() >= MessageState::Sent.rank() {
             scene.settle(&due);
-            return;
+            return invitation_is_over(scene, &message);
         }
         message.state = MessageState::Doubtful { since: scene.now, lane_freed: false };
         scene.put(&message);
@@ -222,6 +225,10 @@ fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. } => {}
+        Effect::FindUser { then, .. } => {
+            let found = external_id.and_then(|person| serde_json::from_str(person).ok());
+            commands::run_again(scene, then, found);
+        }
     }
 }
 
@@ -266,6 +273,7 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
                 scene.post(Place::Direct(owner), reply.with("room", room.map(|room| room.name).unwrap_or_default()));
             }
         }
+        Effect::FindUser { then, .. } => commands::run_again(scene, then, None),
         Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } => {
             scene.note(Entry::new("chat.refused", PROGRAM).detail(json!({ "code": code, "detail": detail })));
         }
@@ -294,8 +302,11 @@ fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, deta
 
 fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &str) {
     let Some(contact) = scene.contact(&message.contact) else { return };
-    if code == WINDOW_CLOSED && message.is_free_text() && message.advisor().is_some() {
-        return window_was_closed(scene, message);
+    if code == WINDOW_CLOSED && message.is_free_text() {
+        window_was_closed(scene, &message);
+        if message.advisor().is_some() {
+            return wait_again(scene, message);
+        }
     }
     message.state = MessageState::Failed { code: code.to_owned() };
     scene.put(&message);
@@ -307,17 +318,26 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     } else {
         tell_failed(scene, &message, code, detail);
         request_failed(scene, &message);
+        notice_never_left(scene, &message);
     }
     invitation_is_over(scene, &message);
 }
 
-/// 131047 is the truth about the window: the message waits again, whatever we thought.
-fn window_was_closed(scene: &mut Scene, mut message: Message) {
+/// 131047 is the truth about the window, as of when the provider said so, whatever we thought.
+fn window_was_closed(scene: &mut Scene, message: &Message) {
     let Some(mut contact) = scene.contact(&message.contact) else { return };
-    let line = message.line.clone();
-    contact.on_mut(message.channel).windows.entry(line).or_default().refused = Some(scene.now);
+    let said_at = scene.event.at.min(scene.now);
+    let window = contact.on_mut(message.channel).windows.entry(message.line.clone()).or_default();
+    window.refused = Some(window.refused.map_or(said_at, |before| before.max(said_at)));
     scene.put(&contact);
+}
+
+/// The message waits again; when the client has written since, it goes at once.
+fn wait_again(scene: &mut Scene, mut message: Message) {
     sending::hold(scene, &mut message, "window");
+    if let Some(room) = message.room {
+        sending::release(scene, &room, &message.contact);
+    }
 }
 
 /// S3-10: proved, and nothing was ever exchanged here: the advisor is told and offered SMS.
@@ -368,6 +388,20 @@ fn request_failed(scene: &mut Scene, message: &Message) {
     }
 }
 
+/// A notice that never left has told nobody anything: the messages that wait are told of anew (S0-24).
+fn notice_never_left(scene: &mut Scene, message: &Message) {
+    if message.program_name() != Some(MESSAGE_WAITING) {
+        return;
+    }
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    contact.on_mut(message.channel).notice_sent = false;
+    scene.put(&contact);
+    for mut waiting in sending::held_messages(scene, &contact, message.channel) {
+        waiting.told = false;
+        scene.put(&waiting);
+    }
+}
+
 /// No trace of it for 60 s: the author decides (invariant 4).
 pub fn unconfirmed(scene: &mut Scene, mut message: Message) {
     message.state = MessageState::Unconfirmed;
@@ -407,6 +441,9 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
     };
     scene.raw_belongs_to(&message.contact);
     let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
+    // It waits again after an attempt that failed: what is told of that attempt says nothing of the next one.
+    let waits = matches!(message.state, MessageState::Held { .. } | MessageState::Ready);
+    let of_earlier_attempt = waits && message.wamid.as_ref() == Some(&told.id);
     if message.wamid.is_none() {
         scene.point(Key::new("wamid", &told.id), &message.id);
         message.wamid = Some(told.id.clone());
@@ -415,6 +452,9 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
     let entry = Entry::new("delivery.reported", "whatsapp").about(&message.contact).message(&message.id);
     let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category });
     scene.note(Entry { room: message.room.clone(), ..entry.told_at(scene.event.at).detail(detail) });
+    if of_earlier_attempt {
+        return;
+    }
     match &told.status {
         Delivery::Failed { code, detail } => return reported_failed(scene, message, code, detail, was_doubtful),
         Delivery::Sent => rise(&mut message, MessageState::Sent),

@@ -1,13 +1,15 @@
 //! Words on their way through: an advisor's to the client, and a client's to the advisors.
+mod identity;
+
 use super::ask::{About, Ask};
-use super::commit::{Entry, Key};
+use super::commit::Entry;
 use super::consent::{Consent, Turn};
 use super::contact::{Contact, Listing};
 use super::effect::*;
-use super::event::{ClientKeys, ClientMessage, Content, RoomMessage};
+use super::event::{ClientMessage, Content, RoomMessage};
 use super::ids::*;
 use super::message::MessageState;
-use super::policy::{INVITATION, StopScope, UnknownSender};
+use super::policy::{INVITATION, StopScope};
 use super::refusal::Refusal;
 use super::room::{Room, RoomState};
 use super::rooms::{self, Plan};
@@ -16,7 +18,7 @@ use super::sending::{self, Accepted, Draft, accept, contact_name, say_to_client,
 use super::time::{Span, Timestamp};
 use super::words::{Meaning, Words};
 use crate::fault;
-use serde::{Deserialize, Serialize};
+use identity::{find_contact, meet_stranger, note_arrival, park};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,176 +159,28 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     let Some(contact) = find_contact(scene, &said.from).or_else(|| meet_stranger(scene, said, at)) else { return };
     scene.raw_belongs_to(&contact.id);
     let contact = note_arrival(scene, contact, said, at);
+    let meaning = meaning_of(scene, &said.content);
     if contact.blocked.is_some() {
+        // His words are kept and not relayed; a stop is heard at any time.
+        if meaning == Meaning::Stop {
+            heed(scene, &contact.id, said, meaning, at);
+        }
         return;
     }
-    let had_room = !live_rooms(scene, &contact, said).is_empty();
-    let meaning = meaning_of(scene, &said.content);
+    // The room first, so that whoever answers this client reads of a yes or a stop in it too.
+    let opened = open_if_there_is_no_room(scene, &contact, said);
     let consented = heed(scene, &contact.id, said, meaning, at);
-    if consented != Heeded::Consumed || !had_room {
-        relay(scene, &contact.id, said, consented, had_room);
+    if let Some(room) = opened {
+        welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
+    }
+    if consented != Heeded::Consumed {
+        relay(scene, &contact.id, said);
     }
     if !matches!(said.content, Content::Sign { .. }) {
         sending::release_all(scene, &contact.id, said.channel);
         if consented == Heeded::No {
             answer_free_text_while_pending(scene, &contact.id, said, at);
         }
-    }
-}
-
-/// By any of the keys of the identity; the most stable first.
-pub fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
-    let by_user_id = keys.user_id.as_ref().map(|id| Key::new("bsuid", id));
-    let by_wa_id = keys.wa_id.as_ref().map(|id| Key::new("wa", id));
-    let by_phone = keys.phone.as_ref().map(|phone| Key::new("phone", phone.e164()));
-    let id = [by_user_id, by_wa_id, by_phone].into_iter().flatten().find_map(|key| scene.pointer(key))?;
-    scene.contact(&ContactId(id))
-}
-
-/// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).
-fn meet_stranger(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Option<Contact> {
-    let rule = scene.policy.unknown_sender;
-    match rule {
-        UnknownSender::Onboard if within_caps(scene, &said.from) => Some(new_contact(scene, &said.from, said, at)),
-        UnknownSender::Onboard => {
-            park(scene, said, "too many new senders in this hour");
-            None
-        }
-        UnknownSender::Park => {
-            park(scene, said, "the firm keeps messages of unknown senders for an admin");
-            None
-        }
-        UnknownSender::Refuse => {
-            let detail = json!({ "line": said.line, "from": said.from, "content": said.content });
-            scene.note(Entry::new("client.refused", CLIENT).told_at(at).detail(detail));
-            None
-        }
-    }
-}
-
-fn park(scene: &mut Scene, said: &ClientMessage, why: &str) {
-    let detail = json!({ "line": said.line, "from": said.from, "content": said.content, "why": why });
-    scene.note(Entry::new("client.parked", CLIENT).detail(detail));
-    let number = said.from.phone.as_ref().map(|phone| phone.e164().to_owned()).or(said.from.profile_name.clone());
-    let reply = Reply::new(Code::Info, "parked").with("number", number.unwrap_or_default()).with("why", why);
-    let reply = reply.with("text", shown(&said.content));
-    for admin in scene.admins() {
-        scene.post(admin, reply.clone());
-    }
-}
-
-/// How many strangers were onboarded in the hour that runs.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Strangers {
-    hour: i64,
-    all: u32,
-    by_prefix: BTreeMap<String, u32>,
-}
-
-impl super::case::Record for Strangers {
-    fn key(&self) -> Key {
-        Key::new("count", "strangers")
-    }
-    fn sealed_for(&self) -> Option<ContactId> {
-        None
-    }
-}
-
-fn within_caps(scene: &mut Scene, from: &ClientKeys) -> bool {
-    let hour = scene.now.0 / Span::hours(1).0;
-    let counted: Option<Strangers> = scene.case.get(&Key::new("count", "strangers"));
-    let mut strangers = counted.filter(|s| s.hour == hour).unwrap_or(Strangers { hour, ..Strangers::default() });
-    let prefix: String = from.phone.as_ref().map_or("", |phone| phone.digits()).chars().take(7).collect();
-    let of_prefix = strangers.by_prefix.entry(prefix).or_default();
-    if strangers.all >= scene.policy.onboarding_per_hour || *of_prefix >= scene.policy.onboarding_per_prefix {
-        return false;
-    }
-    *of_prefix += 1;
-    strangers.all += 1;
-    scene.put(&strangers);
-    true
-}
-
-fn new_contact(scene: &mut Scene, keys: &ClientKeys, said: &ClientMessage, at: Timestamp) -> Contact {
-    let contact = Contact {
-        id: scene.new_contact_id(),
-        phone: None,
-        phone_raw: None,
-        email: None,
-        email_raw: None,
-        wa_id: None,
-        user_id: None,
-        first: String::new(),
-        last: String::new(),
-        company: String::new(),
-        profile_name: keys.profile_name.clone(),
-        language: super::policy::DEFAULT_LANGUAGE.to_owned(),
-        created_at: scene.now,
-        created_by: CLIENT.to_owned(),
-        requestor: None,
-        channels: BTreeMap::new(),
-        listed_by: BTreeSet::new(),
-        rooms: Vec::new(),
-        blocked: None,
-        recent: Default::default(),
-    };
-    scene.put(&contact);
-    let detail = json!({ "from": keys, "line": said.line, "how": "wrote first" });
-    scene.note(Entry::new("contact.created", CLIENT).about(&contact.id).told_at(at).detail(detail));
-    contact
-}
-
-/// What every message of a client does: it completes his keys, opens the window, ends the silence, makes him reachable.
-fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, at: Timestamp) -> Contact {
-    learn_keys(scene, &mut contact, &said.from);
-    let is_message = !matches!(said.content, Content::Sign { .. });
-    let on = contact.on_mut(said.channel);
-    on.line = Some(said.line.clone());
-    if is_message {
-        on.ever_reached = true;
-        on.notice_sent = false;
-        on.windows.entry(said.line.clone()).or_default().opened(at);
-    }
-    scene.put(&contact);
-    let detail = json!({
-        "line": said.line, "id": said.id, "content": said.content, "quoted": said.quoted,
-        "cut_to_now": (scene.event.at > scene.now).then_some(scene.event.at),
-    });
-    scene.note(Entry::new("client.wrote", CLIENT).about(&contact.id).told_at(scene.event.at).detail(detail));
-    if is_message {
-        let evidence = json!({ "message": said.id });
-        scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, evidence);
-    }
-    contact
-}
-
-/// Every way to find this client again; a key that belongs to somebody else is left where it is.
-pub fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
-    let claim = |scene: &mut Scene, key: Key| {
-        let free = scene.pointer(key.clone()).is_none_or(|id| id == contact.id.0);
-        if free {
-            scene.point(key, &contact.id);
-        }
-        free
-    };
-    if let Some(phone) = keys.phone.as_ref().filter(|_| contact.phone.is_none())
-        && claim(scene, Key::new("phone", phone.e164()))
-    {
-        contact.phone = Some(phone.clone());
-        contact.phone_raw.get_or_insert_with(|| phone.e164().to_owned());
-    }
-    if let Some(wa_id) = keys.wa_id.as_ref().filter(|id| contact.wa_id.as_ref() != Some(id))
-        && claim(scene, Key::new("wa", wa_id))
-    {
-        contact.wa_id = Some(wa_id.clone());
-    }
-    if let Some(user_id) = keys.user_id.as_ref().filter(|id| contact.user_id.as_ref() != Some(id))
-        && claim(scene, Key::new("bsuid", user_id))
-    {
-        contact.user_id = Some(user_id.clone());
-    }
-    if keys.profile_name.is_some() {
-        contact.profile_name = keys.profile_name.clone();
     }
 }
 
@@ -401,8 +255,9 @@ fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: T
     for channel in scope {
         let Some(mut contact) = scene.contact(id) else { continue };
         let known = channel == said.channel || contact.channels.contains_key(&channel);
+        let was_out = contact.consent(channel).is_opted_out();
         let evidence = json!({ "message": said.id, "content": said.content, "context": said.quoted });
-        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) {
+        if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) && !was_out {
             sending::withdraw_everything(scene, &contact, channel, "consent");
             stopped.push(channel);
         }
@@ -436,10 +291,13 @@ fn confirm_opt_out(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
 /// A sentence that may mean stop: nothing goes until the advisor has said what was meant, or a day has passed.
 fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
     let Some(mut contact) = scene.contact(id) else { return Heeded::No };
+    // Of several messages the latest provider time wins.
+    if matches!(contact.consent(said.channel), Consent::OptedIn { at: agreed } if at < agreed) {
+        note_late_stop(scene, &contact, said, at);
+        return Heeded::No;
+    }
     let evidence = json!({ "message": said.id, "content": said.content });
-    // 24 h of review are counted by our clock.
-    let now = scene.now.max(at);
-    if !scene.turn_consent(&mut contact, said.channel, Turn::PossibleStop, now, evidence) {
+    if !scene.turn_consent(&mut contact, said.channel, Turn::PossibleStop, at, evidence) {
         return Heeded::No;
     }
     for place in places_of(scene, &contact, said) {
@@ -490,11 +348,16 @@ fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &Clie
 
 fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Room> {
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).collect()
+    // A room that everybody has left is nowhere: the message goes to those who are there for him.
+    let reads = |room: &Room| room.is_live() && !room.members.is_empty();
+    rooms.filter(|room| reads(room) && room.channel == said.channel && room.line == said.line).collect()
 }
 
 fn places_of(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Place> {
-    let rooms: Vec<Place> = live_rooms(scene, contact, said).into_iter().map(|room| Place::Room(room.key)).collect();
+    // Consent is the firm's on this channel, whatever the line: all who write to him there are told (S3-13, S3-16).
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    let read = rooms.filter(|room| room.is_live() && !room.members.is_empty() && room.channel == said.channel);
+    let rooms: Vec<Place> = read.map(|room| Place::Room(room.key)).collect();
     if !rooms.is_empty() {
         return rooms;
     }
@@ -540,26 +403,17 @@ fn room_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Option<(R
     Some((latest, "last-used", others))
 }
 
-fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage, heeded: Heeded, had_room: bool) {
-    let Some(contact) = scene.contact(id) else { return };
+fn open_if_there_is_no_room(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -> Option<RoomKey> {
     let sign_only = matches!(said.content, Content::Sign { .. });
-    let (mut room, rule, others) = match room_for(scene, &contact, said) {
-        Some(found) => found,
-        None if sign_only => return,
-        None => match open_for_client(scene, &contact, said) {
-            Some(key) => match scene.room(&key) {
-                Some(room) => (room, "opened", Vec::new()),
-                None => return,
-            },
-            None => return,
-        },
-    };
-    if !had_room {
-        welcome_who_wrote_first(scene, id, said, &room.key, heeded);
+    if sign_only || !live_rooms(scene, contact, said).is_empty() {
+        return None;
     }
-    if heeded == Heeded::Consumed {
-        return;
-    }
+    open_for_client(scene, contact, said)
+}
+
+fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
+    let Some(contact) = scene.contact(id) else { return };
+    let Some((mut room, rule, others)) = room_for(scene, &contact, said) else { return };
     room.last_exchange.insert(id.clone(), scene.now);
     scene.put(&room);
     post_client_line(scene, id, said, &room, rule, others);
@@ -635,6 +489,7 @@ fn open_for_client(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -
         line: Some(&said.line),
         invite: false,
         answer: None,
+        ask: None,
     };
     rooms::open(scene, plan).ok()
 }

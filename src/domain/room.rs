@@ -55,6 +55,9 @@ pub struct Opening {
     pub invite: Vec<ContactId>,
     /// The one answer, given when all invitations have an end.
     pub answer: Option<(Place, Reply)>,
+    /// The question whose answer this is.
+    #[serde(default)]
+    pub ask: Option<AskId>,
     /// Invitations that have no end yet.
     pub awaiting: Vec<MessageId>,
     /// How many were sent.

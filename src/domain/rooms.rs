@@ -4,6 +4,7 @@ use super::consent::Consent;
 use super::contact::Contact;
 use super::effect::*;
 use super::ids::*;
+use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
 use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER};
@@ -29,6 +30,7 @@ pub struct Plan<'p> {
     pub line: Option<&'p LineId>,
     pub invite: bool,
     pub answer: Option<(Place, Reply)>,
+    pub ask: Option<AskId>,
 }
 
 /// Makes the room's record and the effect that opens it.
@@ -67,6 +69,7 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
             invite,
             say_still_working_at: plan.answer.as_ref().map(|_| scene.now + STILL_WORKING_AFTER),
             answer: plan.answer,
+            ask: plan.ask,
             awaiting: Vec::new(),
             invited: 0,
             already_waiting: 0,
@@ -90,6 +93,8 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         owners: owners.into_iter().map(|(id, _)| *id).collect(),
         members: others.into_iter().map(|(id, _)| *id).collect(),
     }));
+    // Stands in the room's lane behind its making and before whatever a client has written already.
+    say_room_opened(scene, &room);
     let entry = Entry::new("room.requested", room.created_by.clone()).room(&key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "name": name, "members": members })) });
     Ok(key)
@@ -138,7 +143,6 @@ pub fn opened(scene: &mut Scene, key: &RoomKey, stream: &StreamId, name: Option<
     scene.put(&room);
     let entry = Entry::new("room.opened", PROGRAM).room(key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "stream": stream })) });
-    say_room_opened(scene, &room);
     invite(scene, room);
     answer_if_all_is_done(scene, key);
 }
@@ -213,6 +217,10 @@ fn answer_if_all_is_done(scene: &mut Scene, key: &RoomKey) {
         .with("invited", opening.invited)
         .with("already_waiting", opening.already_waiting)
         .with("consent", consent.name());
+    if let Some(mut ask) = opening.ask.and_then(|id| scene.ask(&id)) {
+        ask.answered = Some(reply.clone());
+        scene.put(&ask);
+    }
     scene.post(place, reply);
 }
 
@@ -223,6 +231,7 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     room.state = RoomState::Failed;
     scene.put(&room);
     forget_in_contacts(scene, &room);
+    unsay_room_opened(scene, &room);
     let entry = Entry::new("room.failed", PROGRAM).room(key).detail(json!({ "code": code, "detail": detail }));
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
     let refusal = if code == "name-taken" {
@@ -235,6 +244,16 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     let place = opening.and_then(|o| o.answer).map(|(place, _)| place).or_else(|| room.owner().map(Place::Direct));
     if let Some(place) = place {
         scene.post(place, reply);
+    }
+}
+
+/// Of a room that is not there nobody reads that it was opened; a client's words in its lane go to the owner.
+fn unsay_room_opened(scene: &mut Scene, room: &Room) {
+    let lane = OutboxLane::of_place(&Place::Room(room.key.clone()));
+    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+    let opened = |due: &&Due| matches!(&due.effect, Effect::Post { reply, .. } if reply.code == Code::RoomOpened);
+    if let Some(due) = due.iter().find(opened) {
+        scene.settle(due);
     }
 }
 

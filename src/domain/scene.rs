@@ -3,7 +3,7 @@ use super::ask::{About, Ask};
 use super::case::{Case, Record, Records};
 use super::commit::{Commit, Entry, Key, Raw};
 use super::consent::{Consent, Turn};
-use super::contact::{Contact, Listing, Pointer};
+use super::contact::{Contact, Listing, Pointer, Turned};
 use super::effect::*;
 use super::entitlement::{Permission, Rights, User};
 use super::event::{Event, Person};
@@ -248,6 +248,7 @@ impl<'a> Scene<'a> {
                 }
             }
             Effect::AcceptConnection { user } => OutboxLane::of_place(&Place::Direct(*user)),
+            Effect::FindUser { then, .. } => OutboxLane::of_place(&Place::Direct(then.caller)),
         }
     }
     /// The effect at this place of the outbox is over: it leaves its lane.
@@ -275,6 +276,14 @@ impl<'a> Scene<'a> {
             contact.on_mut(channel).ever_agreed = true;
         }
         let actor = evidence.get("actor").and_then(Value::as_str).unwrap_or(CLIENT).to_owned();
+        contact.on_mut(channel).remember_turn(Turned {
+            at,
+            from: before.name().to_owned(),
+            to: after.name().to_owned(),
+            by: actor.clone(),
+            how: format!("{turn:?}"),
+            message: evidence.get("message").and_then(Value::as_str).map(str::to_owned),
+        });
         let detail = json!({
             "channel": channel.key(), "from": before.name(), "to": after.name(), "turn": format!("{turn:?}"), "evidence": evidence,
         });

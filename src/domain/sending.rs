@@ -291,12 +291,17 @@ pub fn held_messages(scene: &Scene, contact: &Contact, channel: Channel) -> Vec<
     ids.iter().filter_map(|id| scene.message(id)).collect()
 }
 
-/// Lets the head of the lane go, and the next, as long as the gate says yes. Returns how many.
+/// Lets the head of the lane go, and the next, as long as the gate says yes; and the templates that wait beside it.
+/// Returns how many.
 pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize {
     let mut lane = scene.lane(room, contact);
-    let (mut gone, mut withdrawn) = (Vec::new(), Vec::new());
-    while let Some(mut message) = lane.held.first().and_then(|id| scene.message(id)) {
+    let (mut gone, mut withdrawn, mut kept) = (Vec::new(), Vec::new(), Vec::new());
+    let mut text_waits = false;
+    let held: Vec<Message> = lane.held.drain(..).filter_map(|id| scene.message(&id)).collect();
+    for mut message in held {
         match objection(scene, &message) {
+            // Texts go in their order; templates wait for nobody (RULES, Terms).
+            None if text_waits && message.is_free_text() => kept.push(message.id),
             None => gone.push(message),
             Some((gate, Verdict::Refuse)) => {
                 message.state = MessageState::Withdrawn { reason: gate.to_owned() };
@@ -304,13 +309,16 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
                 withdrawn.push((message, gate));
             }
             Some((gate, Verdict::Hold | Verdict::Pass)) => {
-                message.state = MessageState::Held { gate: gate.to_owned() };
-                scene.put(&message);
-                break;
+                text_waits |= message.is_free_text();
+                if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
+                    message.state = MessageState::Held { gate: gate.to_owned() };
+                    scene.put(&message);
+                }
+                kept.push(message.id);
             }
         }
-        lane.held.remove(0);
     }
+    lane.held = kept;
     if gone.is_empty() && withdrawn.is_empty() {
         return 0;
     }
@@ -342,21 +350,19 @@ pub fn release_all(scene: &mut Scene, contact: &ContactId, channel: Channel) -> 
     rooms.iter().map(|room| release(scene, room, &contact.id)).sum()
 }
 
-/// The author reads that these will not go any more.
+/// The author reads of each message that it will not go, and can send it again once the client agrees anew.
 pub fn tell_withdrawn(scene: &mut Scene, messages: Vec<Message>, reason: &str) {
-    let mut by_room: BTreeMap<Option<RoomKey>, Vec<Message>> = BTreeMap::new();
     for message in messages {
         let entry = Entry::new("message.withdrawn", PROGRAM).about(&message.contact).message(&message.id);
         scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "reason": reason })) });
-        if message.advisor().is_some() {
-            by_room.entry(message.room.clone()).or_default().push(message);
-        }
-    }
-    for (room, messages) in by_room {
-        let Some(first) = messages.first() else { continue };
-        let name = contact_name(scene, room.as_ref(), &first.contact);
-        let reply = Reply::new(Code::Withdrawn, "withdrawn").about(&first.contact).of(&first.id).because(reason);
-        tell_room(scene, first, reply.with("count", messages.len()).with("name", name).with("gate", reason));
+        let Some(author) = message.advisor() else { continue };
+        let place = message.room.clone().map_or(Place::Direct(author), Place::Room);
+        let ask = scene.new_ask(None, &place, About::SendAgain { message: message.id.clone() }, Some(&message.contact));
+        scene.put(&ask);
+        let name = contact_name(scene, message.room.as_ref(), &message.contact);
+        let reply = Reply::new(Code::Withdrawn, "withdrawn").about(&message.contact).of(&message.id).because(reason);
+        let reply = reply.asking(&ask.id).with("name", name).with("gate", reason).with("text", gist(&message.body));
+        tell_room(scene, &message, reply);
     }
 }
 
@@ -384,11 +390,19 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
         scene.put(message);
     }
     let count = withdrawn.iter().filter(|message| message.advisor().is_some()).count();
+    for message in withdrawn.iter().filter(|message| message.program_name() == Some(INVITATION)) {
+        if let Some(room) = &message.room {
+            super::rooms::invitation_ended(scene, room, &message.id);
+        }
+    }
     tell_withdrawn(scene, withdrawn, reason);
     count
 }
 
 // ---- what the program itself may say
+
+/// What the program fills in by itself (INTERFACES §8).
+pub const STANDARD_VARIABLES: [&str; 5] = ["contact.first", "contact.last", "advisor.name", "firm", "line.name"];
 
 /// The variables of INTERFACES §8.
 pub fn variables(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>) -> BTreeMap<String, String> {

@@ -33,6 +33,7 @@ fn morning_came(scene: &mut Scene, room: &RoomKey) {
     let Some(room) = scene.room(room) else { return };
     for contact in &room.contacts {
         sending::release(scene, &room.key, contact);
+        sending::tell_client_that_a_message_waits(scene, contact, room.channel, &room.line);
     }
 }
 
@@ -61,6 +62,9 @@ pub fn end_review(scene: &mut Scene, id: &ContactId, channel: Channel, turn: Tur
         confirm_stop(scene, &contact, channel);
     } else {
         sending::release_all(scene, id, channel);
+        if let Some(line) = contact.on(channel).line {
+            sending::tell_client_that_a_message_waits(scene, id, channel, &line);
+        }
     }
     true
 }

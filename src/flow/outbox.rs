@@ -8,7 +8,7 @@ use crate::domain::event::{Event, Fact};
 use crate::domain::ids::EventId;
 use crate::domain::lane::{Due, DueState};
 use crate::domain::time::{Span, Timestamp};
-use crate::ports::{Clock, Inbox, Performer, Receipt, Store, StoreError};
+use crate::ports::{Clock, Inbox, Pacing, Performer, Receipt, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -28,12 +28,6 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_millis(50);
 const REPORT_AGAIN: Duration = Duration::from_millis(200);
 /// A record of the outbox is read this many at a time at start.
 const READ_AT_START: usize = 1_000;
-
-/// Whether an effect may leave just now for reasons that no record knows: pace of lines and pairs.
-pub trait Pacing: Send + Sync {
-    /// `Err` names the earliest time at which it may.
-    fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp>;
-}
 
 pub struct Outbox {
     pub store: Arc<dyn Store>,
@@ -266,5 +260,6 @@ fn names_of(effect: &Effect) -> (&'static str, &'static str) {
         Effect::RemoveMember { .. } => ("symphony", "remove_member"),
         Effect::DeactivateRoom { .. } => ("symphony", "deactivate_room"),
         Effect::AcceptConnection { .. } => ("symphony", "accept_connection"),
+        Effect::FindUser { .. } => ("symphony", "find_user"),
     }
 }

@@ -56,10 +56,10 @@ pub fn open(options: OpenStore) -> Result<(SledStore, Opening), StoreError> {
 fn start(shared: Arc<Shared>, journal: Journal, folder: &Path, lock: File) -> Result<SledStore, StoreError> {
     let (tell, durable) = watch::channel(journal.tip().sequence);
     let (writer, applier) = sequencer::threads(&shared, journal, folder.to_owned(), tell);
-    // The store is there first: if a thread cannot be started, dropping it ends the other.
     let store = SledStore { shared, durable, threads: Mutex::default(), _lock: lock };
-    store.keep(thread("store-journal", move || writer.run())?);
-    store.keep(thread("store-view", move || applier.run())?);
+    let begun = |thread| store.threads.lock().expect("nobody panics with the threads in hand").push(thread);
+    begun(thread("store-journal", move || writer.run())?);
+    begun(thread("store-view", move || applier.run())?);
     Ok(store)
 }
 

@@ -15,6 +15,8 @@ use std::borrow::Cow;
 
 /// One commit is at most this long in the journal; a webhook body is at most 3 MB.
 const MAX_COMMIT_BYTES: usize = 32 << 20;
+/// Kinds of records that may hold people's words without being about a known contact.
+const WORDED: [&str; 4] = ["out", "ask", "quarantine", "count"];
 const OURS: &str = "This is a mistake in Liaison; the event is set aside, please report it.";
 
 #[derive(Serialize, Deserialize)]
@@ -54,7 +56,7 @@ pub struct KeptEntry<'a> {
     pub room: Option<Cow<'a, RoomKey>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Cow<'a, MessageId>>,
-    /// In clear, in journals of before details were sealed in every case.
+    /// In clear only in journals of before every detail was sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'a, serde_json::Value>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -226,10 +228,11 @@ pub fn check_put(put: &Put) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Kinds of records that may repeat what a person typed or a number, also where no contact of ours is known for them.
-fn is_the_firms(name: &str) -> bool {
-    const KINDS: [&str; 4] = ["out/", "ask/", "quarantine/", "count/"];
-    KINDS.iter().any(|kind| name.starts_with(kind))
+/// Whether people's words may stand in it although it is about no known contact: an answer to a mistyped command names
+/// numbers as well as any other. Such a record is sealed under the firm's own key.
+fn is_worded(put: &Put) -> bool {
+    let kind = put.key.as_str().split('/').next().unwrap_or_default();
+    WORDED.contains(&kind)
 }
 
 fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
@@ -237,15 +240,14 @@ fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
     let name = keys.stored_name(&put.key);
     let kept = match (&put.value, &put.sealed_for) {
         (None, _) => None,
-        (Some(value), None) if is_the_firms(&name) => Some(Kept::Sealed(keys.seal(None, &record_context(&name), value)?)),
-        (Some(value), None) => Some(Kept::Plain(value.clone())),
-        (Some(value), Some(contact)) => Some(Kept::Sealed(keys.seal(Some(contact), &record_context(&name), value)?)),
+        (Some(value), None) if !is_worded(put) => Some(Kept::Plain(value.clone())),
+        (Some(value), whose) => Some(Kept::Sealed(keys.seal(whose.as_ref(), &record_context(&name), value)?)),
     };
     Ok(Change { name, kept })
 }
 
 fn kept_entry<'e>(keys: &KeyRing, entry: &'e Entry) -> Result<KeptEntry<'e>, StoreError> {
-    // Without a contact it is sealed under the firm's key: a sender whom nobody knows has a number too.
+    // What is about no contact may still name people: a sender who was turned away, a colleague's note.
     let sealed = match entry.detail.is_null() {
         true => None,
         false => {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Bound;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
@@ -74,14 +74,11 @@ impl SledStore {
         self.end()
     }
 
-    /// The same while others still hold the store: their commits are refused from now on.
+    /// The same for a store that others still hold: what they bring from now on is refused. The folder stays locked until
+    /// the last of them lets go.
     pub fn end(&self) -> Result<(), StoreError> {
         self.stop();
         self.shared.line().map(drop)
-    }
-
-    pub(super) fn keep(&self, thread: JoinHandle<()>) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 
     fn stop(&self) {

@@ -46,6 +46,17 @@ impl Symphony {
         }
     }
 
+    /// Who this is, as JSON of the person; asking twice is as good as once.
+    pub async fn find_user(&self, user: UserId) -> Attempt {
+        match self.users_by_id(&[user]).await {
+            Ok(users) => match users.iter().find_map(|found| found.person()).filter(|person| person.id == user) {
+                Some(person) => done(serde_json::to_string(&person).ok()),
+                None => failed("symphony-no-such-user", "the platform does not know this user"),
+            },
+            Err(error) => self.not_begun(error),
+        }
+    }
+
     async fn user_of(&self, email: &str) -> Result<Option<UserId>, CallError> {
         let email = email.to_lowercase();
         if let Some(known) = self.by_email.recall(&email) {

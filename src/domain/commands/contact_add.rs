@@ -54,7 +54,8 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Err(Refusal::new("sms-not-set-up"));
     }
     let requestor = requestor(scene, given, typed.channel)?;
-    let colleagues = colleagues(scene, given)?;
+    let sub_org = scene.rights(requestor.id).sub_org;
+    let colleagues = colleagues(scene, given, typed.channel, &sub_org)?;
     let found = matching(scene, &typed)?;
     let is_new = found.is_none();
     let contact = match found {
@@ -88,6 +89,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         line: None,
         invite: true,
         answer: Some((given.place.clone(), reply)),
+        ask: given.ask.clone(),
     };
     rooms::open(scene, plan)?;
     Ok(Answer::Later)
@@ -169,9 +171,19 @@ fn may_onboard_himself(given: &Given, channel: Channel) -> Result<User, Refusal>
     }
 }
 
-fn colleagues(scene: &Scene, given: &Given) -> Result<Vec<UserId>, Refusal> {
+fn colleagues(scene: &Scene, given: &Given, channel: Channel, sub_org: &str) -> Result<Vec<UserId>, Refusal> {
     let named = given.args.value("advisors").map(|value| value.who.clone()).unwrap_or_default();
-    named.iter().map(|who| given.colleague(scene, who).map(|user| user.id)).collect()
+    named.iter().map(|who| colleague(scene, given, who, channel, sub_org)).collect()
+}
+
+/// A colleague who may see what this client writes (invariant 9).
+fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel, sub_org: &str) -> Result<UserId, Refusal> {
+    let user = given.colleague(scene, who)?;
+    let rights = scene.rights(user.id);
+    if rights.may_use(channel) && rights.sub_org == sub_org {
+        return Ok(user.id);
+    }
+    Err(Refusal::bad_argument("advisors", format!("({}) may not take part on this channel", user.name), ADD.example))
 }
 
 // ---- matching (S0-28..33)
@@ -285,6 +297,9 @@ fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, r
 
 /// A room sends the invitation at once (S0-18), so it needs somebody who may be asked or has agreed.
 fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Typed) -> Result<(), Refusal> {
+    if !given.rights.may(Permission::RoomCreate, Some(typed.channel)) {
+        return Err(Refusal::no_permission(Permission::RoomCreate.name()));
+    }
     let name = format!("{} {}", typed.first, typed.last);
     match contact.consent(typed.channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),

@@ -56,6 +56,7 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         line: None,
         invite: true,
         answer: Some((given.place.clone(), reply)),
+        ask: given.ask.clone(),
     };
     rooms::open(scene, plan)?;
     Ok(Answer::Later)

@@ -132,7 +132,7 @@ fn known_template(scene: &Scene, typed: &str) -> Result<String, Refusal> {
 
 /// Parameters that the program does not fill by itself.
 fn own_parameters(all: &[String]) -> Vec<String> {
-    all.iter().filter(|name| !name.contains('.')).cloned().collect()
+    all.iter().filter(|name| !sending::STANDARD_VARIABLES.contains(&name.as_str())).cloned().collect()
 }
 
 fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &str) -> Result<Body, Refusal> {

@@ -1,0 +1,186 @@
+//! `/admin entitle`, `revoke`, `show` and `status`: who may do what, and what this installation is.
+use super::help::with_rights;
+use super::views::LOOKED_THROUGH;
+use super::{Answer, Command, Given, PLAIN};
+use crate::domain::commit::{Entry, Key};
+use crate::domain::contact::Contact;
+use crate::domain::effect::Reply;
+use crate::domain::email;
+use crate::domain::entitlement::{Permission, Rights};
+use crate::domain::grammar::Who;
+use crate::domain::ids::Channel;
+use crate::domain::lane::Lane;
+use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
+use crate::domain::scene::Scene;
+use serde_json::{Value, json};
+
+pub const ENTITLE: Command = Command {
+    path: "admin entitle",
+    usage: "/admin entitle @a channel= [permissions=a,b]",
+    example: "/admin entitle @jane.doe@acme.com channel=whatsapp permissions=advisor",
+    about: "give a colleague a channel and permissions on it",
+    needs: &[Permission::Admin],
+    positional: &["colleague"],
+    keys: &["channel", "permissions"],
+    run: entitle,
+    ..PLAIN
+};
+
+pub const REVOKE: Command = Command {
+    path: "admin revoke",
+    usage: "/admin revoke @a channel=",
+    example: "/admin revoke @jane.doe@acme.com channel=whatsapp",
+    about: "take a channel from a colleague, at once",
+    needs: &[Permission::Admin],
+    positional: &["colleague"],
+    keys: &["channel"],
+    run: revoke,
+    ..PLAIN
+};
+
+pub const SHOW: Command = Command {
+    path: "admin show",
+    usage: "/admin show @a",
+    example: "/admin show @jane.doe@acme.com",
+    about: "a colleague's rights",
+    needs: &[Permission::Admin],
+    positional: &["colleague"],
+    run: show,
+    ..PLAIN
+};
+
+pub const STATUS: Command = Command {
+    path: "admin status",
+    usage: "/admin status",
+    example: "/admin status",
+    about: "lines, defaults, counts and version of this installation",
+    needs: &[Permission::Admin],
+    run: status,
+    ..PLAIN
+};
+
+/// What a colleague is given when no permissions are named.
+const USUAL: &str = "advisor";
+
+/// A colleague by the address that rights hang on; we may never have met him.
+struct Colleague {
+    email: String,
+    name: String,
+}
+
+fn entitle(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let colleague = colleague(scene, given)?;
+    let permissions = permissions(given)?;
+    let channels = channels(given, permissions.iter().all(|permission| permission.has_no_channel()))?;
+    let mut rights = rights_of(scene, &colleague);
+    channels.iter().for_each(|channel| rights.entitle(*channel, &permissions));
+    rights.general.extend(permissions.iter().filter(|permission| permission.has_no_channel()));
+    keep(scene, given, &rights, "admin.entitled");
+    let reply = Reply::answer("admin-entitled").with("name", colleague.name).with("email", colleague.email);
+    Ok(Answer::Say(with_rights(reply, &rights)))
+}
+
+/// Takes effect at the next gate: what waits to be sent for him is refused there.
+fn revoke(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let colleague = colleague(scene, given)?;
+    let channels = channels(given, false)?;
+    let mut rights = rights_of(scene, &colleague);
+    if !channels.iter().any(|channel| rights.channels.contains_key(channel)) {
+        return Err(Refusal::bad_argument("channel", "is none that this colleague has", SHOW.example));
+    }
+    rights.channels.retain(|channel, _| !channels.contains(channel));
+    keep(scene, given, &rights, "admin.revoked");
+    let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
+    let reply = Reply::answer("admin-revoked").with("name", colleague.name).with("email", colleague.email);
+    Ok(Answer::Say(with_rights(reply, &rights).with("revoked", names)))
+}
+
+fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let colleague = colleague(scene, given)?;
+    let rights = rights_of(scene, &colleague);
+    let granted = scene.case.holds(&Key::new("grant", &colleague.email));
+    let met = scene.user_by_email(&colleague.email).map(|user| user.id.0);
+    let reply = Reply::answer("admin-show").with("name", colleague.name).with("email", colleague.email);
+    Ok(Answer::Say(with_rights(reply, &rights).with("granted", granted).with("id", met)))
+}
+
+fn status(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
+    let policy = scene.policy;
+    let line = |line: &crate::domain::policy::Line| json!({ "name": line.name, "number": line.number.e164(), "channel": line.channel.name(), "advisor": line.advisor });
+    let lines: Vec<Value> = policy.lines.iter().map(line).collect();
+    let templates: Vec<&String> = policy.templates.keys().collect();
+    let held: usize = scene.case.scan::<Lane>("lane/", None, LOOKED_THROUGH).iter().map(|lane| lane.held.len()).sum();
+    let rooms: Vec<Room> = scene.case.scan("room/", None, LOOKED_THROUGH);
+    let reply = Reply::answer("admin-status")
+        .with("firm", policy.firm.clone())
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("lines", lines)
+        .with("default_advisors", json!(policy.default_advisors))
+        .with("templates", json!(templates))
+        .with("languages", json!(policy.languages))
+        .with("advisors", policy.advisors.len())
+        .with("granted", scene.case.scan::<Rights>("grant/", None, LOOKED_THROUGH).len())
+        .with("contacts", scene.case.scan::<Contact>("contact/", None, LOOKED_THROUGH).len())
+        .with("rooms", rooms.iter().filter(|room| room.is_live()).count())
+        .with("held", held)
+        .with("most", LOOKED_THROUGH);
+    Ok(Answer::Say(reply))
+}
+
+// ---- reading
+
+fn colleague(scene: &Scene, given: &Given) -> Result<Colleague, Refusal> {
+    let example = given.command.example;
+    let named = given.args.people().into_iter().next();
+    let typed = || given.text(0).map(|text| Who::Email(text.to_owned()));
+    match named.or_else(typed).ok_or_else(|| Refusal::missing("colleague", example))? {
+        Who::User(id) => {
+            let user = scene.user(id).filter(|user| !user.email.is_empty());
+            let why = "is not known to me yet; name the e-mail address instead";
+            let user = user.ok_or_else(|| Refusal::bad_argument("colleague", why, example))?;
+            Ok(Colleague { email: user.email, name: user.name })
+        }
+        Who::Email(typed) => {
+            let wrong = |problem: email::EmailProblem| Refusal::bad_argument("colleague", problem.to_string(), example);
+            let address = email::canonical(&typed).map_err(wrong)?;
+            let name = scene.user_by_email(&address).map(|user| user.name).filter(|name| !name.is_empty());
+            Ok(Colleague { name: name.unwrap_or_else(|| address.clone()), email: address })
+        }
+    }
+}
+
+fn parts(given: &Given, key: &str) -> Vec<String> {
+    given.args.value(key).map(|value| value.parts.clone()).unwrap_or_default()
+}
+
+fn permissions(given: &Given) -> Result<Vec<Permission>, Refusal> {
+    let mut names = parts(given, "permissions");
+    if names.is_empty() {
+        names.push(USUAL.to_owned());
+    }
+    let unknown = |name: &str| {
+        let why = format!("has no permission or bundle “{name}”");
+        Refusal::bad_argument("permissions", why, "permissions=advisor,bulk")
+    };
+    let read = |name: &String| Permission::parse_many(&name.to_lowercase()).ok_or_else(|| unknown(name));
+    Ok(names.iter().map(read).collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn channels(given: &Given, may_be_missing: bool) -> Result<Vec<Channel>, Refusal> {
+    let names = parts(given, "channel");
+    if names.is_empty() && !may_be_missing {
+        return Err(Refusal::missing("channel", given.command.example));
+    }
+    let unknown = || Refusal::bad_argument("channel", "must be whatsapp or sms", "channel=whatsapp");
+    names.iter().map(|name| Channel::parse(name).ok_or_else(unknown)).collect()
+}
+
+fn rights_of(scene: &Scene, colleague: &Colleague) -> Rights {
+    Rights { email: colleague.email.clone(), ..scene.rights_of_email(&colleague.email) }
+}
+
+fn keep(scene: &mut Scene, given: &Given, rights: &Rights, kind: &str) {
+    scene.put(rights);
+    scene.note(Entry::new(kind, given.caller.email.clone()).detail(json!({ "rights": rights })));
+}

@@ -1,0 +1,60 @@
+//! `/sent`: the latest messages to a contact and how far each has come.
+use super::views::{self, LOOKED_THROUGH, message_row};
+use super::{Answer, Command, Given, PLAIN};
+use crate::domain::contact::{Contact, RECENT_MESSAGES};
+use crate::domain::effect::Reply;
+use crate::domain::entitlement::Permission;
+use crate::domain::message::Message;
+use crate::domain::refusal::Refusal;
+use crate::domain::scene::Scene;
+use serde_json::Value;
+
+pub const SENT: Command = Command {
+    path: "sent",
+    usage: "/sent [contact]",
+    example: "/sent Ann Lee",
+    about: "the last messages with sent, delivered, read, or what went wrong",
+    needs: &[Permission::Chat],
+    positional: &["contact"],
+    one_text_from: Some(0),
+    run: sent,
+    ..PLAIN
+};
+
+fn sent(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    if given.text(0).is_none() && given.room.is_none() {
+        let messages = own_messages(scene, given);
+        let reply = told(scene, given, &messages).with("name", Value::Null);
+        return Ok(views::where_it_belongs(scene, given, None, reply));
+    }
+    let contact = given.contact(scene, 0)?;
+    views::may_look(given, &contact, Permission::AuditRead)?;
+    let messages: Vec<Message> = recent(scene, &contact).into_iter().filter(|message| may_read(scene, given, message)).collect();
+    let reply = told(scene, given, &messages).about(&contact.id).with("name", given.name_of(scene, &contact));
+    Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
+}
+
+/// What the program said outside of any room tells nothing of a colleague's conversation.
+fn may_read(scene: &Scene, given: &Given, message: &Message) -> bool {
+    let programs_own = message.room.is_none() && message.program_name().is_some();
+    programs_own || views::may_see_message(scene, given, message)
+}
+
+fn recent(scene: &Scene, contact: &Contact) -> Vec<Message> {
+    contact.recent.iter().filter_map(|id| scene.message(id)).collect()
+}
+
+/// The caller's own, over all contacts of his list.
+fn own_messages(scene: &Scene, given: &Given) -> Vec<Message> {
+    let listings = scene.listings(given.caller.id, LOOKED_THROUGH);
+    let contacts = listings.iter().filter_map(|listing| scene.contact(&listing.contact));
+    let all = contacts.flat_map(|contact| recent(scene, &contact));
+    let mut messages: Vec<Message> = all.filter(|message| message.advisor() == Some(given.caller.id)).collect();
+    messages.sort_by_key(|message| message.order);
+    messages.split_off(messages.len().saturating_sub(RECENT_MESSAGES))
+}
+
+fn told(scene: &Scene, given: &Given, messages: &[Message]) -> Reply {
+    let rows: Vec<Value> = messages.iter().map(|message| message_row(scene, given, message)).collect();
+    Reply::answer("sent").with("messages", rows).with("now", scene.now.0)
+}

@@ -1,0 +1,150 @@
+//! `/why`: the gate's rows in order for a contact or a message, the first that does not say yes, and how to clear it.
+use super::views::{self, message_id, message_seen};
+use super::{Answer, Command, Given, PLAIN};
+use crate::domain::contact::Contact;
+use crate::domain::effect::Reply;
+use crate::domain::entitlement::Permission;
+use crate::domain::gates::{self, Subject, Verdict, quiet_hours};
+use crate::domain::ids::*;
+use crate::domain::lane::OutboxLane;
+use crate::domain::message::Message;
+use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
+use crate::domain::scene::Scene;
+use crate::domain::time::Timestamp;
+use serde_json::{Value, json};
+
+pub const WHY: Command = Command {
+    path: "why",
+    usage: "/why <contact> or /why <m-…>",
+    example: "/why Ann Lee",
+    about: "what lets a message go or holds it, and how to clear that",
+    needs: &[Permission::Chat, Permission::AuditRead],
+    positional: &["contact"],
+    one_text_from: Some(0),
+    run: why,
+    ..PLAIN
+};
+
+/// Whose message to whom, where; kept by value because a subject only borrows.
+struct Question {
+    author: UserId,
+    contact: Contact,
+    room: Option<Room>,
+    channel: Channel,
+    line: LineId,
+    free_text: bool,
+}
+
+fn why(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    match given.text(0).and_then(message_id) {
+        Some(id) => of_message(scene, given, &id),
+        None => of_contact(scene, given),
+    }
+}
+
+fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer, Refusal> {
+    let unknown = || Refusal::bad_argument("message", "is none that you may see", "/queue list");
+    let message: Message = message_seen(scene, given, id).ok_or_else(unknown)?;
+    let contact = scene.contact(&message.contact).ok_or_else(unknown)?;
+    views::may_look(given, &contact, Permission::AuditRead)?;
+    let Some(author) = message.advisor() else {
+        let why = "is the program's own; only advisors' messages pass the gate";
+        return Err(Refusal::bad_argument("message", why, WHY.example));
+    };
+    let question = Question {
+        author,
+        room: message.room.as_ref().and_then(|key| scene.room(key)),
+        channel: message.channel,
+        line: message.line.clone(),
+        free_text: message.is_free_text(),
+        contact,
+    };
+    let reply = told(scene, given, &question).of(&message.id).with("state", message.state.name());
+    Ok(views::where_it_belongs(scene, given, Some(&question.contact.id), reply))
+}
+
+fn of_contact(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let contact = given.contact(scene, 0)?;
+    views::may_look(given, &contact, Permission::AuditRead)?;
+    let question = next_text(scene, given, contact);
+    let reply = told(scene, given, &question).with("state", Value::Null);
+    Ok(views::where_it_belongs(scene, given, Some(&question.contact.id), reply))
+}
+
+/// The next text that the caller would write; for one who only reads, that of the room's owner.
+fn next_text(scene: &Scene, given: &Given, contact: Contact) -> Question {
+    let reads_only = !given.rights.may(Permission::Chat, None);
+    let any_room = || contact.rooms.iter().filter_map(|key| scene.room(key)).find(|room| room.is_live());
+    let own = given.room_with(scene, &contact, None);
+    let room = if reads_only { own.or_else(any_room) } else { own };
+    let channels = || contact.channels.keys().copied();
+    let channel = room.as_ref().map(|room| room.channel).or_else(|| channels().find(|c| given.rights.may_use(*c)));
+    let channel = channel.or_else(|| channels().next()).unwrap_or(Channel::WhatsApp);
+    let line = room.as_ref().map(|room| room.line.clone()).or_else(|| contact.on(channel).line);
+    let line = line.or_else(|| scene.policy.lines_of(channel).next().map(|line| line.id.clone()));
+    let owner = room.as_ref().and_then(Room::owner).filter(|_| reads_only);
+    Question {
+        author: owner.unwrap_or(given.caller.id),
+        line: line.unwrap_or_else(|| LineId::new("")),
+        room,
+        channel,
+        contact,
+        free_text: true,
+    }
+}
+
+fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
+    let rights = scene.rights(question.author);
+    let subject = Subject {
+        now: scene.now,
+        policy: scene.policy,
+        author: question.author,
+        rights: &rights,
+        contact: &question.contact,
+        room: question.room.as_ref(),
+        channel: question.channel,
+        line: &question.line,
+        free_text: question.free_text,
+    };
+    let verdicts = gates::all_verdicts(&subject);
+    let blocker = verdicts.iter().find(|(_, verdict)| *verdict != Verdict::Pass);
+    let rows: Vec<Value> =
+        verdicts.iter().map(|(gate, verdict)| json!({ "gate": gate, "ok": *verdict == Verdict::Pass })).collect();
+    let template_goes = gates::first_objection(&Subject { free_text: false, ..subject }).is_none();
+    let quiet = scene.policy.quiet_hours;
+    let opens_at = quiet.and_then(|hours| quiet_hours::opens_at(hours, &scene.policy.time_zone, scene.now));
+    let name = match &question.room {
+        Some(room) => views::name_in(scene, given, room, &question.contact.id),
+        None => given.name_of(scene, &question.contact),
+    };
+    Reply::answer("why")
+        .about(&question.contact.id)
+        .because(blocker.map_or("", |(gate, _)| *gate))
+        .with("name", name)
+        .with("channel", question.channel.name())
+        .with("author", scene.user_name(question.author))
+        .with("own", question.author == given.caller.id)
+        .with("free_text", question.free_text)
+        .with("rows", rows)
+        .with("blocker", blocker.map(|(gate, _)| *gate))
+        .with("holds", blocker.is_some_and(|(_, verdict)| *verdict == Verdict::Hold))
+        .with("consent", question.contact.consent(question.channel).name())
+        .with("template_goes", template_goes)
+        .with("opens_at", opens_at.map(|at| at.0))
+        .with("ask_again_at", ask_again_at(scene, question).map(|at| at.0))
+        .with("before_it", before_it(scene, question))
+        .with("now", scene.now.0)
+}
+
+/// S3-20: from when on a request may be repeated.
+fn ask_again_at(scene: &Scene, question: &Question) -> Option<Timestamp> {
+    let consent = question.contact.consent(question.channel);
+    consent.since().filter(|_| consent.is_pending()).map(|asked_at| asked_at + scene.policy.resend_after)
+}
+
+/// Pacing is part of no gate: how many messages to this client are on their way out already.
+fn before_it(scene: &Scene, question: &Question) -> u64 {
+    let lane = OutboxLane::to_contact(question.channel, &question.contact.id);
+    scene.case.get::<OutboxLane>(&OutboxLane::key_of(&lane)).map_or(0, |lane| lane.waiting)
+}

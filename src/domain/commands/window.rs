@@ -1,0 +1,32 @@
+//! `/window`: may the firm write freely now, and until when.
+use super::views::{self, window_of, window_row};
+use super::{Answer, Command, Given, PLAIN};
+use crate::domain::effect::Reply;
+use crate::domain::entitlement::Permission;
+use crate::domain::ids::Channel;
+use crate::domain::refusal::Refusal;
+use crate::domain::scene::Scene;
+
+pub const WINDOW: Command = Command {
+    path: "window",
+    usage: "/window [contact]",
+    example: "/window Ann Lee",
+    about: "how long you may still write freely on WhatsApp",
+    needs: &[Permission::Chat, Permission::AuditRead],
+    positional: &["contact"],
+    one_text_from: Some(0),
+    run: window,
+    ..PLAIN
+};
+
+fn window(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let contact = given.contact(scene, 0)?;
+    views::may_look(given, &contact, Permission::AuditRead)?;
+    let room = given.room_with(scene, &contact, Some(Channel::WhatsApp));
+    let on_whatsapp = contact.channels.contains_key(&Channel::WhatsApp);
+    let window = window_row(window_of(&contact, room.as_ref()), scene.now);
+    let reply = Reply::answer("window").about(&contact.id).with("name", given.name_of(scene, &contact));
+    let reply = reply.with("on_whatsapp", on_whatsapp).with("window", window).with("now", scene.now.0);
+    let reply = reply.with("consent", contact.consent(Channel::WhatsApp).name());
+    Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
+}

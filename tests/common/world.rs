@@ -1,0 +1,798 @@
+//! A whole small world around the pure core: records in a map, an outbox driven by hand, a clock that is a plain value.
+#![allow(dead_code)] // Each test binary uses its own part of it.
+use liaison::domain::ask::Ask;
+use liaison::domain::case::{Record, Records, woken};
+use liaison::domain::commit::{Commit, Entry, Key, Stored};
+use liaison::domain::consent::Consent;
+use liaison::domain::contact::{Contact, Listing, Pointer};
+use liaison::domain::decide::{Decision, decide};
+use liaison::domain::effect::*;
+use liaison::domain::entitlement::{Permission, Rights};
+use liaison::domain::event::*;
+use liaison::domain::ids::*;
+use liaison::domain::lane::{Due, DueState};
+use liaison::domain::message::{DOUBT_HOLDS_LANE, Message, MessageState};
+use liaison::domain::policy::*;
+use liaison::domain::room::{Room, RoomState};
+use liaison::domain::time::{Span, Timestamp};
+use liaison::domain::words::Words;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A midnight, UTC.
+pub const MIDNIGHT: Timestamp = Timestamp(1_799_971_200_000);
+pub const ANN: &str = "+4915112345678";
+pub const BEN: &str = "+4915112345699";
+pub const LINE: &str = "106540352242922";
+pub const BOT: UserId = UserId(99);
+/// What `/contact add` needs for Ann on WhatsApp.
+pub const ADD_ANN: &str = "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp";
+const PEOPLE: [(u64, &str, &str, &str); 8] = [
+    (1, "jane", "Jane Doe", "jane.doe@acme.com"),
+    (2, "bob", "Bob Ray", "bob.ray@acme.com"),
+    (3, "eve", "Eve Fox", "eve.fox@acme.com"),
+    (4, "olga", "Olga Onboarder", "olga@acme.com"),
+    (5, "carl", "Carl Central", "carl@acme.com"),
+    (6, "adam", "Adam Admin", "adam@acme.com"),
+    (7, "nina", "Nina Nobody", "nina@acme.com"),
+    (8, "cora", "Cora Compliance", "cora@acme.com"),
+];
+
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// `jane` for her 1:1 chat, else the room's name.
+    pub place: String,
+    pub stream: StreamId,
+    pub id: ChatMessageId,
+    pub reply: Reply,
+}
+
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub to: String,
+    pub channel: Channel,
+    pub line: LineId,
+    pub message: MessageId,
+    pub body: Body,
+    pub wamid: Wamid,
+}
+
+/// What the provider says to a send, instead of taking it.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    Fails(&'static str),
+    /// It went out, and we never heard so.
+    UnknownButSent,
+    UnknownAndLost,
+    NotYet(Span),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fed {
+    Committed,
+    Before,
+    Nothing,
+    Soon,
+    NotNow,
+}
+
+#[derive(Default)]
+struct Store(BTreeMap<Key, Stored>);
+
+impl Records for Store {
+    fn get(&self, key: &Key) -> Option<Stored> {
+        self.0.get(key).cloned()
+    }
+    fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(Key, Stored)> {
+        let from = self.0.range(Key::from_text(prefix)..);
+        let found = from.take_while(|(key, _)| key.as_str().starts_with(prefix));
+        let behind = found.filter(|(key, _)| after.is_none_or(|after| key.as_str() > after));
+        behind.take(limit).map(|(key, stored)| (key.clone(), stored.clone())).collect()
+    }
+}
+
+pub struct World {
+    store: Store,
+    version: u64,
+    pub policy: Policy,
+    pub now: Timestamp,
+    counter: u64,
+    pub posts: Vec<Posted>,
+    pub sends: Vec<Sent>,
+    pub entries: Vec<Entry>,
+    pub members: Vec<Effect>,
+    /// One for each coming send.
+    pub troubles: VecDeque<Trouble>,
+    /// Messages to clients stay in the outbox while this is set.
+    pub outbox_stands: bool,
+    /// No room gets made while this is set.
+    pub no_rooms: bool,
+    taken_names: BTreeSet<String>,
+    /// What happened since somebody last looked.
+    pub log: Vec<String>,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
+impl World {
+    pub fn new() -> World {
+        World::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Policy)) -> World {
+        // `LIAISON_PLANT=<fault>` with the feature: do these tests see it?
+        #[cfg(feature = "planted-faults")]
+        liaison::fault::plant(std::env::var("LIAISON_PLANT").ok().map(|name| &*name.leak()));
+        let mut policy = policy();
+        change(&mut policy);
+        let mut world = World {
+            store: Store::default(),
+            version: 0,
+            policy,
+            now: MIDNIGHT + Span::hours(9),
+            counter: 0,
+            posts: Vec::new(),
+            sends: Vec::new(),
+            entries: Vec::new(),
+            members: Vec::new(),
+            troubles: VecDeque::new(),
+            outbox_stands: false,
+            no_rooms: false,
+            taken_names: BTreeSet::new(),
+            log: Vec::new(),
+        };
+        for (_, short, _, _) in PEOPLE {
+            world.feed(Fact::UserFound { user: person(short) });
+        }
+        world
+    }
+
+    // ---- what people do
+
+    /// In the 1:1 chat with the bot; works the outbox off and tells what the bot said to it.
+    pub fn says(&mut self, who: &str, text: &str) -> Vec<String> {
+        let stream = direct(person(who).id);
+        self.chat(who, stream, StreamKind::Direct, text, None)
+    }
+
+    pub fn in_room<'w>(&'w mut self, room: &str) -> InRoom<'w> {
+        let stream = self.room(room).stream.expect("the room stands");
+        InRoom { world: self, stream }
+    }
+
+    pub fn client<'w>(&'w mut self, number: &str) -> Client<'w> {
+        let at = self.now;
+        Client { world: self, keys: keys_of(number), at, line: LineId::new(LINE), quoted: None }
+    }
+
+    pub fn chat(&mut self, who: &str, stream: StreamId, kind: StreamKind, text: &str, edits: Option<&str>) -> Vec<String> {
+        let message = ChatMessageId::new(self.fresh("chat"));
+        let mark = self.posts.len();
+        let said = self.room_message(who, stream, kind, text, message, edits);
+        self.feed(Fact::RoomMessage(said));
+        self.work_off();
+        self.posts[mark..].iter().map(said_as).collect()
+    }
+
+    pub fn room_message(
+        &self,
+        who: &str,
+        stream: StreamId,
+        kind: StreamKind,
+        text: &str,
+        message: ChatMessageId,
+        edits: Option<&str>,
+    ) -> RoomMessage {
+        RoomMessage {
+            stream,
+            kind,
+            message,
+            author: person(who),
+            text: text.to_owned(),
+            mentions: Vec::new(),
+            edits: edits.map(ChatMessageId::new),
+            forwarded: false,
+            attachments: Vec::new(),
+        }
+    }
+
+    /// Presses a button of the newest question that the bot put.
+    pub fn presses(&mut self, who: &str, action: &str) -> Vec<String> {
+        let question = self.posts.iter().rfind(|post| post.reply.ask.is_some()).expect("a question was posted").clone();
+        self.presses_on(&question, who, action)
+    }
+
+    pub fn presses_on(&mut self, question: &Posted, who: &str, action: &str) -> Vec<String> {
+        self.submits(question, who, json!({ "action": action }))
+    }
+
+    pub fn submits(&mut self, question: &Posted, who: &str, values: Value) -> Vec<String> {
+        let mark = self.posts.len();
+        let values: Map<String, Value> = values.as_object().cloned().expect("fields by name");
+        self.feed(Fact::FormSent(FormSent {
+            stream: question.stream.clone(),
+            form_message: question.id.clone(),
+            form: "confirm".to_owned(),
+            values,
+            by: person(who),
+        }));
+        self.work_off();
+        self.posts[mark..].iter().map(said_as).collect()
+    }
+
+    /// The newest question that the bot put.
+    pub fn question(&self) -> Posted {
+        self.posts.iter().rfind(|post| post.reply.ask.is_some()).expect("a question was posted").clone()
+    }
+
+    pub fn deletes(&mut self, who: &str, room: &str, message: &str) -> Vec<String> {
+        let stream = self.room(room).stream.expect("the room stands");
+        let mark = self.posts.len();
+        self.feed(Fact::MessageSuppressed { stream, message: ChatMessageId::new(message), by: person(who) });
+        self.work_off();
+        self.posts[mark..].iter().map(said_as).collect()
+    }
+
+    pub fn member(&mut self, room: &str, who: &str, change: MemberChange) {
+        let stream = self.room(room).stream.expect("the room stands");
+        self.feed(Fact::MembersChanged { stream, user: person(who), change, by: person("jane") });
+        self.work_off();
+    }
+
+    pub fn revoke(&mut self, who: &str) {
+        let email = person(who).email.expect("our people have one");
+        self.put(&Rights { email, ..Rights::default() });
+    }
+
+    /// The provider tells about the newest message that went to this number.
+    pub fn reports(&mut self, number: &str, status: Delivery) {
+        let sent = self.sends.iter().rfind(|sent| sent.to == number).expect("something was sent").clone();
+        self.reports_on(&sent, status, self.now);
+    }
+
+    pub fn reports_on(&mut self, sent: &Sent, status: Delivery, at: Timestamp) {
+        let told = DeliveryReported {
+            channel: sent.channel,
+            line: sent.line.clone(),
+            id: sent.wamid.clone(),
+            ours: Some(sent.message.clone()),
+            status,
+            recipient: keys_of(&sent.to),
+            participant: None,
+            price_category: None,
+        };
+        let id = self.fresh("status");
+        self.feed_as(&id, at, Fact::DeliveryReported(told));
+        self.work_off();
+    }
+
+    // ---- time
+
+    /// Time goes on, with everything that wants to be woken on the way.
+    pub fn passes(&mut self, span: Span) {
+        let until = self.now + span;
+        self.work_off();
+        while let Some(next) = self.next_moment().filter(|at| *at <= until) {
+            self.now = self.now.max(next);
+            self.wake();
+            self.work_off();
+        }
+        self.now = until;
+        self.work_off();
+    }
+
+    fn next_moment(&self) -> Option<Timestamp> {
+        let wakes = self.store.scan("wake/", None, 1);
+        let wake = wakes.first().and_then(|(key, _)| woken(key)).map(|(at, _)| at);
+        let dues = self.dues();
+        let due = dues.iter().filter_map(|due| match due.state {
+            DueState::Waiting { not_before } if not_before > self.now => Some(not_before),
+            DueState::Doubtful { since } => Some(since + DOUBT_HOLDS_LANE),
+            DueState::Waiting { .. } | DueState::Taken { .. } => None,
+        });
+        wake.into_iter().chain(due).min()
+    }
+
+    fn wake(&mut self) {
+        for (key, _) in self.store.scan("wake/", None, 1_000) {
+            if woken(&key).is_some_and(|(at, _)| at <= self.now) {
+                self.feed(Fact::TimeCame { wake: key.clone() });
+                assert!(!self.store.0.contains_key(&key), "a wake-up that was served is over: {}", key.as_str());
+            }
+        }
+        for due in self.dues() {
+            if matches!(due.state, DueState::Doubtful { since } if self.now >= since + DOUBT_HOLDS_LANE) {
+                self.feed(Fact::DoubtIsOld { key: due.key() });
+            }
+        }
+    }
+
+    // ---- the outbox
+
+    fn dues(&self) -> Vec<Due> {
+        let all = self.store.scan(Due::PREFIX, None, 100_000);
+        all.iter().map(|(_, stored)| serde_json::from_slice(&stored.value).unwrap()).collect()
+    }
+
+    /// Takes the head of each lane, performs it, tells how it ended, until nothing more may go now.
+    pub fn work_off(&mut self) {
+        while let Some(due) = self.next_due() {
+            let key = due.key();
+            self.feed(Fact::EffectWanted { key: key.clone(), attempt: due.attempt, text: None });
+            let Some(taken) = self.get::<Due>(&key) else { continue };
+            assert!(matches!(taken.state, DueState::Taken { .. }), "an effect that is wanted is taken or gone");
+            self.perform(&taken);
+        }
+    }
+
+    fn next_due(&self) -> Option<Due> {
+        let mut heads: BTreeMap<String, Due> = BTreeMap::new();
+        for due in self.dues() {
+            heads.entry(due.lane.clone()).or_insert(due);
+        }
+        let may_go = |due: &Due| {
+            let stands = self.outbox_stands && due.lane.starts_with("to/");
+            let stands = stands || (self.no_rooms && matches!(due.effect, Effect::OpenRoom(_)));
+            !stands && matches!(due.state, DueState::Waiting { not_before } if not_before <= self.now)
+        };
+        heads.into_values().find(may_go)
+    }
+
+    /// The next message to a client is taken, and that is where the program stops.
+    pub fn take_only(&mut self) -> Option<Due> {
+        let due = self.dues().into_iter().find(|due| due.lane.starts_with("to/"))?;
+        self.feed(Fact::EffectWanted { key: due.key(), attempt: due.attempt, text: None });
+        self.get(&due.key())
+    }
+
+    pub fn ends(&mut self, due: &Due, outcome: Outcome) {
+        self.feed(Fact::EffectEnded { key: due.key(), attempt: due.attempt, outcome });
+        self.work_off();
+    }
+
+    fn perform(&mut self, due: &Due) {
+        let (key, attempt) = (due.key(), due.attempt);
+        let outcome = match &due.effect {
+            Effect::Post { place, reply } => self.post(place, reply),
+            Effect::OpenRoom(room) => self.open_room(room),
+            Effect::Send(send) => match self.troubles.pop_front() {
+                Some(Trouble::NotYet(wait)) => {
+                    let not_before = self.now + wait;
+                    self.feed(Fact::EffectPutOff { key, attempt, why: "throttled".to_owned(), not_before });
+                    return;
+                }
+                trouble => self.send(send, trouble),
+            },
+            Effect::AddMember { .. }
+            | Effect::RemoveMember { .. }
+            | Effect::DeactivateRoom { .. }
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. } => {
+                self.members.push(due.effect.clone());
+                Outcome::Done { external_id: None }
+            }
+        };
+        self.feed(Fact::EffectEnded { key, attempt, outcome });
+    }
+
+    fn post(&mut self, place: &Place, reply: &Reply) -> Outcome {
+        let (stream, name) = match place {
+            Place::Stream(stream) => (stream.clone(), self.name_of(stream)),
+            Place::Direct(user) => (direct(*user), short(*user)),
+            Place::DirectByEmail(email) => (StreamId::new(format!("im-{email}")), email.clone()),
+            Place::Room(key) => return Outcome::Failed { code: "no-room".to_owned(), detail: key.to_string() },
+        };
+        let id = ChatMessageId::new(self.fresh("post"));
+        let posted = Posted { place: name, stream, id: id.clone(), reply: reply.clone() };
+        self.log.push(format!("{}: {}", posted.place, said_as(&posted)));
+        self.posts.push(posted);
+        Outcome::Done { external_id: Some(id.0) }
+    }
+
+    fn name_of(&self, stream: &StreamId) -> String {
+        if let Some(id) = stream.as_str().strip_prefix("im-").and_then(|id| id.parse().ok()) {
+            return short(UserId(id));
+        }
+        let key: Option<Pointer> = self.get(&Key::new("stream", stream));
+        let room: Option<Room> = key.and_then(|pointer| self.get(&Key::new("room", pointer.to)));
+        room.map_or_else(|| stream.to_string(), |room| room.name)
+    }
+
+    fn open_room(&mut self, room: &OpenRoom) -> Outcome {
+        let name = [Some(&room.name), room.otherwise.as_ref()].into_iter().flatten();
+        let Some(name) = name.into_iter().find(|name| !self.taken_names.contains(*name)).cloned() else {
+            return Outcome::Failed { code: "name-taken".to_owned(), detail: String::new() };
+        };
+        self.taken_names.insert(name.clone());
+        self.log.push(format!("room {name}"));
+        Outcome::Done { external_id: Some(format!("stream-{}\n{name}", room.key)) }
+    }
+
+    fn send(&mut self, send: &Send, trouble: Option<Trouble>) -> Outcome {
+        let why = || "the connection broke".to_owned();
+        match trouble {
+            Some(Trouble::Fails(code)) => return Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() },
+            Some(Trouble::UnknownAndLost) => return Outcome::Unknown { why: why() },
+            Some(Trouble::UnknownButSent) | Some(Trouble::NotYet(_)) | None => {}
+        }
+        let wamid = Wamid::new(self.fresh("wamid"));
+        let to = send.to.phone.as_ref().map(|phone| phone.e164().to_owned()).or(send.to.user_id.clone()).unwrap_or_default();
+        self.log.push(format!("{} {to}: {}", send.channel.key(), read_as(&send.body)));
+        self.sends.push(Sent {
+            to,
+            channel: send.channel,
+            line: send.line.clone(),
+            message: send.message.clone(),
+            body: send.body.clone(),
+            wamid: wamid.clone(),
+        });
+        match trouble {
+            Some(Trouble::UnknownButSent) => Outcome::Unknown { why: why() },
+            Some(_) | None => Outcome::Done { external_id: Some(wamid.0) },
+        }
+    }
+
+    // ---- events
+
+    pub fn fresh(&mut self, kind: &str) -> String {
+        self.counter += 1;
+        format!("{kind}-{}", self.counter)
+    }
+
+    pub fn feed(&mut self, fact: Fact) -> Fed {
+        let id = self.fresh("event");
+        self.feed_as(&id, self.now, fact)
+    }
+
+    pub fn feed_as(&mut self, id: &str, at: Timestamp, fact: Fact) -> Fed {
+        let event = Event { id: EventId::new(id), at, fact, raw: None };
+        let last_try = false;
+        match decide(&self.store, &self.policy, self.now, &event, last_try) {
+            Decision::Commit(commit) => {
+                self.apply(*commit);
+                Fed::Committed
+            }
+            Decision::Before => Fed::Before,
+            Decision::Nothing => Fed::Nothing,
+            Decision::Soon => Fed::Soon,
+            Decision::NotNow => Fed::NotNow,
+        }
+    }
+
+    fn apply(&mut self, commit: Commit) {
+        for (key, version) in &commit.read {
+            let stands = self.store.0.get(key).map_or(0, |stored| stored.version);
+            assert_eq!(*version, stands, "the commit names the versions that it read");
+        }
+        self.version += 1;
+        for put in commit.puts {
+            match put.value {
+                Some(value) => drop(self.store.0.insert(put.key, Stored { version: self.version, value })),
+                None => drop(self.store.0.remove(&put.key)),
+            }
+        }
+        self.entries.extend(commit.entries);
+    }
+
+    // ---- what stands in the records
+
+    pub fn get<R: Record>(&self, key: &Key) -> Option<R> {
+        self.store.get(key).map(|stored| serde_json::from_slice(&stored.value).unwrap())
+    }
+    /// Past every rule: how a test sets its stage.
+    pub fn put<R: Record>(&mut self, record: &R) {
+        self.version += 1;
+        let value = serde_json::to_vec(record).unwrap();
+        self.store.0.insert(record.key(), Stored { version: self.version, value });
+    }
+    pub fn point(&mut self, key: Key, to: &str) {
+        self.put(&Pointer::new(key, to));
+    }
+    pub fn remove(&mut self, key: &Key) {
+        self.store.0.remove(key);
+    }
+    /// All records as text, but for what every event leaves: who said it, seen keys, the answer on its way.
+    pub fn records(&self) -> BTreeMap<String, String> {
+        const TRACES: [&str; 6] = ["seen/", "out/", "outlane/", "user/", "useremail/", "asked/"];
+        let kept = self.store.0.iter().filter(|(key, _)| !TRACES.iter().any(|kind| key.as_str().starts_with(kind)));
+        kept.map(|(key, stored)| (key.as_str().to_owned(), String::from_utf8_lossy(&stored.value).into_owned())).collect()
+    }
+    pub fn all<R: Record>(&self, prefix: &str) -> Vec<R> {
+        let found = self.store.scan(prefix, None, usize::MAX);
+        found.iter().map(|(_, stored)| serde_json::from_slice(&stored.value).unwrap()).collect()
+    }
+    pub fn contact(&self, number: &str) -> Contact {
+        self.find_contact(number).expect("the contact is known")
+    }
+    pub fn find_contact(&self, number: &str) -> Option<Contact> {
+        let pointer: Pointer = self.get(&Key::new("phone", number))?;
+        self.get(&Key::new("contact", pointer.to))
+    }
+    pub fn consent(&self, number: &str) -> Consent {
+        self.contact(number).consent(Channel::WhatsApp)
+    }
+    pub fn set_consent(&mut self, number: &str, consent: Consent) {
+        let mut contact = self.contact(number);
+        contact.on_mut(Channel::WhatsApp).consent = consent;
+        self.put(&contact);
+    }
+    pub fn listing(&self, who: &str, number: &str) -> Option<Listing> {
+        self.get(&Listing::key_of(person(who).id, &self.contact(number).id))
+    }
+    /// REMOVED, as `/contact remove` leaves it: off the list, the evidence kept.
+    pub fn unlist(&mut self, who: &str, number: &str) {
+        let mut contact = self.contact(number);
+        contact.listed_by.remove(&person(who).id);
+        self.remove(&Listing::key_of(person(who).id, &contact.id));
+        self.put(&contact);
+    }
+    pub fn rooms(&self) -> Vec<Room> {
+        self.all("room/")
+    }
+    pub fn room(&self, name: &str) -> Room {
+        let rooms = self.rooms();
+        let live = rooms.iter().find(|room| room.name == name && room.state != RoomState::Deactivated);
+        live.unwrap_or_else(|| panic!("no room {name}")).clone()
+    }
+    pub fn has_room(&self, name: &str) -> bool {
+        self.rooms().iter().any(|room| room.name == name && room.is_live())
+    }
+    /// The advisors' messages with their states, oldest first.
+    pub fn messages(&self) -> Vec<(String, String)> {
+        let mut all: Vec<Message> = self.all("message/");
+        all.retain(|message| message.advisor().is_some());
+        // Several may be of one moment: the journal knows which came first.
+        let accepted = |message: &Message| {
+            self.entries.iter().position(|entry| entry.kind == "message.accepted" && entry.message.as_ref() == Some(&message.id))
+        };
+        all.sort_by_key(accepted);
+        all.iter().map(|message| (read_as(&message.body), state_as(&message.state))).collect()
+    }
+    pub fn message(&self, text: &str) -> Message {
+        let all: Vec<Message> = self.all("message/");
+        let mut found: Vec<Message> = all.into_iter().filter(|message| read_as(&message.body) == text).collect();
+        found.sort_by_key(|message| message.order);
+        found.pop().unwrap_or_else(|| panic!("no message {text}"))
+    }
+    pub fn state_of(&self, text: &str) -> String {
+        state_as(&self.message(text).state)
+    }
+    pub fn asks(&self) -> Vec<Ask> {
+        self.all("ask/")
+    }
+    pub fn kinds(&self) -> Vec<&str> {
+        self.entries.iter().map(|entry| entry.kind.as_str()).collect()
+    }
+
+    // ---- what people read
+
+    /// Everything that this client read, oldest first.
+    pub fn sent_to(&self, number: &str) -> Vec<String> {
+        self.sends.iter().filter(|sent| sent.to == number).map(|sent| read_as(&sent.body)).collect()
+    }
+    /// What the bot said here (`jane`, or a room's name), oldest first, as code and reason.
+    pub fn told(&self, place: &str) -> Vec<String> {
+        self.posts.iter().filter(|post| post.place == place).map(said_as).collect()
+    }
+    pub fn last_told(&self, place: &str) -> String {
+        self.told(place).pop().unwrap_or_default()
+    }
+    pub fn last_reply(&self, place: &str) -> Reply {
+        self.posts.iter().rfind(|post| post.place == place).expect("something was said here").reply.clone()
+    }
+
+    // ---- stages that many tests begin on
+
+    /// Ann was onboarded by Jane with a room; the invitation is out.
+    pub fn invited(change: impl FnOnce(&mut Policy)) -> World {
+        let mut world = World::with(change);
+        world.says("jane", &format!("{ADD_ANN} --room"));
+        world.passes(Span::minutes(1));
+        world
+    }
+
+    /// And she has said yes.
+    pub fn agreed(change: impl FnOnce(&mut Policy)) -> World {
+        let mut world = World::invited(change);
+        world.client(ANN).taps("consent:yes");
+        world.passes(Span::minutes(1));
+        world
+    }
+}
+
+pub struct InRoom<'w> {
+    world: &'w mut World,
+    stream: StreamId,
+}
+
+impl InRoom<'_> {
+    pub fn says(self, who: &str, text: &str) -> Vec<String> {
+        self.world.chat(who, self.stream, StreamKind::Room, text, None)
+    }
+    /// Tells the id of the message, for later edits.
+    pub fn says_and_keeps(self, who: &str, text: &str) -> String {
+        self.world.chat(who, self.stream, StreamKind::Room, text, None);
+        let message = self.world.message(text);
+        message.chat_message.expect("it came from the chat").0
+    }
+    pub fn edits(self, who: &str, original: &str, text: &str) -> Vec<String> {
+        self.world.chat(who, self.stream, StreamKind::Room, text, Some(original))
+    }
+}
+
+pub struct Client<'w> {
+    world: &'w mut World,
+    keys: ClientKeys,
+    at: Timestamp,
+    line: LineId,
+    quoted: Option<Wamid>,
+}
+
+impl Client<'_> {
+    /// By the provider's clock.
+    pub fn at(mut self, at: Timestamp) -> Self {
+        self.at = at;
+        self
+    }
+    pub fn on_line(mut self, line: &str) -> Self {
+        self.line = LineId::new(line);
+        self
+    }
+    pub fn quoting(mut self, wamid: &Wamid) -> Self {
+        self.quoted = Some(wamid.clone());
+        self
+    }
+    pub fn called(mut self, name: &str) -> Self {
+        self.keys.profile_name = Some(name.to_owned());
+        self
+    }
+    pub fn with_keys(mut self, keys: ClientKeys) -> Self {
+        self.keys = keys;
+        self
+    }
+    pub fn writes(self, text: &str) -> Vec<String> {
+        self.sends(Content::Text(text.to_owned()))
+    }
+    pub fn taps(self, payload: &str) -> Vec<String> {
+        self.sends(Content::Button { payload: payload.to_owned(), text: "a button".to_owned() })
+    }
+    /// Tells what the client read in answer.
+    pub fn sends(self, content: Content) -> Vec<String> {
+        let mark = self.world.sends.len();
+        let id = Wamid::new(self.world.fresh("wamid.in"));
+        let said = ClientMessage {
+            channel: Channel::WhatsApp,
+            line: self.line,
+            id,
+            from: self.keys,
+            content,
+            quoted: self.quoted,
+            group: None,
+        };
+        let event = self.world.fresh("event");
+        self.world.feed_as(&event, self.at, Fact::ClientMessage(said));
+        self.world.work_off();
+        self.world.sends[mark..].iter().map(|sent| read_as(&sent.body)).collect()
+    }
+}
+
+// ---- words for things
+
+pub fn read_as(body: &Body) -> String {
+    match body {
+        Body::Text(text) => text.clone(),
+        Body::Template { name, .. } => format!("<{name}>"),
+        Body::Wording { name, .. } => name.clone(),
+        Body::Question { name, .. } => format!("[{name}]"),
+    }
+}
+
+pub fn state_as(state: &MessageState) -> String {
+    match state {
+        MessageState::Held { gate } => format!("held({gate})"),
+        MessageState::Withdrawn { reason } => format!("withdrawn({reason})"),
+        MessageState::Failed { code } => format!("failed({code})"),
+        MessageState::Ready
+        | MessageState::Taken
+        | MessageState::Doubtful { .. }
+        | MessageState::Sent
+        | MessageState::Delivered
+        | MessageState::Read
+        | MessageState::Unconfirmed
+        | MessageState::Expired
+        | MessageState::Cancelled => state.name().to_owned(),
+    }
+}
+
+/// The fixed code of INTERFACES §5 and its reason; a client's line with its words.
+pub fn said_as(posted: &Posted) -> String {
+    let reply = &posted.reply;
+    let code = serde_json::to_value(reply.code).unwrap();
+    let code = code.as_str().unwrap_or_default().to_owned();
+    let word = |name: &str| reply.vars.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    match (&reply.reason, reply.code) {
+        (_, Code::ClientMessage) => format!("{code} {}: {}", word("name"), word("text")),
+        (Some(reason), _) => format!("{code}({reason})"),
+        (None, Code::Info | Code::Answer | Code::Confirm | Code::Notice) => format!("{code} {}", reply.template),
+        (None, _) => code,
+    }
+}
+
+pub fn person(short: &str) -> Person {
+    let (id, _, name, email) =
+        PEOPLE.into_iter().find(|(_, known, _, _)| *known == short).unwrap_or_else(|| panic!("who is {short}?"));
+    Person { id: UserId(id), name: name.to_owned(), email: Some(email.to_owned()), service: false }
+}
+
+fn short(user: UserId) -> String {
+    PEOPLE.into_iter().find(|(id, ..)| *id == user.0).map_or_else(|| format!("user {user}"), |(_, short, _, _)| short.to_owned())
+}
+
+fn direct(user: UserId) -> StreamId {
+    StreamId::new(format!("im-{user}"))
+}
+
+pub fn keys_of(number: &str) -> ClientKeys {
+    let phone = Phone::from_e164(number);
+    let wa_id = phone.as_ref().map(|phone| phone.digits().to_owned());
+    let user_id = phone.is_none().then(|| number.to_owned());
+    ClientKeys { phone, wa_id, user_id, profile_name: None }
+}
+
+pub fn line(id: &str, number: &str) -> Line {
+    let number = Phone::from_e164(number).unwrap();
+    Line { id: LineId::new(id), channel: Channel::WhatsApp, number, name: "Acme Wealth".to_owned(), advisor: None }
+}
+
+fn rights(short: &str, bundle: &str, sub_org: &str) -> (String, Rights) {
+    let email = person(short).email.unwrap();
+    let permissions = Permission::parse_many(bundle).unwrap();
+    (email.clone(), Rights::new(&email, &Channel::ALL, &permissions, sub_org))
+}
+
+pub fn policy() -> Policy {
+    let words = std::fs::read_to_string("templates/keywords.toml").unwrap();
+    let template = |own: &[&str]| {
+        let all = ["contact.first", "advisor.name", "firm"].iter().chain(own);
+        BTreeMap::from([("en".to_owned(), all.map(|name| (*name).to_owned()).collect::<Vec<_>>())])
+    };
+    Policy {
+        firm: "Acme Wealth".to_owned(),
+        default_region: "US".to_owned(),
+        time_zone: "UTC".to_owned(),
+        bot: BOT,
+        lines: vec![line(LINE, "+15550783881")],
+        whatsapp_consent: ConsentRule::Explicit,
+        stop_scope: StopScope::Channel,
+        unknown_sender: UnknownSender::Onboard,
+        default_advisors: vec!["jane.doe@acme.com".to_owned()],
+        onboarding_per_hour: 20,
+        onboarding_per_prefix: 5,
+        resend_after: Span::hours(24),
+        waiting_notice: true,
+        held_expiry: Span::days(14),
+        held_max: 20,
+        quiet_hours: None,
+        rooms_per_line: RoomsPerLine::Many,
+        advisors: BTreeMap::from([
+            rights("jane", "advisor", "Private Clients"),
+            rights("bob", "advisor", "Private Clients"),
+            rights("eve", "advisor", "Retail"),
+            rights("olga", "onboarder", "Private Clients"),
+            rights("carl", "advisor-central", "Private Clients"),
+            rights("adam", "admin", "Private Clients"),
+            rights("cora", "compliance", "Private Clients"),
+        ]),
+        words: Words::parse(&words).unwrap(),
+        templates: BTreeMap::from([
+            ("follow_up".to_owned(), template(&[])),
+            ("document_ready".to_owned(), template(&["document"])),
+            ("liaison_invitation".to_owned(), template(&[])),
+        ]),
+        languages: BTreeSet::from(["en".to_owned(), "de".to_owned()]),
+    }
+}

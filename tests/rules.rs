@@ -1,0 +1,15 @@
+//! RULES.md, rule by rule, through the pure core: each test bears the number of what it proves.
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+mod common;
+#[path = "rules/consent.rs"]
+mod consent;
+#[path = "rules/conversation.rs"]
+mod conversation;
+#[path = "rules/delivery.rs"]
+mod delivery;
+#[path = "rules/inbound.rs"]
+mod inbound;
+#[path = "rules/onboarding.rs"]
+mod onboarding;
+#[path = "rules/questions.rs"]
+mod questions;

@@ -1,0 +1,272 @@
+//! Messages on their way: held, released, doubtful, failed, expired; and the gate asked again at the taking.
+use crate::common::story::story_in;
+use crate::common::world::*;
+use expect_test::expect;
+use liaison::domain::effect::Outcome;
+use liaison::domain::event::Delivery;
+use liaison::domain::policy::QuietHours;
+use liaison::domain::time::Span;
+
+fn failed(code: &str) -> Delivery {
+    Delivery::Failed { code: code.to_owned(), detail: String::new() }
+}
+
+#[test]
+fn a_doubtful_message_holds_its_lane_30_s_then_it_goes_on_and_after_60_s_the_author_decides() {
+    let world = World::agreed(|_| {});
+    story_in(
+        world,
+        expect![[r#"
+            d1 10:00 trouble lost
+            d1 10:00 jane in Ann Lee: lost?
+            d1 10:00 jane in Ann Lee: behind it
+                     -> Ann Lee: info lane-goes-on
+                     -> whatsapp +4915112345678: behind it
+                     -> Ann Lee: unconfirmed
+            d1 10:01 …
+            d1 10:02 jane presses send-again
+                     -> Ann Lee: info sent-again
+                     -> whatsapp +4915112345678: lost?
+            d1 10:03 jane presses send-again
+                     -> Ann Lee: info sent-again
+        "#]],
+    );
+}
+
+#[test]
+fn invariant_5_the_lane_waits_exactly_30_s_and_the_mark_says_where_it_is_not_in_order() {
+    let mut world = World::agreed(|_| {});
+    world.troubles.push_back(Trouble::UnknownAndLost);
+    world.in_room("Ann Lee").says("jane", "lost?");
+    world.in_room("Ann Lee").says("jane", "behind it");
+    world.passes(Span::seconds(29));
+    assert_eq!(world.state_of("behind it"), "ready");
+    world.passes(Span::seconds(1));
+    assert_eq!(world.state_of("behind it"), "sent");
+    assert_eq!(world.last_told("Ann Lee"), "info lane-goes-on");
+    world.passes(Span::seconds(29));
+    assert_eq!(world.state_of("lost?"), "doubtful");
+    world.passes(Span::seconds(1));
+    assert_eq!(world.state_of("lost?"), "unconfirmed");
+    assert_eq!(world.last_told("Ann Lee"), "unconfirmed");
+}
+
+#[test]
+fn a_status_ends_the_doubt_at_any_time() {
+    for wait in [Span::seconds(5), Span::seconds(45), Span::minutes(10)] {
+        let mut world = World::agreed(|_| {});
+        world.troubles.push_back(Trouble::UnknownButSent);
+        world.in_room("Ann Lee").says("jane", "unheard");
+        world.in_room("Ann Lee").says("jane", "behind it");
+        world.passes(wait);
+        let unheard = world.sends.iter().find(|sent| read_as(&sent.body) == "unheard").unwrap().clone();
+        let now = world.now;
+        world.reports_on(&unheard, Delivery::Delivered, now);
+        assert_eq!(world.state_of("unheard"), "delivered");
+        world.passes(Span::hours(1));
+        assert_eq!(world.state_of("unheard"), "delivered");
+        assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "unheard").count(), 1);
+        assert_eq!(world.sent_to(ANN).last().unwrap(), "behind it");
+        if wait == Span::minutes(10) {
+            assert_eq!(world.presses("jane", "send-again"), ["info arrived-after-all"]);
+            assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "unheard").count(), 1);
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_again_passes_the_gate_anew() {
+    let mut world = World::agreed(|_| {});
+    world.troubles.push_back(Trouble::UnknownAndLost);
+    world.in_room("Ann Lee").says("jane", "lost?");
+    world.passes(Span::minutes(2));
+    let card = world.question();
+    world.client(ANN).writes("stop");
+    assert_eq!(world.presses_on(&card, "jane", "send-again"), ["refusal(consent)"]);
+    assert!(!world.sent_to(ANN).contains(&"lost?".to_owned()));
+}
+
+#[test]
+fn c1_131047_puts_the_message_back_to_wait_for_the_client() {
+    let mut world = World::agreed(|_| {});
+    world.troubles.push_back(Trouble::Fails("131047"));
+    world.in_room("Ann Lee").says("jane", "one");
+    world.in_room("Ann Lee").says("jane", "two");
+    assert_eq!(world.messages(), [("one".into(), "held(window)".into()), ("two".into(), "held(window)".into())]);
+    world.passes(Span::hours(1));
+    assert_eq!(world.client(ANN).writes("Hello"), ["one", "two"], "in their order");
+}
+
+#[test]
+fn c1_131047_by_a_status_of_what_was_sent_before() {
+    let mut world = World::agreed(|_| {});
+    world.in_room("Ann Lee").says("jane", "one");
+    let first = world.sends.last().unwrap().clone();
+    let (now, failed) = (world.now, failed("131047"));
+    world.reports_on(&first, failed, now);
+    assert_eq!(world.state_of("one"), "held(window)");
+    world.reports_on(&first, Delivery::Sent, now);
+    assert_eq!(world.state_of("one"), "held(window)", "the statuses of the first attempt come in any order");
+    world.passes(Span::minutes(5));
+    assert_eq!(world.client(ANN).writes("Hello"), ["one"]);
+}
+
+#[test]
+fn c1_131047_that_comes_after_the_clients_next_message_does_not_close_the_window() {
+    let mut world = World::agreed(|_| {});
+    world.in_room("Ann Lee").says("jane", "one");
+    let (sent, told_at) = (world.sends.last().unwrap().clone(), world.now + Span::seconds(1));
+    world.passes(Span::minutes(5));
+    world.client(ANN).writes("Hello");
+    world.passes(Span::minutes(5));
+    world.reports_on(&sent, failed("131047"), told_at);
+    assert_eq!(world.state_of("one"), "sent", "and the message goes again at once");
+    world.in_room("Ann Lee").says("jane", "two");
+    assert_eq!(world.state_of("two"), "sent");
+}
+
+#[test]
+fn a_failed_message_frees_the_lane_and_is_told_with_its_code() {
+    let mut world = World::agreed(|_| {});
+    world.troubles.push_back(Trouble::Fails("131051"));
+    world.in_room("Ann Lee").says("jane", "bad");
+    world.in_room("Ann Lee").says("jane", "good");
+    assert_eq!(world.messages(), [("bad".into(), "failed(131051)".into()), ("good".into(), "sent".into())]);
+    assert!(world.told("Ann Lee").contains(&"failed(131051)".to_owned()));
+}
+
+#[test]
+fn a_throttled_head_is_tried_again_and_the_order_stays() {
+    let mut world = World::agreed(|_| {});
+    world.troubles.push_back(Trouble::NotYet(Span::seconds(10)));
+    world.in_room("Ann Lee").says("jane", "one");
+    world.in_room("Ann Lee").says("jane", "two");
+    assert!(!world.sent_to(ANN).contains(&"two".to_owned()));
+    world.passes(Span::seconds(10));
+    assert_eq!(world.sent_to(ANN)[2..], ["one", "two"]);
+}
+
+#[test]
+fn the_gate_is_asked_again_at_the_taking() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "hello");
+    world.revoke("jane");
+    world.outbox_stands = false;
+    world.work_off();
+    assert_eq!(world.state_of("hello"), "withdrawn(entitled)");
+    assert_eq!(world.last_told("Ann Lee"), "withdrawn(entitled)");
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "hello");
+    world.now = world.now + Span::days(2);
+    world.outbox_stands = false;
+    world.work_off();
+    assert_eq!(world.state_of("hello"), "held(window)");
+}
+
+#[test]
+fn rights_revoked_while_held_withdraw_at_the_release() {
+    let mut world = World::agreed(|_| {});
+    world.passes(Span::days(2));
+    world.in_room("Ann Lee").says("jane", "held");
+    world.revoke("jane");
+    assert_eq!(world.client(ANN).writes("Hello"), [""; 0]);
+    assert_eq!(world.state_of("held"), "withdrawn(entitled)");
+}
+
+#[test]
+fn an_effect_is_taken_once_and_ends_once() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "hello");
+    let taken = world.take_only().unwrap();
+    let again =
+        liaison::domain::event::Fact::EffectWanted { key: liaison::domain::case::Record::key(&taken), attempt: 0, text: None };
+    assert_eq!(world.feed(again), Fed::Nothing);
+    let done = || Outcome::Done { external_id: Some("wamid-x".to_owned()) };
+    world.ends(&taken, done());
+    let entries = world.entries.len();
+    world.ends(&taken, done());
+    assert_eq!(world.entries.len(), entries);
+}
+
+#[test]
+fn held_max_refuses_the_next_with_the_count() {
+    let mut world = World::invited(|policy| policy.held_max = 3);
+    for text in ["1", "2", "3"] {
+        assert_eq!(world.in_room("Ann Lee").says("jane", text), ["held(consent)"]);
+    }
+    assert_eq!(world.in_room("Ann Lee").says("jane", "4"), ["refusal(held-max)"]);
+    assert_eq!(world.last_reply("Ann Lee").vars["count"], 3);
+    assert_eq!(world.messages().len(), 3);
+}
+
+#[test]
+fn held_expiry_is_told_24_hours_before_and_when_it_happens() {
+    let mut world = World::invited(|_| {});
+    world.in_room("Ann Lee").says("jane", "old");
+    let held_at = world.now;
+    world.passes(Span::days(13));
+    assert_eq!(world.last_told("Ann Lee"), "info expires-soon");
+    assert_eq!(world.now, held_at + Span::days(13));
+    world.passes(Span(Span::days(1).0 - 1));
+    assert_eq!((world.state_of("old"), world.last_told("Ann Lee")), ("held(consent)".into(), "info expires-soon".into()));
+    world.passes(Span(1));
+    assert_eq!((world.state_of("old"), world.last_told("Ann Lee")), ("expired".into(), "expired".into()));
+    assert_eq!(world.client(ANN).taps("consent:yes"), ["welcome"]);
+}
+
+#[test]
+fn edited_or_deleted_while_held() {
+    let mut world = World::invited(|_| {});
+    let first = world.in_room("Ann Lee").says_and_keeps("jane", "frist");
+    let second = world.in_room("Ann Lee").says_and_keeps("jane", "second");
+    assert_eq!(world.in_room("Ann Lee").edits("jane", &first, "first"), ["info edited"]);
+    assert_eq!(world.deletes("jane", "Ann Lee", &second), ["info cancelled"]);
+    assert_eq!(world.client(ANN).taps("consent:yes"), ["welcome", "first"]);
+    assert_eq!(world.in_room("Ann Lee").edits("jane", &first, "FIRST"), ["info edit-too-late"]);
+    assert_eq!(world.deletes("jane", "Ann Lee", &first), ["info delete-too-late"]);
+    assert_eq!(world.state_of("second"), "cancelled");
+}
+
+#[test]
+fn nobody_edits_or_cancels_what_another_wrote() {
+    let mut world = World::new();
+    world.says("jane", &format!("{ADD_ANN} advisors=@bob.ray@acme.com --room"));
+    world.in_room("Ann Lee").says("jane", "hers");
+    let hers = world.message("Jane Doe: hers").chat_message.unwrap().0;
+    assert_eq!(world.in_room("Ann Lee").edits("bob", &hers, "his"), [""; 0]);
+    assert_eq!(world.deletes("bob", "Ann Lee", &hers), [""; 0]);
+    assert_eq!(world.state_of("Jane Doe: hers"), "held(consent)");
+}
+
+#[test]
+fn s4_23_a_held_template_does_not_wait_behind_a_text() {
+    let hours = QuietHours { open_from: 8 * 60, open_until: 21 * 60 };
+    let mut world = World::agreed(|policy| policy.quiet_hours = Some(hours));
+    world.passes(Span::minutes(36 * 60 + 1));
+    world.in_room("Ann Lee").says("jane", "text");
+    world.says("jane", "/template send follow_up to=\"Ann Lee\"");
+    world.presses("jane", "confirm");
+    assert_eq!(
+        world.messages(),
+        [("text".into(), "held(quiet_hours)".into()), ("<follow_up>".into(), "held(quiet_hours)".into())]
+    );
+    world.passes(Span::hours(12));
+    assert_eq!(world.messages(), [("text".into(), "held(window)".into()), ("<follow_up>".into(), "sent".into())]);
+}
+
+#[test]
+fn quiet_hours_hold_and_the_morning_releases() {
+    let hours = QuietHours { open_from: 8 * 60, open_until: 21 * 60 };
+    let mut world = World::agreed(|policy| policy.quiet_hours = Some(hours));
+    world.passes(Span::hours(12));
+    world.client(ANN).writes("Good evening");
+    assert_eq!(world.in_room("Ann Lee").says("jane", "Good night"), ["held(quiet_hours)"]);
+    world.now = MIDNIGHT + Span::hours(32) - Span(1);
+    world.passes(Span(0));
+    assert_eq!(world.state_of("Good night"), "held(quiet_hours)");
+    world.passes(Span(1));
+    assert_eq!(world.state_of("Good night"), "sent");
+}

@@ -1,0 +1,371 @@
+//! S0: who may do what, contacts, rooms, and what a client gets before he has answered.
+use crate::common::story::{story, story_in};
+use crate::common::world::*;
+use expect_test::expect;
+use liaison::domain::effect::Effect;
+use liaison::domain::event::Fact;
+use liaison::domain::ids::{Channel, UserId};
+use liaison::domain::policy::RoomsPerLine;
+use liaison::domain::time::Span;
+
+#[test]
+fn s0_1_without_rights_each_command_is_refused_and_changes_nothing() {
+    let commands = [
+        ADD_ANN,
+        "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de --room",
+        "/optin send Ann Lee",
+        "/optin resend Ann Lee",
+        "/room create \"Ann Lee\" +4915112345678",
+        "/template list",
+        "/template show follow_up",
+        "/template send follow_up to=\"Ann Lee\"",
+    ];
+    let mut world = World::agreed(|_| {});
+    let (before, sent) = (world.records(), world.sends.len());
+    for command in commands {
+        assert_eq!(world.says("nina", command), ["refusal(not-entitled)"], "{command}");
+    }
+    assert_eq!(world.records(), before);
+    assert_eq!(world.sends.len(), sent);
+}
+
+#[test]
+fn s0_1_the_permission_that_is_missing_is_named() {
+    let mut world = World::new();
+    let before = world.records();
+    assert_eq!(world.says("carl", ADD_ANN), ["refusal(no-permission)"]);
+    assert_eq!(world.last_reply("carl").vars["permission"], "contact.create");
+    assert_eq!(world.records(), before);
+}
+
+#[test]
+fn s0_5_s0_7_a_room_with_the_contact_needs_the_permission_for_rooms_too() {
+    let mut world = World::with(|policy| {
+        let jane = policy.advisors.get_mut("jane.doe@acme.com").unwrap();
+        jane.channels.values_mut().for_each(|held| held.retain(|permission| permission.name() != "room.create"));
+    });
+    let before = world.records();
+    assert_eq!(world.says("jane", &format!("{ADD_ANN} --room")), ["refusal(no-permission)"]);
+    assert_eq!(world.last_reply("jane").vars["permission"], "room.create");
+    assert_eq!(world.records(), before, "nothing at all");
+    assert_eq!(world.says("jane", ADD_ANN), ["answer contact-added"]);
+    assert_eq!(world.says("jane", "/room create \"Ann\" +4915112345678"), ["refusal(no-permission)"]);
+}
+
+#[test]
+fn s0_4_a_contact_of_a_colleague_is_no_such_contact() {
+    let mut world = World::new();
+    world.says("bob", ADD_ANN);
+    for named in ["Ann Lee", ANN, "ann@lee.de"] {
+        let told = world.says("jane", &format!("/optin send {named}"));
+        assert_eq!(told[0], "refusal(no-such-contact)", "{named}");
+    }
+    assert_eq!(world.says("bob", "/optin send Ann Lee"), ["confirm confirm-invitation"]);
+}
+
+#[test]
+fn s0_8_no_conversation_before_there_is_a_room() {
+    let mut world = World::new();
+    world.says("jane", ADD_ANN);
+    assert_eq!(world.says("jane", "Good morning Ann."), ["info no-command"]);
+    assert_eq!(world.sent_to(ANN), [""; 0]);
+}
+
+#[test]
+fn s0_9_connections_of_people_with_rights_are_accepted_and_others_stay_pending() {
+    let mut world = World::new();
+    world.feed(Fact::ConnectionRequested { by: person("jane") });
+    world.feed(Fact::ConnectionRequested { by: person("nina") });
+    world.work_off();
+    assert_eq!(world.members, [Effect::AcceptConnection { user: UserId(1) }]);
+    assert_eq!(world.told("jane"), ["info connected"]);
+    assert_eq!(world.told("nina"), [""; 0]);
+}
+
+#[test]
+fn s0_12_s0_14_a_designated_user_onboards_for_another_and_both_are_recorded() {
+    let mut world = World::new();
+    world.says("olga", &format!("{ADD_ANN} for=@jane.doe@acme.com --room"));
+    let contact = world.contact(ANN);
+    assert_eq!((contact.created_by.as_str(), contact.requestor), ("olga@acme.com", Some(UserId(1))));
+    assert!(world.listing("jane", ANN).is_some() && world.listing("olga", ANN).is_none());
+    assert_eq!(world.room("Ann Lee").owner(), Some(UserId(1)));
+    assert!(!world.room("Ann Lee").members.contains_key(&UserId(4)), "the onboarder does not read along");
+    assert_eq!(world.last_told("olga"), "answer contact-added");
+}
+
+#[test]
+fn s0_13_nobody_else_onboards_for_another() {
+    let mut world = World::new();
+    let before = world.records();
+    assert_eq!(world.says("jane", &format!("{ADD_ANN} for=@bob.ray@acme.com")), ["refusal(no-permission)"]);
+    assert_eq!(world.says("olga", &format!("{ADD_ANN} for=@nina@acme.com")), ["refusal(requestor-not-entitled)"]);
+    assert_eq!(world.says("olga", &format!("{ADD_ANN} for=@stranger@acme.com")), ["refusal(requestor-not-entitled)"]);
+    assert_eq!(world.records(), before);
+}
+
+#[test]
+fn s0_15_where_onboarding_is_central_advisors_chat_and_do_not_onboard() {
+    let mut world = World::new();
+    assert_eq!(world.says("carl", ADD_ANN), ["refusal(no-permission)"]);
+    world.says("olga", &format!("{ADD_ANN} for=@carl@acme.com --room"));
+    world.client(ANN).taps("consent:yes");
+    world.in_room("Ann Lee").says("carl", "Good morning");
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>", "welcome", "Good morning"]);
+}
+
+#[test]
+fn s0_16_s0_18_contact_room_owner_invitation_and_one_answer() {
+    story(expect![[r#"
+        d1 09:00 jane: /contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room
+                 -> room Ann Lee
+                 -> Ann Lee: room_opened
+                 -> whatsapp +4915112345678: <liaison_invitation>
+                 -> jane: answer contact-added
+    "#]]);
+}
+
+#[test]
+fn s0_17_without_room_a_contact_and_nothing_else() {
+    let mut world = World::new();
+    assert_eq!(world.says("jane", ADD_ANN), ["answer contact-added"]);
+    assert!(world.rooms().is_empty());
+    assert_eq!(world.sent_to(ANN), [""; 0]);
+}
+
+#[test]
+fn s0_18_the_answer_waits_for_the_room_and_says_after_30_s_that_work_goes_on() {
+    let mut world = World::new();
+    world.no_rooms = true;
+    assert_eq!(world.says("jane", &format!("{ADD_ANN} --room")), [""; 0]);
+    world.passes(Span::seconds(29));
+    assert_eq!(world.told("jane"), [""; 0]);
+    world.passes(Span::seconds(1));
+    assert_eq!(world.told("jane"), ["info still-working"]);
+    world.no_rooms = false;
+    world.passes(Span::minutes(5));
+    assert_eq!(world.told("jane"), ["info still-working", "answer contact-added"]);
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>"]);
+}
+
+#[test]
+fn s0_18_the_answer_comes_also_when_the_client_stops_before_the_invitation_left() {
+    let mut world = World::new();
+    world.outbox_stands = true;
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    world.client(ANN).writes("stop");
+    assert_eq!(world.last_told("jane"), "answer contact-added");
+    assert_eq!(world.last_reply("jane").vars["consent"], "OPTED_OUT");
+}
+
+#[test]
+fn s0_18_the_answer_comes_also_when_the_end_of_the_invitation_is_unheard() {
+    let mut world = World::new();
+    world.troubles.push_back(Trouble::UnknownAndLost);
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    assert_eq!(world.told("jane"), [""; 0]);
+    world.passes(Span::minutes(2));
+    assert_eq!(world.told("jane"), ["info still-working", "answer contact-added"]);
+}
+
+#[test]
+fn s0_19_s0_26_held_messages_go_out_in_order_when_the_client_answers() {
+    story(expect![[r#"
+        d1 09:00 jane: /contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room
+                 -> room Ann Lee
+                 -> Ann Lee: room_opened
+                 -> whatsapp +4915112345678: <liaison_invitation>
+                 -> jane: answer contact-added
+        d1 09:01 jane in Ann Lee: Good morning Ann.
+                 -> Ann Lee: held(consent)
+                 -> whatsapp +4915112345678: <liaison_message_waiting>
+        d1 09:02 jane in Ann Lee: Are you there?
+                 -> Ann Lee: held(consent)
+        d1 09:05 +4915112345678 taps consent:yes
+                 -> Ann Lee: consent_yes
+                 -> Ann Lee: released
+                 -> whatsapp +4915112345678: welcome
+                 -> whatsapp +4915112345678: Good morning Ann.
+                 -> whatsapp +4915112345678: Are you there?
+        d1 09:06 jane in Ann Lee: Welcome.
+                 -> whatsapp +4915112345678: Welcome.
+    "#]]);
+}
+
+#[test]
+fn s0_20_s0_27_silence_is_measured_on_the_clients_messages_only() {
+    let world = World::agreed(|_| {});
+    story_in(
+        world,
+        expect![[r#"
+            d1 20:00 jane in Ann Lee: Before the night.
+                     -> whatsapp +4915112345678: Before the night.
+            d2 08:59 jane in Ann Lee: One minute before the end.
+                     -> whatsapp +4915112345678: One minute before the end.
+            d2 09:00 jane in Ann Lee: Too late.
+                     -> Ann Lee: held(window)
+                     -> whatsapp +4915112345678: <liaison_message_waiting>
+            d2 09:02 jane in Ann Lee: And later.
+                     -> Ann Lee: held(window)
+            d2 12:00 +4915112345678: Here I am.
+                     -> Ann Lee: client_message Ann Lee: Here I am.
+                     -> Ann Lee: released
+                     -> whatsapp +4915112345678: Too late.
+                     -> whatsapp +4915112345678: And later.
+            d3 11:59 jane in Ann Lee: The next silence.
+                     -> Ann Lee: held(window)
+                     -> whatsapp +4915112345678: <liaison_message_waiting>
+            d3 12:00 jane in Ann Lee: Goes on.
+                     -> Ann Lee: held(window)
+            d3 13:00 +4915112345678: Yes?
+                     -> Ann Lee: client_message Ann Lee: Yes?
+                     -> Ann Lee: released
+                     -> whatsapp +4915112345678: The next silence.
+                     -> whatsapp +4915112345678: Goes on.
+        "#]],
+    );
+}
+
+#[test]
+fn s0_21_s0_22_before_the_answer_nothing_leaves_and_the_advisor_is_told() {
+    let mut world = World::invited(|_| {});
+    assert_eq!(world.in_room("Ann Lee").says("jane", "Hello"), ["held(consent)"]);
+    world.passes(Span::days(3));
+    assert!(!world.sent_to(ANN).contains(&"Hello".to_owned()));
+}
+
+#[test]
+fn s0_23_what_is_written_before_the_answer_is_held_not_refused() {
+    let mut world = World::invited(|_| {});
+    world.in_room("Ann Lee").says("jane", "Hello");
+    assert_eq!(world.messages(), [("Hello".to_owned(), "held(consent)".to_owned())]);
+}
+
+#[test]
+fn s0_24_waiting_notice_follows_the_invitation_once_per_silence() {
+    let mut world = World::invited(|_| {});
+    for text in ["one", "two", "three"] {
+        world.in_room("Ann Lee").says("jane", text);
+    }
+    world.passes(Span::days(2));
+    world.says("jane", "/optin resend Ann Lee");
+    world.in_room("Ann Lee").says("jane", "four");
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>", "<liaison_message_waiting>", "<liaison_invitation>"]);
+}
+
+#[test]
+fn s0_24_a_notice_that_never_left_is_sent_with_the_next_request() {
+    let mut world = World::invited(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "Hello");
+    world.set_consent(ANN, liaison::domain::consent::Consent::None);
+    world.outbox_stands = false;
+    world.work_off();
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>"], "withdrawn, since nothing is asked any more");
+    world.says("jane", "/optin send Ann Lee");
+    world.presses("jane", "confirm");
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>", "<liaison_invitation>", "<liaison_message_waiting>"]);
+}
+
+#[test]
+fn s0_24_messages_that_were_told_once_are_not_told_again() {
+    let mut world = World::agreed(|policy| policy.held_expiry = Span::days(30));
+    world.passes(Span::days(2));
+    world.in_room("Ann Lee").says("jane", "told");
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "<liaison_message_waiting>");
+    let told = world.sent_to(ANN).len();
+    world.in_room("Ann Lee").says("jane", "in the same silence");
+    assert_eq!(world.sent_to(ANN).len(), told);
+}
+
+#[test]
+fn s0_24_the_notice_can_be_switched_off() {
+    let mut world = World::invited(|policy| policy.waiting_notice = false);
+    world.in_room("Ann Lee").says("jane", "Hello");
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>"]);
+}
+
+#[test]
+fn s0_25_the_notice_carries_no_content() {
+    let mut world = World::invited(|_| {});
+    world.in_room("Ann Lee").says("jane", "a secret figure");
+    let notice = world.sends.last().unwrap();
+    assert!(!serde_json::to_string(&notice.body).unwrap().contains("secret"));
+}
+
+#[test]
+fn s0_27_what_waits_after_a_quiet_night_is_told_when_it_is_over() {
+    // Ann agreed at 09:01: her window closes at 09:00, an hour before the firm may write again.
+    let hours = liaison::domain::policy::QuietHours { open_from: 10 * 60, open_until: 21 * 60 };
+    let mut world = World::agreed(|policy| policy.quiet_hours = Some(hours));
+    world.passes(Span::hours(12));
+    assert_eq!(world.in_room("Ann Lee").says("jane", "in the night"), ["held(quiet_hours)"]);
+    let read = world.sent_to(ANN).len();
+    world.passes(Span::hours(13));
+    assert_eq!(world.sent_to(ANN)[read..], ["<liaison_message_waiting>"]);
+    assert_eq!(world.state_of("in the night"), "held(window)");
+}
+
+#[test]
+fn name_taken_keeps_the_contact_and_makes_no_room() {
+    let mut world = World::new();
+    world.says("jane", "/contact add Ben Fox phone=+4915112345699 email=ben@fox.de room=\"Clients\"");
+    world.says("jane", &format!("{ADD_ANN} room=\"Clients\""));
+    assert_eq!(world.last_told("jane"), "refusal(name-taken)");
+    assert!(world.find_contact(ANN).is_some());
+    assert_eq!(world.sent_to(ANN), [""; 0]);
+    assert_eq!(world.rooms().iter().filter(|room| room.is_live()).count(), 1);
+}
+
+#[test]
+fn a_default_name_that_is_taken_is_followed_by_the_short_id() {
+    let mut world = World::new();
+    world.says("jane", "/contact add Ann Lee phone=+4915112345699 email=ann@other.de --room");
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    let name = format!("Ann Lee {}", world.contact(ANN).id);
+    assert!(world.has_room(&name), "{name}");
+}
+
+#[test]
+fn rooms_that_share_line_and_contact_have_one_sub_organisation() {
+    let mut world = World::agreed(|_| {});
+    let before = world.rooms().len();
+    assert_eq!(world.says("eve", &format!("{ADD_ANN} --room")), ["refusal(no-line-left)"]);
+    assert_eq!(world.rooms().len(), before);
+    world.says("bob", &format!("{ADD_ANN} --room"));
+    assert_eq!(world.rooms().len(), before + 1, "a colleague of the same one may share it");
+}
+
+#[test]
+fn rooms_per_line_one_takes_another_line_or_refuses() {
+    let mut world = World::agreed(|policy| {
+        policy.rooms_per_line = RoomsPerLine::One;
+        policy.lines.push(line("200", "+15550783882"));
+    });
+    world.says("bob", &format!("{ADD_ANN} --room"));
+    let mut lines: Vec<String> = world.rooms().iter().map(|room| room.line.0.clone()).collect();
+    lines.sort();
+    assert_eq!(lines, [LINE, "200"]);
+    assert_eq!(world.says("olga", &format!("{ADD_ANN} --room")), ["refusal(no-line-left)"]);
+}
+
+#[test]
+fn colleagues_named_in_the_command_must_be_able_to_take_part() {
+    for (who, told) in [("@eve.fox@acme.com", "refusal(bad-argument)"), ("@nina@acme.com", "refusal(bad-argument)")] {
+        let mut world = World::new();
+        let before = world.records();
+        assert_eq!(world.says("jane", &format!("{ADD_ANN} advisors={who} --room")), [told], "{who}");
+        assert_eq!(world.records(), before);
+    }
+    let mut world = World::new();
+    world.says("jane", &format!("{ADD_ANN} advisors=@bob.ray@acme.com --room"));
+    assert_eq!(world.room("Ann Lee").members.len(), 2);
+}
+
+#[test]
+fn the_status_of_a_contact_follows_the_consent() {
+    let mut world = World::invited(|_| {});
+    assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "PENDING_CONFIRMATION");
+    world.client(ANN).writes("yes");
+    assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "CONFIRMED");
+}
