@@ -193,12 +193,11 @@ fn public_url(report: &mut Report<'_>, config: &Config) {
 
 async fn symphony(report: &mut Report<'_>, config: &Config) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let made = start::symphony_settings(config)
-        .map_err(|error| error.to_string())
-        .and_then(|settings| Symphony::new(settings, clock).map_err(|error| error.to_string()));
-    let symphony = match made {
-        Ok(symphony) => symphony,
-        Err(why) => return report.bad("private key", why, ""),
+    let symphony = match start::symphony_settings(config).map(|settings| Symphony::new(settings, clock)) {
+        Ok(Ok(symphony)) => symphony,
+        Ok(Err(LoginError::Settings { what, remedy })) => return report.bad("private key", what, &remedy),
+        Ok(Err(error)) => return report.bad("private key", error, "See [bot] and [server] of the configuration."),
+        Err(error) => return report.bad("private key", error, "See that the file is there and may be read."),
     };
     report.good("private key", format!("{} holds an RSA key that signs.", config.bot.private_key.display()));
     let session = symphony.session();
@@ -239,11 +238,17 @@ async fn login(report: &mut Report<'_>, session: &Session) -> bool {
     if at_key_manager {
         report.good(pod, "The pod accepts the key.");
     }
-    let remedy = match &error {
-        LoginError::Unreachable { .. } => format!("See that [symphony] {key} is right and can be reached from here."),
-        LoginError::Refused { .. } | LoginError::Settings { .. } => String::new(),
+    let reach = format!("See that [symphony] {key} is right and can be reached from here.");
+    let (what, remedy) = match error {
+        LoginError::Unreachable { .. } => (error.to_string(), reach),
+        LoginError::Settings { what, remedy } => (what, remedy),
+        LoginError::Refused { url, status, message, username } => {
+            let remedy =
+                format!("Store the public half of the key for the service account `{username}`, and see that it is active.");
+            (format!("{url} refused the key with status {status}: {message}."), remedy)
+        }
     };
-    report.bad(check, error, &remedy);
+    report.bad(check, what, &remedy);
     false
 }
 
@@ -306,7 +311,7 @@ async fn whatsapp(report: &mut Report<'_>, config: &Config, wording: &Wording) {
     let client = match start::whatsapp(config, &clock, &Arc::new(Mutex::new(Pace::new()))) {
         Ok(Some(client)) => client,
         Ok(None) => return report.good("WhatsApp", "It is not enabled."),
-        Err(error) => return report.bad("WhatsApp", error, ""),
+        Err(error) => return report.bad("WhatsApp", error, "Put [whatsapp] and [server] right."),
     };
     for line in &config.whatsapp.lines {
         line_of(report, line, &client).await;
