@@ -75,14 +75,14 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
         scene.settle(due);
         return false;
     };
-    // The line may have been out of order all that time.
-    if scene.now - due.since > SEND_TRIES_LAST {
-        scene.settle(due);
-        message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");
-        return false;
-    }
     let verdict = if fault::planted("no-gate-at-taking") { None } else { verdict_now(scene, &message) };
     match verdict {
+        // The line may have been out of order all that time.
+        None if scene.now - due.since > SEND_TRIES_LAST => {
+            scene.settle(due);
+            message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");
+            false
+        }
         None => {
             message.state = MessageState::Taken;
             scene.put(&message);
