@@ -96,8 +96,12 @@ impl<C: Counts> SystemClock<C> {
 }
 
 impl<C: Counts> Clock for SystemClock<C> {
+    /// Wall time; while that has run away, the machine's own count. A commit stamped with a runaway time would hold
+    /// everything back until that time has really come, because `now` never goes below the last commit's.
     fn now(&self) -> Timestamp {
-        Timestamp(self.counts.wall())
+        let gain = self.gain();
+        let run_away = if gain > LARGEST_GAIN { gain } else { Span(0) };
+        Timestamp(self.counts.wall()) - run_away
     }
     fn is_sane(&self) -> bool {
         self.gain() <= LARGEST_GAIN
@@ -190,6 +194,7 @@ mod tests {
         assert!(!clock.is_sane());
         counts.pass(3_600_000);
         assert!(!clock.is_sane());
+        assert_eq!(clock.now(), Timestamp(3_600_000), "nothing is stamped with a time that has not come");
         counts.set_wall_by(-1);
         assert!(clock.is_sane());
     }

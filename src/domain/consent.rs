@@ -28,8 +28,10 @@ pub enum Consent {
     OptedOut {
         at: Timestamp,
     },
+    /// `since` is our time, by which the day of review is counted; `said_at` the provider's, by which words are ordered.
     Review {
         since: Timestamp,
+        said_at: Timestamp,
         before: Box<Consent>,
     },
     Unreachable {
@@ -79,7 +81,7 @@ impl Consent {
                 Consent::OptedOut { .. } | Consent::Review { .. } => None,
                 Consent::OptedIn { at: agreed } if at < *agreed => None,
                 Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Unreachable { .. } => {
-                    Some(Consent::Review { since: at, before: Box::new(self.clone()) })
+                    Some(Consent::Review { since: at, said_at: at, before: Box::new(self.clone()) })
                 }
             },
             Turn::Cleared => self.before_review(),
@@ -130,7 +132,7 @@ impl Consent {
             Consent::Pending { .. } => Some(Consent::OptedIn { at }),
             // Of several messages the latest provider time wins; on equal times stop wins over yes.
             Consent::OptedOut { at: stopped } => (at > *stopped).then_some(Consent::OptedIn { at }),
-            Consent::Review { since, .. } => (at > *since).then_some(Consent::OptedIn { at }),
+            Consent::Review { said_at, .. } => (at > *said_at).then_some(Consent::OptedIn { at }),
             Consent::None => any_reply.then_some(Consent::OptedIn { at }),
             Consent::OptedIn { .. } | Consent::Unreachable { .. } => None,
         }

@@ -300,6 +300,11 @@ fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Ti
     if !scene.turn_consent(&mut contact, said.channel, Turn::PossibleStop, at, evidence) {
         return Heeded::No;
     }
+    // A webhook may come late: the advisor has a whole day from when we heard of it.
+    if let Consent::Review { since, .. } = &mut contact.on_mut(said.channel).consent {
+        *since = scene.now;
+        scene.put(&contact);
+    }
     for place in places_of(scene, &contact, said) {
         let about = About::Review { contact: contact.id.clone(), channel: said.channel };
         let ask = scene.new_ask(None, &place, about, Some(&contact.id));

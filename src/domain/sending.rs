@@ -12,6 +12,7 @@ use super::policy::{INVITATION, MESSAGE_WAITING};
 use super::room::Room;
 use super::scene::{PROGRAM, Scene};
 use super::time::Timestamp;
+use crate::fault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -177,6 +178,7 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     }
     let mut lane = scene.lane(&room, &message.contact);
     let place = lane.held.iter().position(|id| scene.message(id).is_some_and(|other| other.order > message.order));
+    let place = if fault::planted("lane-order-lost") { Some(0) } else { place };
     lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
     scene.put(&lane);
     wake_for_quiet_hours(scene, gate, &room);
@@ -266,11 +268,12 @@ pub fn tell_client_that_a_message_waits(scene: &mut Scene, contact: &ContactId, 
     let on = contact.on(channel);
     let may_be_told = matches!(on.consent, Consent::Pending { .. } | Consent::OptedIn { .. });
     let silent = channel == Channel::WhatsApp && !on.window(line).is_open(scene.now);
-    if !scene.policy.waiting_notice || !may_be_told || !silent || on.notice_sent {
+    let every_time = fault::planted("notice-every-time");
+    if !scene.policy.waiting_notice || !may_be_told || !silent || (on.notice_sent && !every_time) {
         return;
     }
     let waiting = held_messages(scene, &contact, channel);
-    if waiting.iter().all(|message| message.told) {
+    if waiting.iter().all(|message| message.told && !every_time) {
         return;
     }
     contact.on_mut(channel).notice_sent = true;

@@ -10,12 +10,14 @@ use super::outbox;
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
+use crate::fault;
 use serde_json::json;
 
 pub fn time_came(scene: &mut Scene, wake: &Key) {
     let Some((at, record)) = woken(wake) else { return };
     // No timer fires early, and one that was served is served.
-    if at > scene.now || !scene.case.holds(wake) {
+    let early = at > scene.now && !fault::planted("wake-early");
+    if early || !scene.case.holds(wake) {
         return;
     }
     scene.case.wake_is_over(wake);
@@ -53,6 +55,9 @@ fn review_ran_out(scene: &mut Scene, id: &ContactId) {
 pub fn end_review(scene: &mut Scene, id: &ContactId, channel: Channel, turn: Turn, actor: &str) -> bool {
     let Some(mut contact) = scene.contact(id) else { return false };
     let now = scene.now;
+    // Its day is over even if the wake-up that says so is late: nobody clears it any more.
+    let ran_out = matches!(contact.consent(channel), Consent::Review { since, .. } if now >= since + REVIEW_LASTS);
+    let turn = if ran_out && turn == Turn::Cleared { Turn::ReviewRanOut } else { turn };
     if !scene.turn_consent(&mut contact, channel, turn, now, json!({ "actor": actor })) {
         return false;
     }

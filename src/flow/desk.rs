@@ -25,8 +25,8 @@ const DECIDES_AT_MOST: usize = 100;
 /// Events that may wait at all desks together (QUALITY, bounds); beyond it the sender is asked to come again.
 const WAITING_EVENTS: usize = 10_000;
 /// An event that rests on something under way is tried again after this time, this often.
-const SOON: Duration = Duration::from_millis(100);
-const SOON_TRIES: u32 = 20;
+pub const SOON: Duration = Duration::from_millis(100);
+pub const SOON_TRIES: u32 = 20;
 
 /// What became of an event.
 #[derive(Debug)]
@@ -45,6 +45,34 @@ pub enum Handled {
     Soon,
     NotNow,
     Failed(StoreError),
+}
+
+/// When whoever brought an event may be answered, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// `Kept`, once this commit is durable.
+    WhenDurable(u64),
+    At(Receipt),
+    /// Bring it again shortly.
+    Soon,
+}
+
+impl Handled {
+    /// Nothing is answered, and no effect leaves, before its commit is durable.
+    pub fn answer(&self, fact: &Fact) -> Answer {
+        let hasty = match fact {
+            Fact::EffectWanted { .. } => fault::planted("taken-before-durable"),
+            Fact::EffectEnded { .. } | Fact::EffectPutOff { .. } | Fact::DoubtIsOld { .. } | Fact::TimeCame { .. } => false,
+            _ => fault::planted("answered-before-durable"),
+        };
+        match self {
+            Handled::Kept { .. } if hasty => Answer::At(Receipt::Kept),
+            Handled::Kept { sequence, .. } | Handled::Before { sequence } => Answer::WhenDurable(*sequence),
+            Handled::Nothing => Answer::At(Receipt::Kept),
+            Handled::Soon => Answer::Soon,
+            Handled::NotNow | Handled::Failed(_) => Answer::At(Receipt::NotNow),
+        }
+    }
 }
 
 /// Records read through a store; remembers the first failure, because a record that cannot be read is not absent.
@@ -246,29 +274,28 @@ impl Desks {
             return Receipt::NotNow;
         }
         let mut tries = 0;
-        let (handled, begun) = loop {
-            match self.bring(Arc::clone(&event), tries >= SOON_TRIES).await {
-                (Handled::Soon, _) => {
-                    tries += 1;
-                    tokio::time::sleep(SOON).await;
-                }
-                handled => break handled,
+        loop {
+            let (handled, begun) = self.bring(Arc::clone(&event), tries >= SOON_TRIES).await;
+            let answer = handled.answer(&event.fact);
+            if answer != Answer::Soon {
+                count(&event.fact, &handled);
             }
-        };
-        count(&event.fact, &handled);
-        match handled {
-            Handled::Kept { sequence, .. } => {
-                let receipt = self.durable(sequence).await;
-                metrics::histogram!("liaison_commit_seconds").record(begun.elapsed().as_secs_f64());
-                receipt
-            }
-            Handled::Before { sequence } => self.durable(sequence).await,
-            Handled::Nothing => Receipt::Kept,
-            Handled::Soon | Handled::NotNow => Receipt::NotNow,
-            Handled::Failed(error) => {
+            let kept_now = matches!(handled, Handled::Kept { .. });
+            if let Handled::Failed(error) = handled {
                 tracing::error!(%error, "an event could not be kept");
-                Receipt::NotNow
             }
+            match answer {
+                Answer::WhenDurable(sequence) => {
+                    let receipt = self.durable(sequence).await;
+                    if kept_now {
+                        metrics::histogram!("liaison_commit_seconds").record(begun.elapsed().as_secs_f64());
+                    }
+                    return receipt;
+                }
+                Answer::At(receipt) => return receipt,
+                Answer::Soon => tokio::time::sleep(SOON).await,
+            }
+            tries += 1;
         }
     }
 

@@ -5,4 +5,5 @@ pub mod held;
 pub mod lanes;
 pub mod lines;
 pub mod outbox;
+pub mod turn;
 pub mod wakes;

@@ -26,7 +26,7 @@ fn states() -> [Consent; 6] {
         Consent::Pending { asked_at: THEN, asked_before: None },
         Consent::OptedIn { at: THEN },
         Consent::OptedOut { at: THEN },
-        Consent::Review { since: THEN, before: Box::new(Consent::OptedIn { at: EARLIER }) },
+        Consent::Review { since: THEN, said_at: THEN, before: Box::new(Consent::OptedIn { at: EARLIER }) },
         Consent::Unreachable { since: THEN, before: Box::new(Consent::Pending { asked_at: EARLIER, asked_before: None }) },
     ]
 }

@@ -111,7 +111,7 @@ fn consent_by_state_for_text_and_template() {
         (Consent::Pending { asked_at: Timestamp(0), asked_before: None }, Verdict::Hold),
         (Consent::OptedIn { at: Timestamp(0) }, Verdict::Pass),
         (Consent::OptedOut { at: Timestamp(0) }, Verdict::Refuse),
-        (Consent::Review { since: Timestamp(0), before: before() }, Verdict::Hold),
+        (Consent::Review { since: Timestamp(0), said_at: Timestamp(0), before: before() }, Verdict::Hold),
         (Consent::Unreachable { since: Timestamp(0), before: before() }, Verdict::Refuse),
     ];
     for (consent, verdict) in rows {

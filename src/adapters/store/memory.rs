@@ -3,6 +3,7 @@ use super::record::check_put;
 use super::view::SEEN_KEPT;
 use crate::domain::commit::{Commit, Committed, Key, Stored, Version};
 use crate::domain::time::Timestamp;
+use crate::fault;
 use crate::ports::{Store, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -114,6 +115,10 @@ impl World {
         let seen = commit.puts.iter().filter(|put| put.value.is_some() && put.key.as_str().starts_with("seen/"));
         self.seen.extend(seen.map(|put| (self.last_time, sequence, put.key.clone())));
         self.sweep();
+        let mut commit = commit;
+        if fault::planted("journal-line-lost") && sequence.is_multiple_of(7) {
+            commit.puts.pop();
+        }
         self.commits.push(Kept { sequence, commit });
         sequence
     }
