@@ -1,4 +1,5 @@
 //! The one place that knows everything: puts store, desks, outbox, adapters and servers together, and takes them apart again.
+pub mod doctor;
 pub mod health;
 pub mod policy;
 pub mod sandbox;

@@ -3,6 +3,7 @@ use clap::{Parser, Subcommand};
 use liaison::adapters::clock::SystemClock;
 use liaison::adapters::store::{Filter, JournalLine, read_journal};
 use liaison::adapters::wording::load_all;
+use liaison::app::doctor;
 use liaison::app::sandbox::{self, SandboxOptions};
 use liaison::app::start::{self, Bot};
 use liaison::domain::ids::ContactId;
@@ -53,6 +54,14 @@ enum Verb {
         #[arg(long, default_value = "bot-config.toml")]
         config: PathBuf,
     },
+    /// Tries each connection, token, number and template and says what to do; good only if `run` would work.
+    Doctor {
+        #[arg(long, default_value = "bot-config.toml")]
+        config: PathBuf,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// What is in the journal, oldest first, one entry a line; also while the bot runs.
     Journal {
         #[arg(long, default_value = "bot-config.toml")]
@@ -88,6 +97,13 @@ fn main() -> ExitCode {
             }
             Verb::Run { config } => run(&config).await,
             Verb::Check { config } => check(&config),
+            Verb::Doctor { config, json } => {
+                if doctor::doctor(&config, json).await {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::from(1)
+                }
+            }
             Verb::Journal { config, contact, since, json } => journal(&config, contact.as_deref(), since.as_deref(), json),
         }
     })

@@ -1,4 +1,6 @@
 //! The doors between the decisions and the world: what a store, a performer, a clock and an inbox must do.
+pub mod disk;
+
 use crate::domain::commit::{Commit, Committed, Key, Stored};
 use crate::domain::effect::{Attempt, Effect, LookUp, Prepared};
 use crate::domain::event::Event;
@@ -44,6 +46,12 @@ pub trait Performer: Send + Sync {
     fn look_up<'a>(&'a self, id: &'a EffectId, effect: &'a Effect) -> Later<'a, LookUp>;
 }
 
+/// Whether an effect may leave just now for reasons that no record knows: pace of lines and pairs.
+pub trait Pacing: Send + Sync {
+    /// `Err` names the earliest time at which it may.
+    fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp>;
+}
+
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// False while wall time has run away from the machine's own count (RULES, Identity and time).
@@ -64,3 +72,6 @@ pub enum Receipt {
 pub trait Inbox: Send + Sync {
     fn deliver(&self, event: Event) -> Later<'static, Receipt>;
 }
+
+/// What is known of each line: it works, or what is wrong with it. A line of which nothing was heard yet is not there.
+pub type Lines = std::collections::BTreeMap<crate::domain::ids::LineId, Option<crate::domain::event::LineTrouble>>;

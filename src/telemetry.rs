@@ -66,7 +66,11 @@ fn describe() {
     describe_counter!(names::FEED_RECONNECTS, "Connections of the datafeed that had to be made again.");
     describe_counter!(names::SIGNATURE_FAILURES, "Webhooks refused because nobody we know had signed them.");
     describe_gauge!(names::QUARANTINE, "Events set aside with their bytes because handling them failed.");
-    describe_histogram!(names::COMMIT_SECONDS, Unit::Seconds, "From the call for a commit to its durability.");
+    describe_histogram!(
+        names::COMMIT_SECONDS,
+        Unit::Seconds,
+        "From the moment a desk takes an event up to the durability of its commit."
+    );
     describe_histogram!(names::EFFECT_SECONDS, Unit::Seconds, "From the start of a call to a provider to its end.");
     // An alert on "more than zero" needs the zero to be there before the first case.
     gauge!(names::QUARANTINE).set(0.0);

@@ -23,8 +23,22 @@ const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
 const PARTS: [&str; 1] = ["form-mistake"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 10] =
-    ["gate", "consent", "state", "rule", "word", "code", "provider_code", "sign", "argument", "parameter"];
+const CHOOSING: [&str; 14] = [
+    "gate",
+    "consent",
+    "state",
+    "rule",
+    "word",
+    "code",
+    "provider_code",
+    "sign",
+    "argument",
+    "parameter",
+    "blocker",
+    "how",
+    "kind",
+    "status",
+];
 const CONSENTS: [&str; 6] = ["NONE", "PENDING", "OPTED_IN", "OPTED_OUT", "REVIEW", "UNREACHABLE"];
 const STATES: [&str; 12] = [
     "held",
@@ -188,6 +202,11 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     replies(&mut table);
     chosen_by_gate_and_state(&mut table);
     commands_answers(&mut table);
+    answers_on_contacts(&mut table);
+    answers_on_consent(&mut table);
+    answers_on_messages(&mut table);
+    answers_on_rooms(&mut table);
+    answers_on_rights(&mut table);
     refusals(&mut table);
     forms(&mut table);
     table
@@ -224,6 +243,17 @@ fn replies(table: &mut Table) {
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
         ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
         ("member-change-failed", vec![json!({ "user": "Tom", "room": "Lee family" }), json!({ "user": "Tom", "room": "" })]),
+        (
+            "line-works-again",
+            vec![json!({ "number": "+1555", "line_name": "Acme" }), json!({ "number": "777", "line_name": "" })],
+        ),
+        (
+            "line-troubled",
+            vec![
+                json!({ "number": "+1555", "line_name": "Acme", "provider_code": "190", "detail": "The token has expired." }),
+                json!({ "number": "777", "line_name": "", "provider_code": "190", "detail": "" }),
+            ],
+        ),
         (
             "parked",
             vec![json!({ "number": "+49151", "why": "too many", "text": "Hi" }), json!({ "number": "", "why": "x", "text": "" })],
@@ -292,7 +322,7 @@ fn chosen_by_gate_and_state(table: &mut Table) {
     }
     let refused =
         gates().flat_map(|gate| [json!({ "gate": gate, "name": "Ann Lee", "channel": "WhatsApp" }), json!({ "gate": gate })]);
-    let withdrawn = gates().flat_map(|gate| [1, 2].map(|count| json!({ "gate": gate, "name": "Ann Lee", "count": count })));
+    let withdrawn = gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "text": "Good morning" }));
     table.insert("held", held);
     table.insert("text-refused", refused.collect());
     table.insert("withdrawn", withdrawn.collect());
@@ -354,6 +384,263 @@ fn commands_answers(table: &mut Table) {
         ],
     );
     table.insert("template-sent", vec![json!({ "name": "Ann", "template": "follow_up" })]);
+}
+
+/// Late in the afternoon of a day; what happened before was this morning.
+const NOW: i64 = 1_763_754_480_000;
+const BEFORE: i64 = NOW - 6 * 3_600_000;
+
+/// Open, closed after the client wrote, closed because the client never did.
+fn windows() -> [Value; 3] {
+    [
+        json!({ "open": true, "until": NOW + 3_600_000, "left": 3_600_000, "wrote_at": BEFORE }),
+        json!({ "open": false, "until": null, "left": null, "wrote_at": BEFORE }),
+        json!({ "open": false, "until": null, "left": null, "wrote_at": null }),
+    ]
+}
+
+/// A contact on WhatsApp with each kind of window, and on SMS, which has none.
+fn channels_of_a_contact() -> Value {
+    let on_whatsapp = windows().map(
+        |window| json!({ "channel": "WhatsApp", "status": "ACTIVE", "consent": "OPTED_IN", "since": BEFORE, "window": window }),
+    );
+    let on_sms = json!({ "channel": "SMS", "status": "INCOMPLETE", "consent": "NONE", "since": null, "window": null });
+    on_whatsapp.into_iter().chain([on_sms]).collect()
+}
+
+fn answers_on_contacts(table: &mut Table) {
+    let ann = json!({ "name": "Ann Lee", "id": "c-7F3KABCD" });
+    let card = merged(
+        &ann,
+        &json!({
+            "number": "+4915112345678", "email": "ann@lee.de", "company": "Lee & sons", "language": "de", "created_at": BEFORE,
+            "created_by": "onboarder@acme.com", "requestor": "jane.doe@acme.com", "blocked": false, "incomplete": false,
+            "own": true, "rooms": ["Lee family", "Lee & sons"], "channels": channels_of_a_contact(), "now": NOW,
+        }),
+    );
+    let least = json!({ "email": null, "company": "", "requestor": null, "rooms": [], "channels": [] });
+    let cards = [
+        card.clone(),
+        merged(&card, &least),
+        merged(&card, &merged(&least, &json!({ "own": false, "blocked": true }))),
+        merged(&card, &merged(&least, &json!({ "incomplete": true }))),
+    ];
+    table.insert("contact-card", cards.to_vec());
+    let row = merged(&ann, &json!({ "company": "Lee", "removed": false, "channels": channels_of_a_contact() }));
+    let plain = merged(&ann, &json!({ "company": "", "removed": true, "channels": [] }));
+    let list = json!({ "count": 2, "shown": 2, "contacts": [row, plain], "everyone": false, "text": null, "now": NOW });
+    let none = json!({ "count": 0, "shown": 0, "contacts": [] });
+    let lists = [
+        list.clone(),
+        merged(&list, &json!({ "count": 90, "everyone": true, "text": "Lee" })),
+        merged(&list, &none),
+        merged(&list, &merged(&none, &json!({ "text": "Lee" }))),
+    ];
+    table.insert("contact-list", lists.to_vec());
+    table.insert("contact-updated", [true, false].map(|flag| merged(&ann, &json!({ "incomplete": flag }))).to_vec());
+    table.insert("contact-complete", vec![ann]);
+    for name in ["confirm-contact-remove", "contact-removed"] {
+        let all = json!({ "name": "Ann Lee", "ending": ["Lee", "Orr"], "left": ["Roe"], "kept": ["Kay"], "held": 2 });
+        let none = json!({ "ending": [], "left": [], "kept": [], "held": 0 });
+        table.insert(name, vec![all.clone(), merged(&all, &json!({ "held": 1 })), merged(&all, &none)]);
+    }
+    let left = |owner: Value| json!({ "name": "Jane Doe", "owner": owner });
+    table.insert("colleague-left", vec![left(json!("Tom")), left(Value::Null)]);
+    table.insert("refusal-phone-immutable", vec![json!({ "name": "Ann Lee" })]);
+}
+
+/// All turns that a consent can take, as `Turned` keeps them.
+fn turns() -> Value {
+    let wamid = "wamid.HBgNNDkxNTExMjM0NTY3OBUCABIYFDNBQTk4";
+    let rows = [
+        ("NONE", "PENDING", "jane.doe@acme.com", "Request", Some("m-7F3KABCD")),
+        ("PENDING", "PENDING", "jane.doe@acme.com", "Request", Some("m-7F3KABCE")),
+        ("PENDING", "NONE", "liaison", "RequestFailed", Some("m-7F3KABCE")),
+        ("PENDING", "OPTED_IN", "client", "Yes", Some(wamid)),
+        ("PENDING", "OPTED_IN", "client", "AnyAnswer", Some(wamid)),
+        ("OPTED_IN", "REVIEW", "client", "PossibleStop", Some(wamid)),
+        ("REVIEW", "OPTED_IN", "jane.doe@acme.com", "Cleared", None),
+        ("REVIEW", "OPTED_OUT", "jane.doe@acme.com", "StopConfirmed", None),
+        ("REVIEW", "OPTED_OUT", "liaison", "ReviewRanOut", None),
+        ("OPTED_IN", "OPTED_OUT", "client", "Stop", Some("SM12")),
+        ("OPTED_OUT", "OPTED_OUT", "client", "Stop", Some(wamid)),
+        ("OPTED_IN", "UNREACHABLE", "liaison", "NotOnWhatsApp", Some("m-7F3KABCE")),
+        ("UNREACHABLE", "OPTED_IN", "client", "Inbound", Some(wamid)),
+        ("NONE", "OPTED_IN", "client", "another", None),
+    ];
+    let turn =
+        |(from, to, by, how, message)| json!({ "at": BEFORE, "from": from, "to": to, "by": by, "how": how, "message": message });
+    rows.into_iter().map(turn).collect()
+}
+
+fn answers_on_consent(table: &mut Table) {
+    let told = |channels: Value| json!({ "name": "Ann Lee", "channels": channels, "now": NOW });
+    let by_consent = CONSENTS.iter().flat_map(|consent| {
+        let least =
+            json!({ "channel": "WhatsApp", "consent": consent, "since": null, "by": null, "message": null, "asked_in": null });
+        let client =
+            json!({ "since": BEFORE, "by": "client", "message": "wamid.HBgNNDkxNTExMjM0NTY3OBUC", "asked_in": "m-7F3KABCD" });
+        let firm = json!({ "since": BEFORE, "by": "jane.doe@acme.com", "message": "m-7F3KABCD", "asked_in": "m-7F3KABCD" });
+        [merged(&least, &client), merged(&least, &firm), least]
+    });
+    table.insert("consent-show", by_consent.map(|row| told(json!([row]))).chain([told(json!([]))]).collect());
+    let history = json!([{ "channel": "WhatsApp", "turns": turns() }, { "channel": "SMS", "turns": [] }]);
+    table.insert("consent-history", vec![told(history), told(json!([]))]);
+    let window = |consent: &str, window: &Value, on: bool| json!({ "name": "Ann Lee", "on_whatsapp": on, "window": window, "consent": consent, "now": NOW });
+    let on_whatsapp = CONSENTS.iter().flat_map(|consent| windows().map(|open| window(consent, &open, true)));
+    table.insert("window", on_whatsapp.chain([window("NONE", &windows()[2], false)]).collect());
+    table.insert("why", whys());
+}
+
+fn why() -> Value {
+    let rows: Vec<Value> = GATES.iter().map(|gate| json!({ "gate": gate.id, "ok": true })).collect();
+    json!({
+        "name": "Ann Lee", "channel": "WhatsApp", "author": "Jane Doe", "own": true, "free_text": true, "rows": rows,
+        "blocker": null, "holds": false, "consent": "OPTED_IN", "template_goes": true, "opens_at": null, "ask_again_at": null,
+        "before_it": 0, "state": null, "now": NOW,
+    })
+}
+
+/// The same with one gate that does not say yes.
+fn why_not(gate: &str, more: Value) -> Value {
+    let row = |known: &str| json!({ "gate": known, "ok": known != gate });
+    let rows: Vec<Value> = GATES.iter().map(|known| known.id).chain(["another"]).map(row).collect();
+    let holds = ["consent", "quiet_hours", "window"].contains(&gate);
+    merged(&merged(&why(), &json!({ "rows": rows, "blocker": gate, "holds": holds })), &more)
+}
+
+fn whys() -> Vec<Value> {
+    let with = |more: Value| merged(&why(), &more);
+    let mut all = vec![why(), with(json!({ "before_it": 2, "own": false })), with(json!({ "free_text": false }))];
+    all.push(with(json!({ "channel": "SMS" })));
+    all.extend(STATES.map(|state| with(json!({ "state": state }))));
+    for gate in GATES.iter().map(|gate| gate.id).chain(["another"]) {
+        all.extend(CONSENTS.map(|consent| why_not(gate, json!({ "consent": consent }))));
+        let later =
+            json!({ "consent": "PENDING", "own": false, "opens_at": NOW + 1, "ask_again_at": NOW + 1, "template_goes": false });
+        all.push(why_not(gate, merged(&later, &json!({ "ask_again_at": NOW - 1 }))));
+        all.push(why_not(gate, later));
+    }
+    all
+}
+
+/// A message with as little as it may have.
+fn message(state: &str) -> Value {
+    json!({
+        "id": "m-7F3KABCD", "contact": "Ann Lee", "room": null, "author": null, "gist": "Good morning", "state": state,
+        "reason": null, "accepted_at": BEFORE, "expires_at": null, "sent_at": null, "delivered_at": null, "read_at": null,
+    })
+}
+
+fn answers_on_messages(table: &mut Table) {
+    let full = json!({
+        "room": "Lee", "author": "Jane Doe", "reason": "131049", "expires_at": NOW + 86_400_000, "sent_at": BEFORE,
+        "delivered_at": BEFORE + 1000, "read_at": BEFORE + 2000,
+    });
+    let messages: Vec<Value> = STATES.iter().flat_map(|state| [message(state), merged(&message(state), &full)]).collect();
+    let sent = |name: Value, messages: &[Value]| json!({ "name": name, "messages": messages, "now": NOW });
+    let to_ann = || json!("Ann Lee");
+    let rows = [&messages[..], &messages[..1], &[]].into_iter();
+    table.insert("sent", rows.flat_map(|rows| [sent(to_ann(), rows), sent(Value::Null, rows)]).collect());
+    let held = |reason: Value| merged(&message("held"), &json!({ "author": "Jane Doe", "reason": reason, "expires_at": NOW }));
+    let reasons = GATES.iter().map(|gate| json!(gate.id)).chain([Value::Null]);
+    let waiting: Vec<Value> = reasons.map(held).chain([message("held")]).collect();
+    let queue = json!({ "count": 90, "shown": waiting.len(), "messages": waiting, "now": NOW });
+    let one = json!({ "count": 1, "shown": 1, "messages": [message("held")] });
+    let none = json!({ "count": 0, "shown": 0, "messages": [] });
+    table.insert("queue-list", vec![merged(&queue, &one), merged(&queue, &none), queue]);
+    let named = || vec![json!({ "id": "m-7F3KABCD", "name": "Jane Doe" })];
+    table.insert("queue-cancelled", named());
+    table.insert("queue-not-yours", named());
+    table.insert("refusal-already-sent", STATES.map(|state| json!({ "id": "m-7F3KABCD", "state": state })).to_vec());
+    table.insert("noted", vec![json!({})]);
+    table.insert("answered-privately", vec![json!({})]);
+    table.insert("dryrun", dry_runs());
+}
+
+fn dry_runs() -> Vec<Value> {
+    let line = |kind: &str, reason: Value, at: Value| json!({ "kind": kind, "to": "Ann Lee", "where": "Lee", "reason": reason, "at": at });
+    let items = [
+        json!({ "kind": "message", "to": "Ann Lee", "channel": "WhatsApp", "gist": "Good morning" }),
+        line("held", json!("window"), Value::Null),
+        line("held", json!("consent"), Value::Null),
+        line("held", json!("quiet_hours"), json!(NOW)),
+        line("held", Value::Null, Value::Null),
+        line("refused", json!("consent"), Value::Null),
+        line("refused", Value::Null, Value::Null),
+        line("question", Value::Null, Value::Null),
+        line("line", Value::Null, Value::Null),
+        json!({ "kind": "room", "name": "Lee", "invited": ["Ann Lee", "Bob"] }),
+        json!({ "kind": "room", "name": "Lee", "invited": [] }),
+        json!({ "kind": "joins", "to": "Jane", "room": "Lee" }),
+        json!({ "kind": "joins", "to": "Jane", "room": null }),
+        json!({ "kind": "leaves", "to": "Jane", "room": "Lee" }),
+        json!({ "kind": "leaves", "to": "Jane", "room": null }),
+        json!({ "kind": "closed", "room": "Lee" }),
+        json!({ "kind": "closed", "room": null }),
+    ];
+    let none = json!({ "typed": "/x", "items": [], "asks_first": false, "form": false, "refused": null, "now": NOW });
+    let refused = |words: &str| merged(&none, &json!({ "refused": { "code": "no-permission", "words": words } }));
+    vec![
+        merged(&none, &json!({ "items": items })),
+        merged(&none, &json!({ "items": items, "asks_first": true })),
+        merged(&none, &json!({ "asks_first": true })),
+        merged(&none, &json!({ "form": true })),
+        refused("chat"),
+        refused(""),
+        none,
+    ]
+}
+
+fn answers_on_rooms(table: &mut Table) {
+    let contact =
+        |consent: &str, window: Value| json!({ "name": "Ann Lee", "id": "c-7F3KABCD", "consent": consent, "window": window });
+    let mut contacts = windows().map(|window| contact("OPTED_IN", window)).to_vec();
+    contacts.push(contact("PENDING", Value::Null));
+    let members = json!([{ "name": "Jane Doe", "owner": true }, { "name": "Tom", "owner": false }]);
+    let room = json!({
+        "name": "Lee family", "channel": "WhatsApp", "status": "ACTIVE", "created_at": BEFORE, "created_by": "jane.doe@acme.com",
+        "contacts": contacts, "members": members, "attachments": 0, "link": "stream-1",
+    });
+    let unasked = json!({ "status": "INACTIVE", "link": null, "contacts": [contact("NONE", windows()[2].clone())] });
+    let rooms = [room.clone(), merged(&room, &json!({ "status": "INACTIVE" })), merged(&room, &unasked)];
+    table.insert("room-info", rooms.iter().map(|room| json!({ "room": room, "now": NOW })).collect());
+    let list = |count: usize, rooms: &[Value]| json!({ "count": count, "shown": rooms.len(), "rooms": rooms, "now": NOW });
+    table.insert("room-list", vec![list(90, &rooms), list(1, &rooms[..1]), list(0, &[])]);
+    table.insert("refusal-not-a-member", vec![json!({})]);
+}
+
+fn answers_on_rights(table: &mut Table) {
+    let least = json!({ "name": "Jane Doe", "email": "jane.doe@acme.com", "channels": [], "general": [], "sub_org": "" });
+    let channels = json!([
+        { "channel": "WhatsApp", "permissions": ["chat", "contact.create"] },
+        { "channel": "SMS", "permissions": ["chat"] },
+    ]);
+    let full = merged(&least, &json!({ "channels": channels, "general": ["admin", "audit.read"], "sub_org": "EMEA" }));
+    let both = |more: Value| vec![merged(&full, &more), merged(&least, &more)];
+    table.insert("admin-entitled", both(json!({})));
+    table.insert("admin-revoked", both(json!({ "revoked": ["WhatsApp", "SMS"] })));
+    let seen = [(true, json!(42)), (false, json!(42)), (false, Value::Null)].into_iter();
+    table.insert("admin-show", seen.flat_map(|(granted, id)| both(json!({ "granted": granted, "id": id }))).collect());
+    table.insert("whoami", [both(json!({ "id": 42 })), both(json!({ "id": 42, "email": "" }))].concat());
+    let status = json!({
+        "firm": "Acme & Co", "version": "0.1.0", "languages": ["de", "en"], "advisors": 3, "granted": 1, "contacts": 1000,
+        "rooms": 1000, "held": 2, "most": 1000, "templates": ["follow_up"], "default_advisors": ["jane.doe@acme.com"],
+        "lines": [
+            { "name": "Acme Direct", "number": "+15550783881", "channel": "WhatsApp", "advisor": null },
+            { "name": "Jane", "number": "+15550783882", "channel": "WhatsApp", "advisor": "jane.doe@acme.com" },
+        ],
+    });
+    let bare = json!({ "lines": [], "default_advisors": [], "templates": [], "contacts": 0, "rooms": 0 });
+    table.insert("admin-status", vec![merged(&status, &bare), status]);
+    let commands: Vec<Value> = commands::ALL
+        .iter()
+        .map(|command| json!({ "path": command.path, "usage": command.usage, "about": command.about }))
+        .collect();
+    table.insert("help", ["Acme & Co", ""].map(|firm| json!({ "firm": firm, "commands": commands })).to_vec());
+    table.insert("help-client", vec![json!({ "firm": "Acme & Co" })]);
+    let command = |form: bool, needs: Value| json!({ "path": "x", "usage": "/x <y>", "example": "/x y", "about": "does x", "needs": needs, "form": form });
+    table.insert("help-command", vec![command(true, json!(["chat", "audit.read"])), command(false, json!([]))]);
 }
 
 /// An advisor's template with this topic.
@@ -488,6 +775,8 @@ fn all_words_are_markup_that_the_pod_takes() {
             for with_ids in [true, false] {
                 let (calm, message) = accepted(name, &vars, with_ids);
                 assert!(!message.contains("  ") || vars.to_string().contains("  "), "{name}: two blanks in {message}");
+                let read = markup::plain_text(&message);
+                assert!(!read.contains("\n\n"), "{name}: an empty line in\n{read}");
                 let (hostile, _) = accepted(name, &made_hostile(&vars), with_ids);
                 let shape_depends_on_values =
                     name.starts_with("form-") || name == "template-show" || vars.to_string().contains("\\n");
@@ -564,6 +853,13 @@ fn questions_have_the_buttons_that_the_core_waits_for() {
     assert_eq!(buttons("confirm-template", template), is("confirm", &["confirm", "cancel"]));
     assert_eq!(buttons("consent-review", text.clone()), is("consent-review", &["review-stop", "review-clear"]));
     assert_eq!(buttons("unconfirmed", text.clone()), is("unconfirmed", &["send-again"]));
+    let withdrawn = |gate: &str| merged(&text, &json!({ "gate": gate }));
+    assert_eq!(buttons("withdrawn", withdrawn("consent")), is("withdrawn", &["send-again"]));
+    assert_eq!(buttons("withdrawn", withdrawn("room")), (vec![], vec![]));
+    assert_eq!(
+        buttons("confirm-contact-remove", json!({ "name": "Ann", "ending": [], "left": [], "kept": [], "held": 0 })),
+        is("confirm", &["confirm", "cancel"])
+    );
     assert_eq!(buttons("not-on-whatsapp", text), is("not-on-whatsapp", &["sms-yes", "sms-no"]));
     let there = |own: bool| json!({ "name": "Ann", "room": "Lee", "owner": "Jane", "own": own });
     assert_eq!(buttons("room-is-there", there(true)), is("confirm", &["new-room", "cancel"]));
@@ -647,6 +943,65 @@ fn s4_22_the_advisor_reads_that_a_template_can_restart_it() {
     assert!(held("window").contains("A template can restart the conversation at any time: /template list"));
     for gate in ["consent", "quiet_hours"] {
         assert!(!held(gate).contains("template"), "{gate}");
+    }
+}
+
+fn lines(name: &str, vars: Value) -> Vec<String> {
+    plain(name, vars).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_gate_is_told_in_plain_words_with_the_first_blocker() {
+    let passed = lines("why", why());
+    assert_eq!(passed[0], "Your next text to Ann Lee on WhatsApp:");
+    for (gate, line) in GATES.iter().zip(&passed[1..]) {
+        assert!(line.starts_with(&format!("✔ {} – ", gate.id)), "{line}");
+    }
+    assert!(passed.contains(&"✔ consent – they agreed".to_owned()), "{passed:?}");
+    let held = why_not("consent", json!({ "consent": "PENDING", "ask_again_at": NOW + 3_600_000 }));
+    let held = lines("why", held);
+    for line in [
+        "✘ consent – they were asked and have not answered",
+        "First blocker: consent – it would wait.",
+        "To clear it: they answer yes to the invitation; from 15:48 on you may ask again: /optin resend",
+    ] {
+        assert!(held.contains(&line.to_owned()), "{line} in {held:?}");
+    }
+    let colleagues = lines("why", why_not("entitled", json!({ "own": false })));
+    assert!(colleagues.contains(&"✘ entitled – Jane Doe may not use WhatsApp".to_owned()), "{colleagues:?}");
+    let delivered = lines("why", merged(&why(), &json!({ "state": "delivered" })));
+    assert_eq!(delivered[0], "Message m-7F3KABCD to Ann Lee is delivered. The same again, now:");
+}
+
+#[test]
+fn s3_2_the_history_of_a_consent_reads_as_a_story() {
+    let told = lines(
+        "consent-history",
+        json!({ "name": "Ann Lee", "channels": [{ "channel": "WhatsApp", "turns": turns() }], "now": NOW }),
+    );
+    for line in [
+        "• 08:48: asked by jane.doe@acme.com",
+        "• 08:48: asked again by jane.doe@acme.com",
+        "• 08:48: agreed (message …FDNBQTk4)",
+        "• 08:48: may have asked to stop (message …FDNBQTk4)",
+        "• 08:48: did not mean to stop, says jane.doe@acme.com",
+        "• 08:48: opted out (message SM12)",
+    ] {
+        assert!(told.contains(&line.to_owned()), "{line} in {told:#?}");
+    }
+    let words = told.join("\n");
+    assert!(!words.contains('→') && !words.contains("PENDING") && !words.contains("wamid"), "{words}");
+}
+
+/// A template may restart a conversation only with somebody who has agreed.
+#[test]
+fn a_closed_window_offers_a_template_only_after_consent() {
+    let told = |consent: &str| {
+        plain("window", json!({ "name": "Ann", "on_whatsapp": true, "window": windows()[1], "consent": consent, "now": NOW }))
+    };
+    assert!(told("OPTED_IN").contains("/template list"));
+    for consent in ["NONE", "PENDING", "OPTED_OUT", "REVIEW"] {
+        assert!(!told(consent).contains("template") && told(consent).contains("/why"), "{consent}");
     }
 }
 

@@ -76,6 +76,7 @@ fn keeps_the_contract(fresh: impl Fn() -> Box<dyn Store>) {
     last_time_never_goes_back(&*fresh());
     values_come_back_byte_by_byte(&*fresh());
     a_record_beyond_the_limit_is_refused_and_harms_nothing(&*fresh());
+    a_seen_key_goes_after_thirty_days(&*fresh());
     no_update_is_lost(&*fresh());
 }
 
@@ -196,6 +197,34 @@ fn a_record_beyond_the_limit_is_refused_and_harms_nothing(store: &dyn Store) {
     assert!(store.commit(puts(vec![put("meta/applied", "1")])).is_err());
     assert_eq!(sequence(store.commit(commit("e"))), 1);
     assert_eq!(store.get(&key("meta/applied")).unwrap(), None);
+}
+
+fn a_seen_key_goes_after_thirty_days(store: &dyn Store) {
+    const DAY: i64 = 86_400_000;
+    let start = store.last_time().0.max(1_700_000_000_000);
+    let seen = |day: i64, name: &str| Commit { at: Timestamp(start + day * DAY), ..puts(vec![put(name, "1")]) };
+    let is_there = |name: &str| store.get(&key(name)).unwrap().is_some();
+    for (day, name) in [(0, "seen/old"), (1, "seen/younger")] {
+        wait_durable(store, sequence(store.commit(seen(day, name))));
+        // Keys that reach the view together go together, with the youngest of them.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    wait_durable(store, sequence(store.commit(seen(30, "seen/other"))));
+    assert!(is_there("seen/old") && is_there("seen/younger"), "kept for 30 days");
+    wait_durable(store, sequence(store.commit(Commit { at: Timestamp(start + 30 * DAY + 1), ..puts(vec![put("a/31", "1")]) })));
+    // The view follows a moment after the journal.
+    let gone = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        !is_there("seen/old")
+    });
+    assert!(gone, "and not for ever");
+    assert!(is_there("seen/younger") && is_there("seen/other"));
+    // Absent means version 0, so the same event may come again, and then stays its own 30 days.
+    let again = Commit { read: vec![(key("seen/old"), 0)], ..seen(31, "seen/old") };
+    wait_durable(store, sequence(store.commit(again)));
+    wait_durable(store, sequence(store.commit(seen(32, "seen/last"))));
+    assert!(is_there("seen/old"));
+    assert_eq!(names(store, "swept/", None, 9), [""; 0], "the store's own lists are nobody's records");
 }
 
 fn no_update_is_lost(store: &dyn Store) {
@@ -591,6 +620,16 @@ fn no_content_and_no_number_stands_in_clear_on_the_disk() {
     let folder = TempDir::new().unwrap();
     let (store, _) = open(folder.path());
     fill(&store, 1..=6);
+    let parked = json!({ "from": { "phone": NUMBER }, "content": CANARY });
+    let unknown = ["out/direct/7/000000000000", "ask/q-1", "quarantine/1/2", "count/strangers"]
+        .map(|name| Put { value: Some(parked.to_string().into_bytes()), ..put(name, "") });
+    let entries = vec![entry("client.parked", None, parked.clone())];
+    wait_durable(&store, sequence(store.commit(Commit { entries, ..puts(unknown.into()) })));
+    assert_eq!(text(store.get(&key("ask/q-1")).unwrap()), Some(parked.to_string()));
+    store.close().unwrap();
+    assert_eq!(lines(folder.path(), &Filter::default()).last().unwrap().detail, parked, "whoever has the keys can read it");
+    let (store, _) = open(folder.path());
+    assert_eq!(text(store.get(&key("count/strangers")).unwrap()), Some(parked.to_string()));
     store.close().unwrap();
     let mut seen = 0;
     let mut folders = vec![folder.path().to_owned()];

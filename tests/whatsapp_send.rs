@@ -185,12 +185,19 @@ async fn nobody_to_send_to_and_nothing_to_say_never_leave() {
 
 #[tokio::test]
 async fn a_complaint_about_the_message_ends_it_with_its_code() {
-    for code in [131026, 131047, 132001, 132000, 100, 190, 368, 299, 999_999] {
+    for code in [131026, 131047, 132001, 132000, 100, 131030, 999_999] {
         let expected = Outcome::Failed { code: code.to_string(), detail: "What is wrong.".to_owned() };
         assert_eq!(answered(400, &graph(code)).await, Attempt::Ended(expected), "{code}");
     }
     assert!(matches!(answered(200, &graph(131026)).await, Attempt::Ended(Outcome::Failed { .. })), "only the code counts");
     assert!(matches!(answered(500, &graph(131026)).await, Attempt::Ended(Outcome::Failed { .. })), "only the code counts");
+}
+
+#[tokio::test]
+async fn a_complaint_about_the_line_stops_the_line_and_keeps_the_message() {
+    for code in [0, 3, 10, 33, 190, 200, 299, 368, 131005, 131031, 131037, 131042, 131045, 133010] {
+        assert_eq!(wait(answered(401, &graph(code)).await), Span::minutes(1), "{code}");
+    }
 }
 
 #[tokio::test]

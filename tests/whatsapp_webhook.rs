@@ -186,7 +186,7 @@ fn family(class: errors::Class) -> &'static str {
     match class {
         Throttled { .. } | Trouble { .. } => "later",
         PairThrottled => "pair",
-        Account => "account",
+        Line | Account => "account",
         Recipient => "recipient",
         Window => "window",
         Message => "message",

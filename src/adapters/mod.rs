@@ -1,5 +1,7 @@
 //! Translations between our own words and those of the platforms: no rules, no retries, no decisions.
+pub mod breaker;
 pub mod clock;
+pub mod disk;
 pub mod store;
 pub mod switchboard;
 pub mod symphony;

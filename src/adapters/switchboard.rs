@@ -2,11 +2,11 @@
 use crate::adapters::symphony::rest::Symphony;
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::Wording;
-use crate::domain::effect::{Attempt, Effect, LookUp, Outcome, Prepared};
+use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
 use crate::domain::ids::{Channel, EffectId};
 use crate::domain::time::Timestamp;
-use crate::flow::outbox::Pacing;
-use crate::ports::{Later, Performer};
+use crate::ports::disk::{DiskLevel, LOOK_AGAIN};
+use crate::ports::{Later, Pacing, Performer};
 use std::sync::{Arc, Mutex};
 
 pub struct Switchboard {
@@ -14,7 +14,11 @@ pub struct Switchboard {
     pub symphony: Arc<Symphony>,
     pub whatsapp: Option<Arc<WhatsApp>>,
     pub pace: Arc<Mutex<Pace>>,
+    pub disk: Arc<DiskLevel>,
 }
+
+/// The confirmation of a stop, which goes out whatever the state of the disk.
+const OPTED_OUT: &str = "opted_out";
 
 impl Performer for Switchboard {
     fn prepare(&self, id: &EffectId, effect: &Effect) -> Result<Prepared, String> {
@@ -75,10 +79,7 @@ impl Performer for Switchboard {
 impl Pacing for Switchboard {
     fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp> {
         match effect {
-            Effect::Send(send) => {
-                let mut pace = self.pace.lock().expect("nobody panics with the pace in hand");
-                pace.may_go(send.line.as_str(), send.contact.as_str(), now)
-            }
+            Effect::Send(send) => self.message_may_go(send, now),
             Effect::Post { .. }
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }
@@ -88,6 +89,30 @@ impl Pacing for Switchboard {
             | Effect::FindUser { .. } => Ok(()),
         }
     }
+}
+
+impl Switchboard {
+    /// The line works, the disk has room for what will follow, and it is not too fast. Only what goes is booked.
+    fn message_may_go(&self, send: &Send, now: Timestamp) -> Result<(), Timestamp> {
+        if self.disk.starts_no_sends() && !confirms_a_stop(&send.body) {
+            return Err(now + LOOK_AGAIN);
+        }
+        let health = self.whatsapp.as_ref().map(|whatsapp| whatsapp.health());
+        // Under this lock only one message becomes the one that tries a line which stopped.
+        let mut pace = self.pace.lock().expect("nobody panics with the pace in hand");
+        if let Some(health) = health {
+            health.may_go(&send.line, now)?;
+        }
+        pace.may_go(send.line.as_str(), send.contact.as_str(), now)?;
+        if let Some(health) = health {
+            health.begins(&send.line, now);
+        }
+        Ok(())
+    }
+}
+
+fn confirms_a_stop(body: &Body) -> bool {
+    matches!(body, Body::Wording { name, .. } if name == OPTED_OUT)
 }
 
 fn failed(code: &str, detail: &str) -> Attempt {

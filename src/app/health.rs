@@ -2,8 +2,12 @@
 use crate::adapters::symphony::feed::FeedState;
 use crate::adapters::symphony::login::SessionState;
 use crate::domain::commit::Key;
+use crate::domain::ids::LineId;
+use crate::ports::Lines;
+use crate::ports::disk::{DiskLevel, Level};
 use crate::ports::{Clock, Later, Store};
 use crate::server::{Health, Reason};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +25,10 @@ pub struct Vitals {
     pub started: AtomicBool,
     pub draining: AtomicBool,
     pub confirm_clock: ConfirmClock,
+    pub disk: Arc<DiskLevel>,
+    pub lines: watch::Receiver<Lines>,
+    /// The lines' numbers, by which operators know them.
+    pub numbers: BTreeMap<LineId, String>,
 }
 
 impl Vitals {
@@ -43,6 +51,21 @@ impl Vitals {
         }
         if !self.started.load(Ordering::Acquire) {
             say("starting", "It is starting.".to_owned());
+        }
+        // Whoever writes the journal holds the other end as long as he can write.
+        if self.store.durable().has_changed().is_err() {
+            say("store", "The journal cannot be written; look at the log, mend the disk and start again.".to_owned());
+        }
+        match self.disk.get() {
+            Level::Enough => {}
+            Level::NoSends => say("disk", "The disk of the data folder is nearly full: no new sends to clients.".to_owned()),
+            Level::StopsOnly => say("disk", "The disk of the data folder is full: only stops are taken in.".to_owned()),
+        }
+        for (line, trouble) in self.lines.borrow().iter() {
+            if let Some(trouble) = trouble {
+                let number = self.numbers.get(line).map_or(line.as_str(), String::as_str);
+                say(&format!("line:{number}"), format!("WhatsApp refuses this line with {}: {}", trouble.code, trouble.detail));
+            }
         }
         if !self.clock.is_sane() {
             say(

@@ -1,25 +1,30 @@
 //! From a checked configuration to a running bot, in the order in which each part may lean on the one before.
 use super::health::{ConfirmClock, Vitals};
 use super::policy::{KEYWORDS, policy};
+use crate::adapters::disk::Disk;
 use crate::adapters::store::{OpenStore, SledStore};
 use crate::adapters::switchboard::Switchboard;
 use crate::adapters::symphony::events::Translator;
 use crate::adapters::symphony::feed::{self, FeedSettings, FeedState, Pace as FeedPace, Transport};
 use crate::adapters::symphony::rest::Symphony;
 use crate::adapters::symphony::{SymphonySettings, login::LoginError};
-use crate::adapters::whatsapp::{Pace, Settings, WhatsApp, send::ANSWER_WITHIN};
+use crate::adapters::whatsapp::{LineHealth, Pace, Settings, WhatsApp, send::ANSWER_WITHIN};
 use crate::adapters::wording::Wording;
 use crate::config::{self, Config};
 use crate::domain::event::{Event, Fact};
 use crate::domain::ids::*;
+use crate::domain::lines::StoppedLine;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::words::Words;
 use crate::flow::desk::Desks;
+use crate::flow::held::Counted;
 use crate::flow::outbox::Outbox;
-use crate::flow::wakes;
-use crate::ports::{Clock, Inbox, Receipt, Store};
+use crate::flow::{disk, lines, wakes};
+use crate::ports::{Clock, Inbox, Receipt, Store, StoreError};
 use crate::server::{self, Health, Listener, WhatsAppHooks};
+use crate::telemetry;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,6 +41,10 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const READ_BACK: Span = Span::minutes(10);
 /// And no further than this: older events are set aside anyway.
 const READ_BACK_MOST: Span = Span::days(14);
+
+/// Records of the quarantine that are counted at start: beyond this many the exact number helps nobody.
+const QUARANTINE_COUNTED: usize = 100_000;
+const COUNTED_AT_ONCE: usize = 1_000;
 
 /// Why the bot could not start, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +72,7 @@ pub struct Running {
     stop: CancellationToken,
     desks: Desks,
     tasks: TaskTracker,
-    store: Option<Arc<SledStore>>,
+    store: Arc<SledStore>,
 }
 
 struct Parts {
@@ -92,7 +101,11 @@ impl Bot {
         let listener = server::bind(&config.server.listen.to_string(), "server.listen").await.map_err(cannot)?;
         let ops = server::bind(&config.server.ops_listen.to_string(), "server.ops_listen").await.map_err(cannot)?;
         let store = open_store(&config).await?;
-        let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let counted = Arc::new(Counted::new(Arc::clone(&store) as Arc<dyn Store>));
+        let shared: Arc<dyn Store> = Arc::clone(&counted) as Arc<dyn Store>;
+        show_quarantine(&*shared).map_err(cannot)?;
+        let health = whatsapp.as_ref().map(|whatsapp| Arc::clone(whatsapp.health())).unwrap_or_default();
+        remember_lines(&config, &*shared, &health).map_err(cannot)?;
         let last_known = Some(shared.last_time()).filter(|at| at.0 > 0);
         let first_policy = policy(&config, &wording, words);
         let (desks, news) = Desks::start(Arc::clone(&shared), first_policy, Arc::clone(&clock));
@@ -105,9 +118,15 @@ impl Bot {
             started: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             confirm_clock,
+            disk: desks.disk(),
+            lines: health.watch(),
+            numbers: numbers(&config),
         });
+        // Before anything is taken in: a bot that starts on a full disk knows it.
+        let probe: Arc<dyn crate::ports::disk::Probe> = Arc::new(Disk(config.bot.data_dir.clone()));
+        desks.disk().look(&*probe);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let board = Arc::new(Switchboard { wording, symphony: Arc::clone(&symphony), whatsapp, pace });
+        let board = Arc::new(Switchboard { wording, symphony: Arc::clone(&symphony), whatsapp, pace, disk: desks.disk() });
         let outbox = Outbox {
             store: Arc::clone(&shared),
             inbox: Arc::new(desks.clone()),
@@ -136,13 +155,48 @@ impl Bot {
             }
         });
         tasks.spawn(wakes::run(Arc::clone(&parts.store), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn(disk::watch(desks.disk(), probe, stop.clone()));
+        tasks.spawn(lines::tell(health.watch(), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn_blocking(move || {
+            if let Err(error) = counted.count_what_is_there() {
+                tracing::error!(%error, "the held messages could not be counted");
+            }
+        });
         tasks.spawn(parts.connect());
-        Ok(Running { address, ops_address, vitals, stop, desks, tasks, store: Some(store) })
+        Ok(Running { address, ops_address, vitals, stop, desks, tasks, store })
     }
 }
 
 fn said(error: LoginError) -> StartError {
     StartError(error.to_string())
+}
+
+/// What an earlier run set aside; from here on each one is counted as it comes.
+fn show_quarantine(store: &dyn Store) -> Result<(), StoreError> {
+    let (mut count, mut after) = (0, None::<String>);
+    while count < QUARANTINE_COUNTED {
+        let page = store.scan("quarantine/", after.as_deref(), COUNTED_AT_ONCE)?;
+        let Some((last, _)) = page.last() else { break };
+        (count, after) = (count + page.len(), Some(last.as_str().to_owned()));
+    }
+    metrics::gauge!(telemetry::names::QUARANTINE).set(count as f64);
+    Ok(())
+}
+
+/// A line that had stopped is still not ready until something went out on it.
+fn remember_lines(config: &Config, store: &dyn Store, health: &LineHealth) -> Result<(), StoreError> {
+    for line in &config.whatsapp.lines {
+        let stored = store.get(&StoppedLine::key_of(&line.phone_number_id))?;
+        let stopped = stored.and_then(|stored| serde_json::from_slice::<StoppedLine>(&stored.value).ok());
+        if let Some(stopped) = stopped {
+            health.remember(&stopped.line, stopped.trouble);
+        }
+    }
+    Ok(())
+}
+
+fn numbers(config: &Config) -> BTreeMap<LineId, String> {
+    config.whatsapp.lines.iter().map(|line| (line.phone_number_id.clone(), line.number.e164().to_owned())).collect()
 }
 
 fn read_words(config: &Config) -> Result<Words, StartError> {
@@ -153,7 +207,7 @@ fn read_words(config: &Config) -> Result<Words, StartError> {
     Words::parse(&text).map_err(|mistake| StartError(format!("{}: {mistake}", path.display())))
 }
 
-fn symphony_settings(config: &Config) -> Result<SymphonySettings, StartError> {
+pub(super) fn symphony_settings(config: &Config) -> Result<SymphonySettings, StartError> {
     let key = &config.bot.private_key;
     let private_key_pem = std::fs::read_to_string(key).map_err(|error| {
         StartError(format!("bot.private_key {} cannot be read: {error}. Give the bot's RSA key as a PEM file.", key.display()))
@@ -179,7 +233,11 @@ fn ca_file(config: &Config) -> Result<Option<Vec<u8>>, StartError> {
     read.map(Some).map_err(|error| StartError(format!("server.ca_file {} cannot be read: {error}.", path.display())))
 }
 
-fn whatsapp(config: &Config, clock: &Arc<dyn Clock>, pace: &Arc<Mutex<Pace>>) -> Result<Option<Arc<WhatsApp>>, StartError> {
+pub(super) fn whatsapp(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    pace: &Arc<Mutex<Pace>>,
+) -> Result<Option<Arc<WhatsApp>>, StartError> {
     if !config.whatsapp.enabled {
         return Ok(None);
     }
@@ -351,7 +409,7 @@ impl Running {
     }
 
     /// No new input; what is in flight finishes or stays in doubt; then the store is closed.
-    pub async fn stop(mut self) {
+    pub async fn stop(self) {
         self.vitals.draining.store(true, Ordering::Release);
         self.stop.cancel();
         self.tasks.close();
@@ -359,12 +417,12 @@ impl Running {
             tracing::warn!("not everything ended in time");
         }
         self.desks.close();
-        // Whatever was answered is durable already; closing in order only spares the next start some work.
-        if let Some(store) = self.store.take().and_then(Arc::into_inner) {
-            let closed = tokio::task::spawn_blocking(move || store.close()).await;
-            if let Ok(Err(error)) = closed {
-                tracing::error!(%error, "the store could not be closed in order");
-            }
+        // Whatever was answered is durable already. A view that is closed in order spares the next start some work, and
+        // proves to it that nothing of the journal was lost meanwhile. Threads that end later still hold the store.
+        let store = self.store;
+        let ended = tokio::task::spawn_blocking(move || store.end()).await;
+        if let Ok(Err(error)) = ended {
+            tracing::error!(%error, "the store could not be closed in order");
         }
     }
 }

@@ -8,7 +8,9 @@ use super::ids::*;
 use super::lane::{Due, DueState};
 use super::policy::Policy;
 use super::time::Timestamp;
-use super::{contact::Pointer, effect::*, grammar, outbox, refusal::Refusal, relay, room::Room, rooms, scene::Scene, wakes};
+use super::{
+    contact::Pointer, effect::*, grammar, lines, outbox, refusal::Refusal, relay, room::Room, rooms, scene::Scene, wakes,
+};
 use crate::fault;
 use serde_json::json;
 
@@ -91,6 +93,8 @@ fn is_counted_once(fact: &Fact) -> bool {
         | Fact::EffectEnded { .. }
         | Fact::EffectPutOff { .. }
         | Fact::DoubtIsOld { .. }
+        | Fact::LineTroubled { .. }
+        | Fact::LineWorks { .. }
         | Fact::TimeCame { .. } => false,
     }
 }
@@ -114,6 +118,8 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::EffectPutOff { key, attempt, why, not_before } => outbox::put_off(scene, key, *attempt, why, *not_before),
         Fact::DoubtIsOld { key } => outbox::doubt_is_old(scene, key),
         Fact::TimeCame { wake } => wakes::time_came(scene, wake),
+        Fact::LineTroubled { line, trouble } => lines::troubled(scene, line, trouble),
+        Fact::LineWorks { line } => lines::works(scene, line),
         Fact::Unreadable { source, why } => {
             scene.note(Entry::new("quarantined", source.clone()).detail(json!({ "why": why })));
         }

@@ -83,11 +83,28 @@ pub enum Fact {
     TimeCame {
         wake: Key,
     },
+    /// The provider takes nothing on this line of ours until somebody mends something.
+    LineTroubled {
+        line: LineId,
+        trouble: LineTrouble,
+    },
+    /// The provider took a message on this line.
+    LineWorks {
+        line: LineId,
+    },
     /// Bytes of a known source that could not be read as an event: kept aside for people.
     Unreadable {
         source: String,
         why: String,
     },
+}
+
+/// What is wrong with a line, in the provider's own words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineTrouble {
+    pub code: String,
+    pub detail: String,
+    pub since: Timestamp,
 }
 
 /// A user of the platform, as an event names him.

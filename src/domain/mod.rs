@@ -15,6 +15,7 @@ pub mod gates;
 pub mod grammar;
 pub mod ids;
 pub mod lane;
+pub mod lines;
 pub mod message;
 pub mod outbox;
 pub mod phone;

@@ -21,6 +21,7 @@ use serde_json::json;
 /// An advisor's words that could not be handed to the provider for this long are not sent any more: a day late they would
 /// surprise the client more than they help.
 const SEND_TRIES_LAST: Span = Span::hours(24);
+const NOT_SENT: &str = "not-sent";
 /// WhatsApp: more than 24 hours have passed since the client wrote.
 pub const WINDOW_CLOSED: &str = "131047";
 /// WhatsApp: the number is not on WhatsApp (or cannot be reached there).
@@ -74,6 +75,12 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
         scene.settle(due);
         return false;
     };
+    // The line may have been out of order all that time.
+    if scene.now - due.since > SEND_TRIES_LAST {
+        scene.settle(due);
+        message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");
+        return false;
+    }
     let verdict = if fault::planted("no-gate-at-taking") { None } else { verdict_now(scene, &message) };
     match verdict {
         None => {
@@ -152,7 +159,7 @@ pub fn put_off(scene: &mut Scene, key: &Key, attempt: u32, why: &str, not_before
         let Some(mut message) = scene.message(&send.message) else { return };
         if scene.now - due.since > SEND_TRIES_LAST {
             scene.settle(&due);
-            return message_failed(scene, message, "not-sent", why);
+            return message_failed(scene, message, NOT_SENT, why);
         }
         message.state = MessageState::Ready;
         scene.put(&message);

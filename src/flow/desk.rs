@@ -1,4 +1,5 @@
 //! The desk: one event, one decision, one commit. Events that concern the same chat, client or lane are handled in order.
+use super::disk::has_room_for;
 use crate::domain::case::Records;
 use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
 use crate::domain::decide::{Decision, decide};
@@ -8,13 +9,14 @@ use crate::domain::lane::Due;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::fault;
+use crate::ports::disk::DiskLevel;
 use crate::ports::{Clock, Inbox, Later, Receipt, Store, StoreError};
 use serde_json::json;
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// How often a decision is made anew when records change under it. Each time somebody else's commit went through, so the
@@ -151,7 +153,7 @@ fn digest(event: &Event) -> Vec<u8> {
 struct Job {
     event: Arc<Event>,
     last_try: bool,
-    answer: oneshot::Sender<Handled>,
+    answer: oneshot::Sender<(Handled, Instant)>,
 }
 
 /// Hands events to desks and answers when they are durable.
@@ -168,6 +170,7 @@ struct Shared {
     news: mpsc::UnboundedSender<News>,
     /// Client messages are taken only once the advisors are known (first start).
     open_to_clients: std::sync::atomic::AtomicBool,
+    disk: Arc<DiskLevel>,
 }
 
 /// What a commit changed in the outbox, to be acted on when it is durable. Bounded by the lanes of the outbox themselves.
@@ -187,6 +190,7 @@ impl Desks {
             doors: RwLock::default(),
             news,
             open_to_clients: std::sync::atomic::AtomicBool::new(false),
+            disk: Arc::default(),
         });
         for number in 0..desks {
             let (door, jobs) = mpsc::channel(WAITING_EVENTS / desks);
@@ -208,21 +212,26 @@ impl Desks {
     pub fn open_to_clients(&self) {
         self.shared.open_to_clients.store(true, std::sync::atomic::Ordering::Release);
     }
+    /// How full the disk is: whoever looks at it says so here, and the desks heed it.
+    pub fn disk(&self) -> Arc<DiskLevel> {
+        Arc::clone(&self.shared.disk)
+    }
     /// No new input: desks finish what they have and end.
     pub fn close(&self) {
         self.shared.doors.write().expect("nobody panics with the doors in hand").clear();
     }
 
-    async fn bring(&self, event: Arc<Event>, last_try: bool) -> Handled {
+    /// What became of the event, and when the desk took it up.
+    async fn bring(&self, event: Arc<Event>, last_try: bool) -> (Handled, Instant) {
         let (answer, answered) = oneshot::channel();
         let door = {
             let doors = self.shared.doors.read().expect("nobody panics with the doors in hand");
-            let Some(nth) = nth_desk(&event.fact, doors.len()) else { return Handled::NotNow };
+            let Some(nth) = nth_desk(&event.fact, doors.len()) else { return (Handled::NotNow, Instant::now()) };
             doors[nth].clone()
         };
         match door.try_send(Job { event, last_try, answer }) {
-            Ok(()) => answered.await.unwrap_or(Handled::NotNow),
-            Err(_) => Handled::NotNow,
+            Ok(()) => answered.await.unwrap_or_else(|_| (Handled::NotNow, Instant::now())),
+            Err(_) => (Handled::NotNow, Instant::now()),
         }
     }
 
@@ -232,10 +241,14 @@ impl Desks {
         if waits && !self.shared.open_to_clients.load(std::sync::atomic::Ordering::Acquire) {
             return Receipt::NotNow;
         }
+        if !has_room_for(&self.shared.disk, &event, &self.policy()) {
+            count(&event.fact, &Handled::NotNow);
+            return Receipt::NotNow;
+        }
         let mut tries = 0;
-        let handled = loop {
+        let (handled, begun) = loop {
             match self.bring(Arc::clone(&event), tries >= SOON_TRIES).await {
-                Handled::Soon => {
+                (Handled::Soon, _) => {
                     tries += 1;
                     tokio::time::sleep(SOON).await;
                 }
@@ -244,7 +257,12 @@ impl Desks {
         };
         count(&event.fact, &handled);
         match handled {
-            Handled::Kept { sequence, .. } | Handled::Before { sequence } => self.durable(sequence).await,
+            Handled::Kept { sequence, .. } => {
+                let receipt = self.durable(sequence).await;
+                metrics::histogram!("liaison_commit_seconds").record(begun.elapsed().as_secs_f64());
+                receipt
+            }
+            Handled::Before { sequence } => self.durable(sequence).await,
             Handled::Nothing => Receipt::Kept,
             Handled::Soon | Handled::NotNow => Receipt::NotNow,
             Handled::Failed(error) => {
@@ -272,9 +290,8 @@ impl Inbox for Desks {
 fn work(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
     while let Some(job) = jobs.blocking_recv() {
         let policy = Arc::clone(&shared.policy.read().expect("nobody panics with the policy in hand"));
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let mut handled = handle(&*shared.store, &policy, &*shared.clock, &job.event, job.last_try);
-        metrics::histogram!("liaison_commit_seconds").record(begun.elapsed().as_secs_f64());
         if let Handled::Kept { sequence, outbox } = &mut handled
             && !outbox.is_empty()
         {
@@ -282,7 +299,7 @@ fn work(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
             let _ended = shared.news.send(News { sequence: *sequence, changes: std::mem::take(outbox) });
         }
         // Who asked may have gone away (a closed connection); the event is kept all the same.
-        let _gone = job.answer.send(handled);
+        let _gone = job.answer.send((handled, begun));
     }
 }
 
@@ -305,6 +322,7 @@ fn nth_desk(fact: &Fact, desks: usize) -> Option<usize> {
         | Fact::EffectPutOff { key, .. }
         | Fact::DoubtIsOld { key } => Due::lane_of(key).hash(&mut hasher),
         Fact::TimeCame { wake } => wake.hash(&mut hasher),
+        Fact::LineTroubled { line, .. } | Fact::LineWorks { line } => line.hash(&mut hasher),
         Fact::OfNoConcern { .. } | Fact::Unreadable { .. } => {}
     }
     let hash = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
@@ -332,7 +350,9 @@ fn count(fact: &Fact, handled: &Handled) {
         | Fact::EffectEnded { .. }
         | Fact::EffectPutOff { .. }
         | Fact::DoubtIsOld { .. }
-        | Fact::TimeCame { .. } => return,
+        | Fact::TimeCame { .. }
+        | Fact::LineTroubled { .. }
+        | Fact::LineWorks { .. } => return,
     };
     let result = match handled {
         Handled::Kept { .. } => "kept",

@@ -13,6 +13,25 @@ pub struct Lanes {
     queue: BTreeSet<(Timestamp, String)>,
     queued: HashMap<String, Timestamp>,
     busy: BTreeSet<String>,
+    counts: Counts,
+}
+
+/// How many effects there are, by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub waiting: usize,
+    pub taken: usize,
+    pub doubtful: usize,
+}
+
+impl Counts {
+    fn of(&mut self, state: &DueState) -> &mut usize {
+        match state {
+            DueState::Waiting { .. } => &mut self.waiting,
+            DueState::Taken { .. } => &mut self.taken,
+            DueState::Doubtful { .. } => &mut self.doubtful,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +61,14 @@ impl Lanes {
             Some(due) => {
                 let to_client = matches!(due.effect, crate::domain::effect::Effect::Send(_));
                 let slot = Slot { state: due.state.clone(), attempt: due.attempt, to_client, not_before: Timestamp(i64::MIN) };
-                self.lanes.entry(lane.clone()).or_default().insert(key.clone(), slot);
+                *self.counts.of(&slot.state) += 1;
+                let before = self.lanes.entry(lane.clone()).or_default().insert(key.clone(), slot);
+                before.iter().for_each(|before| *self.counts.of(&before.state) -= 1);
             }
             None => {
                 if let Some(slots) = self.lanes.get_mut(&lane) {
-                    slots.remove(key);
+                    let before = slots.remove(key);
+                    before.iter().for_each(|before| *self.counts.of(&before.state) -= 1);
                     if slots.is_empty() {
                         self.lanes.remove(&lane);
                     }
@@ -103,7 +125,10 @@ impl Lanes {
         self.busy.len()
     }
     pub fn waiting(&self) -> usize {
-        self.lanes.values().map(BTreeMap::len).sum()
+        self.counts.waiting + self.counts.taken + self.counts.doubtful
+    }
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 }
 

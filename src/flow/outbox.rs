@@ -1,6 +1,6 @@
 //! The outbox: takes the head of each lane, asks once more whether it may go, performs it, and reports how it ended.
 use super::desk::News;
-use super::lanes::{Head, Lanes};
+use super::lanes::{Counts, Head, Lanes};
 use crate::domain::case::Record;
 use crate::domain::commit::Key;
 use crate::domain::effect::{Attempt, Effect, LookUp, Outcome};
@@ -8,7 +8,7 @@ use crate::domain::event::{Event, Fact};
 use crate::domain::ids::EventId;
 use crate::domain::lane::{Due, DueState};
 use crate::domain::time::{Span, Timestamp};
-use crate::ports::{Clock, Inbox, Performer, Receipt, Store, StoreError};
+use crate::ports::{Clock, Inbox, Pacing, Performer, Receipt, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -28,12 +28,6 @@ const LOOK_AT_THE_CLOCK: Duration = Duration::from_millis(50);
 const REPORT_AGAIN: Duration = Duration::from_millis(200);
 /// A record of the outbox is read this many at a time at start.
 const READ_AT_START: usize = 1_000;
-
-/// Whether an effect may leave just now for reasons that no record knows: pace of lines and pairs.
-pub trait Pacing: Send + Sync {
-    /// `Err` names the earliest time at which it may.
-    fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp>;
-}
 
 pub struct Outbox {
     pub store: Arc<dyn Store>,
@@ -68,7 +62,7 @@ impl Outbox {
         let tasks = TaskTracker::new();
         loop {
             outbox.start_heads(&mut lanes, &slots, &tasks, &done, &stop);
-            metrics::gauge!("liaison_outbox_messages", "state" => "due").set(lanes.waiting() as f64);
+            show(lanes.counts());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -227,6 +221,12 @@ impl Outbox {
             }
             tokio::time::sleep(REPORT_AGAIN).await;
         }
+    }
+}
+
+fn show(counts: Counts) {
+    for (state, count) in [("waiting", counts.waiting), ("taken", counts.taken), ("doubtful", counts.doubtful)] {
+        metrics::gauge!("liaison_outbox_messages", "state" => state).set(count as f64);
     }
 }
 

@@ -74,8 +74,8 @@ fn s3_4_s3_6_the_first_text_asks_the_advisor_first_and_nothing_goes_without_conf
     story(expect![[r#"
         d1 09:00 +4915112345678: Hello, I am Ann.
                  -> room +4915112345678
-                 -> +4915112345678: client_message +4915112345678: Hello, I am Ann.
                  -> +4915112345678: room_opened
+                 -> +4915112345678: client_message +4915112345678: Hello, I am Ann.
                  -> whatsapp +4915112345678: welcome
         d1 09:01 jane in +4915112345678: Good morning Ann.
                  -> +4915112345678: held(consent)
@@ -97,8 +97,8 @@ fn s3_4_s3_6_the_first_text_asks_the_advisor_first_and_nothing_goes_without_conf
 #[test]
 fn s3_5_another_number_offers_to_add_it() {
     let mut world = World::new();
-    assert_eq!(world.says("jane", "/optin send +4915112345699"), ["refusal(no-such-contact)"]);
-    assert_eq!(world.last_reply("jane").vars["number"], BEN);
+    assert_eq!(world.says("jane", "/optin send +4915112345699"), ["refusal(no-such-contact)", "form"]);
+    assert_eq!(world.last_reply("jane").vars["values"]["phone"], BEN);
 }
 
 #[test]

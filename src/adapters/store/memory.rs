@@ -1,9 +1,10 @@
 //! A store in memory that keeps the same promises, for simulated worlds: its durability can be held back, and it can crash.
 use super::record::check_put;
+use super::view::SEEN_KEPT;
 use crate::domain::commit::{Commit, Committed, Key, Stored, Version};
 use crate::domain::time::Timestamp;
 use crate::ports::{Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -23,6 +24,8 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct World {
     records: BTreeMap<Key, Stored>,
+    /// Seen keys in the order in which they came, with the commit that wrote them: after 30 days they go.
+    seen: VecDeque<(Timestamp, u64, Key)>,
     commits: Vec<Kept>,
     durability_is_held: bool,
     last_time: Timestamp,
@@ -89,6 +92,16 @@ impl World {
         self.records.get(key).map_or(0, |stored| stored.version)
     }
 
+    fn sweep(&mut self) {
+        let until = self.last_time - SEEN_KEPT;
+        while self.seen.front().is_some_and(|(at, ..)| *at < until) {
+            let Some((_, sequence, key)) = self.seen.pop_front() else { return };
+            if self.version(&key) == sequence {
+                self.records.remove(&key);
+            }
+        }
+    }
+
     fn keep(&mut self, commit: Commit) -> u64 {
         let sequence = self.commits.len() as u64 + 1;
         for put in &commit.puts {
@@ -98,6 +111,9 @@ impl World {
             }
         }
         self.last_time = self.last_time.max(commit.at);
+        let seen = commit.puts.iter().filter(|put| put.value.is_some() && put.key.as_str().starts_with("seen/"));
+        self.seen.extend(seen.map(|put| (self.last_time, sequence, put.key.clone())));
+        self.sweep();
         self.commits.push(Kept { sequence, commit });
         sequence
     }

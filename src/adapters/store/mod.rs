@@ -15,7 +15,9 @@ mod sled;
 mod view;
 
 pub use self::sled::{OpenStore, Opening, SledStore};
+pub use journal::{Journal, Tip};
 pub use memory::{Kept, MemoryStore};
+pub use opening::{has_its_keys, is_in_use};
 pub use read::{Filter, JournalLine, Verified, read_journal, verify};
 
 use crate::ports::StoreError;

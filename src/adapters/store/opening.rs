@@ -10,7 +10,7 @@ use crate::ports::StoreError;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -56,9 +56,10 @@ pub fn open(options: OpenStore) -> Result<(SledStore, Opening), StoreError> {
 fn start(shared: Arc<Shared>, journal: Journal, folder: &Path, lock: File) -> Result<SledStore, StoreError> {
     let (tell, durable) = watch::channel(journal.tip().sequence);
     let (writer, applier) = sequencer::threads(&shared, journal, folder.to_owned(), tell);
-    let mut store = SledStore { shared, durable, threads: Vec::new(), _lock: lock };
-    store.threads.push(thread("store-journal", move || writer.run())?);
-    store.threads.push(thread("store-view", move || applier.run())?);
+    let store = SledStore { shared, durable, threads: Mutex::default(), _lock: lock };
+    let begun = |thread| store.threads.lock().expect("nobody panics with the threads in hand").push(thread);
+    begun(thread("store-journal", move || writer.run())?);
+    begun(thread("store-view", move || applier.run())?);
     Ok(store)
 }
 
@@ -91,6 +92,23 @@ fn lock(data: &Path) -> Result<File, StoreError> {
     }
     let what = format!("Another Liaison runs on the folder {}.", data.display());
     Err(trouble(what, "Stop it first, or give this one a data_dir of its own."))
+}
+
+/// Whether a Liaison runs on this folder just now. Nothing is created for asking.
+pub fn is_in_use(data: &Path) -> Result<bool, StoreError> {
+    let path = data.join("lock");
+    match File::open(&path).map(|file| file.try_lock()) {
+        Ok(Ok(())) => Ok(false),
+        Ok(Err(TryLockError::WouldBlock)) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) | Ok(Err(TryLockError::Error(error))) => Err(disk_failed("cannot lock", &path, error)),
+    }
+}
+
+/// Whether the keys are where a journal with something in it needs them.
+pub fn has_its_keys(data: &Path) -> Result<bool, StoreError> {
+    let folders = Folders::of(data);
+    Ok(the_journal_is_empty(&folders.journal)? || KeyRing::open_to_read(&folders.keys).is_ok())
 }
 
 fn the_journal_is_empty(folder: &Path) -> Result<bool, StoreError> {
@@ -140,7 +158,7 @@ impl<'v> CatchingUp<'v> {
             }
             self.last_time = self.last_time.max(commit.at);
             if sequence > self.applied {
-                self.merged.add(sequence, commit.changes().map_err(unreadable)?);
+                self.merged.add(sequence, commit.at, commit.changes().map_err(unreadable)?);
                 self.replayed += 1;
             }
         }

@@ -15,6 +15,8 @@ use std::borrow::Cow;
 
 /// One commit is at most this long in the journal; a webhook body is at most 3 MB.
 const MAX_COMMIT_BYTES: usize = 32 << 20;
+/// Kinds of records that may hold people's words without being about a known contact.
+const WORDED: [&str; 4] = ["out", "ask", "quarantine", "count"];
 const OURS: &str = "This is a mistake in Liaison; the event is set aside, please report it.";
 
 #[derive(Serialize, Deserialize)]
@@ -54,6 +56,7 @@ pub struct KeptEntry<'a> {
     pub room: Option<Cow<'a, RoomKey>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Cow<'a, MessageId>>,
+    /// In clear only in journals of before every detail was sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Cow<'a, serde_json::Value>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
@@ -225,24 +228,31 @@ pub fn check_put(put: &Put) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether people's words may stand in it although it is about no known contact: an answer to a mistyped command names
+/// numbers as well as any other. Such a record is sealed under the firm's own key.
+fn is_worded(put: &Put) -> bool {
+    let kind = put.key.as_str().split('/').next().unwrap_or_default();
+    WORDED.contains(&kind)
+}
+
 fn change_of(keys: &KeyRing, put: &Put) -> Result<Change, StoreError> {
     check_put(put)?;
     let name = keys.stored_name(&put.key);
     let kept = match (&put.value, &put.sealed_for) {
         (None, _) => None,
-        (Some(value), None) => Some(Kept::Plain(value.clone())),
-        (Some(value), Some(contact)) => Some(Kept::Sealed(keys.seal(Some(contact), &record_context(&name), value)?)),
+        (Some(value), None) if !is_worded(put) => Some(Kept::Plain(value.clone())),
+        (Some(value), whose) => Some(Kept::Sealed(keys.seal(whose.as_ref(), &record_context(&name), value)?)),
     };
     Ok(Change { name, kept })
 }
 
 fn kept_entry<'e>(keys: &KeyRing, entry: &'e Entry) -> Result<KeptEntry<'e>, StoreError> {
-    let (detail, sealed) = match &entry.contact {
-        _ if entry.detail.is_null() => (None, None),
-        None => (Some(Cow::Borrowed(&entry.detail)), None),
-        Some(contact) => {
+    // What is about no contact may still name people: a sender who was turned away, a colleague's note.
+    let sealed = match entry.detail.is_null() {
+        true => None,
+        false => {
             let json = serde_json::to_vec(&entry.detail).expect("a JSON value is always JSON");
-            (None, Some(text_of(&keys.seal(Some(contact), &detail_context(&entry.kind), &json)?)))
+            Some(text_of(&keys.seal(entry.contact.as_ref(), &detail_context(&entry.kind), &json)?))
         }
     };
     Ok(KeptEntry {
@@ -252,7 +262,7 @@ fn kept_entry<'e>(keys: &KeyRing, entry: &'e Entry) -> Result<KeptEntry<'e>, Sto
         contact: entry.contact.as_ref().map(Cow::Borrowed),
         room: entry.room.as_ref().map(Cow::Borrowed),
         message: entry.message.as_ref().map(Cow::Borrowed),
-        detail,
+        detail: None,
         sealed,
     })
 }

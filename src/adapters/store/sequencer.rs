@@ -362,7 +362,7 @@ impl Applier {
             self.checkpoints.reach(&durable);
             for Sequenced { sequence, ready } in durable.commits {
                 bytes += ready.bytes();
-                merged.add(sequence, ready.changes);
+                merged.add(sequence, ready.at, ready.changes);
             }
             next = self.from_journal.try_recv().ok();
         }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Bound;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
@@ -51,7 +51,7 @@ pub struct Opening {
 pub struct SledStore {
     pub(super) shared: Arc<Shared>,
     pub(super) durable: watch::Receiver<u64>,
-    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held as long as the store: one process a folder.
     pub(super) _lock: File,
 }
@@ -70,14 +70,21 @@ impl SledStore {
     }
 
     /// Writes what is sequenced, applies it and ends the threads.
-    pub fn close(mut self) -> Result<(), StoreError> {
+    pub fn close(self) -> Result<(), StoreError> {
+        self.end()
+    }
+
+    /// The same for a store that others still hold: what they bring from now on is refused. The folder stays locked until
+    /// the last of them lets go.
+    pub fn end(&self) -> Result<(), StoreError> {
         self.stop();
         self.shared.line().map(drop)
     }
 
-    fn stop(&mut self) {
+    fn stop(&self) {
         self.shared.close();
-        for thread in self.threads.drain(..) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             // A panic of the thread was told already, as a failure of the store.
             let _ = thread.join();
         }

@@ -1,20 +1,32 @@
 //! The view: the records as of some commit in sled, a fast index that may lag or be lost, because the journal suffices.
 //!
-//! One tree. Under each stored name: version u64 | 0 plain or 1 sealed | bytes. `meta/applied` and `meta/format` are its own.
+//! One tree. Under each stored name: version u64 | 0 plain or 1 sealed | bytes. `meta/applied` and `meta/format` are its own,
+//! and `swept/…`: for each batch one list of the seen keys that came with it, so that they can go together 30 days later.
+//! That costs one key a batch, not one an event, and no scan; replaying the journal makes and sweeps the same lists again.
 use super::record::Kept;
 use super::trouble;
 use crate::domain::commit::Version;
+use crate::domain::time::{Span, Timestamp};
 use crate::ports::StoreError;
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 const APPLIED: &str = "meta/applied";
 const FORMAT: &str = "meta/format";
-const CURRENT_FORMAT: &[u8] = b"1";
+const CURRENT_FORMAT: &[u8] = b"2";
+/// `swept/<time of the batch>/<its last commit>`: sequence u64 | 16 bytes of each name behind `seen/`.
+const SWEPT: &str = "swept/";
+const SEEN: &str = "seen/";
+/// What stands behind `seen/` is so many bytes, written in hexadecimal.
+const SEEN_HASH_BYTES: usize = 16;
+/// Seen keys are kept this long (INTERFACES §3).
+pub const SEEN_KEPT: Span = Span::days(30);
+/// Lists swept with one batch: more than one, so that sweeping never falls behind what comes.
+const SWEPT_AT_ONCE: usize = 2;
 /// Research 1.5: the default of 1 GiB is too much, less than 64 MiB thrashes.
 const CACHE_BYTES: u64 = 64 << 20;
 const FLUSH_EVERY_MS: u64 = 500;
@@ -26,6 +38,8 @@ pub struct View {
     /// Stands beside the view once it failed, so that the next start rebuilds it: sled may well open what it cannot read.
     mark: PathBuf,
     spoilt: AtomicBool,
+    /// No list of seen keys is older than this, in milliseconds; so that most batches need not look.
+    oldest_list: AtomicI64,
 }
 
 /// A record as the view holds it.
@@ -39,11 +53,13 @@ pub struct Viewed {
 pub struct Merged {
     pub changes: HashMap<String, (Version, Option<Kept>)>,
     pub applied: u64,
+    /// Time of the latest commit.
+    pub at: Timestamp,
     pub commits: usize,
 }
 
 pub fn is_its_own(name: &str) -> bool {
-    name == APPLIED || name == FORMAT
+    name == APPLIED || name == FORMAT || name.starts_with(SWEPT)
 }
 
 impl View {
@@ -54,7 +70,8 @@ impl View {
         }
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
         let opened = calmly(|| {
-            let view = View { db: config.open()?, mark: mark_of(folder), spoilt: AtomicBool::new(false) };
+            let (mark, spoilt, oldest_list) = (mark_of(folder), AtomicBool::new(false), AtomicI64::new(i64::MIN));
+            let view = View { db: config.open()?, mark, spoilt, oldest_list };
             view.db.get(APPLIED)?;
             Ok(view.has_our_format().then_some(view))
         });
@@ -133,7 +150,41 @@ impl View {
             }
         }
         batch.insert(APPLIED, &merged.applied.to_be_bytes());
-        self.calmly(|| Ok(self.db.apply_batch(batch)?))
+        if let Some((name, list)) = list_of_seen(merged) {
+            batch.insert(name.as_str(), list);
+            self.oldest_list.fetch_min(merged.at.0, Ordering::AcqRel);
+        }
+        self.calmly(|| {
+            self.sweep(merged, &mut batch)?;
+            Ok(self.db.apply_batch(batch)?)
+        })
+    }
+
+    /// Adds to the batch that seen keys of 30 days ago go. A key that was written again since stays, for its own list.
+    fn sweep(&self, merged: &Merged, batch: &mut sled::Batch) -> Result<(), Fault> {
+        let until = (merged.at - SEEN_KEPT).0;
+        if self.oldest_list.load(Ordering::Acquire) >= until {
+            return Ok(());
+        }
+        for pair in self.db.scan_prefix(SWEPT).take(SWEPT_AT_ONCE) {
+            let (name, list) = pair?;
+            let at = time_of_list(&name).ok_or_else(Fault::no_record)?;
+            self.oldest_list.store(at, Ordering::Release);
+            if at >= until {
+                return Ok(());
+            }
+            let (sequence, hashes) = list.split_first_chunk::<8>().ok_or_else(Fault::no_record)?;
+            for hash in hashes.chunks_exact(SEEN_HASH_BYTES) {
+                let seen = format!("{SEEN}{}", hex::encode(hash));
+                let is_fresh = merged.changes.contains_key(&seen);
+                let version = self.db.get(&seen)?.map(|value| read_value(&value)).transpose()?.map(|viewed| viewed.version);
+                if !is_fresh && version.is_some_and(|version| version <= u64::from_be_bytes(*sequence)) {
+                    batch.remove(seen.as_str());
+                }
+            }
+            batch.remove(name);
+        }
+        Ok(())
     }
 
     pub fn flush(&self) -> Result<(), StoreError> {
@@ -141,11 +192,25 @@ impl View {
     }
 }
 
+/// The name and content of the list of a batch's seen keys, if it has any.
+fn list_of_seen(merged: &Merged) -> Option<(String, Vec<u8>)> {
+    let kept = merged.changes.iter().filter(|(_, (_, kept))| kept.is_some());
+    let hashes = kept.filter_map(|(name, _)| hex::decode(name.strip_prefix(SEEN)?).ok());
+    let hashes: Vec<u8> = hashes.filter(|hash| hash.len() == SEEN_HASH_BYTES).flatten().collect();
+    let list = [&merged.applied.to_be_bytes()[..], &hashes].concat();
+    (!hashes.is_empty()).then(|| (format!("{SWEPT}{:016}/{:016}", merged.at.0.max(0), merged.applied), list))
+}
+
+fn time_of_list(name: &[u8]) -> Option<i64> {
+    std::str::from_utf8(name).ok()?.strip_prefix(SWEPT)?.split_once('/')?.0.parse().ok()
+}
+
 impl Merged {
-    pub fn add(&mut self, sequence: u64, changes: impl IntoIterator<Item = super::record::Change>) {
+    pub fn add(&mut self, sequence: u64, at: Timestamp, changes: impl IntoIterator<Item = super::record::Change>) {
         for change in changes {
             self.changes.insert(change.name, (sequence, change.kept));
         }
+        self.at = self.at.max(at);
         self.applied = sequence;
         self.commits += 1;
     }

@@ -212,6 +212,7 @@ fn stream_of(fact: &Fact) -> Option<&StreamId> {
         Fact::ConnectionRequested { .. } | Fact::OfNoConcern { .. } | Fact::Unreadable { .. } => None,
         Fact::ClientMessage(_) | Fact::DeliveryReported(_) | Fact::UserFound { .. } | Fact::EffectWanted { .. } => None,
         Fact::EffectEnded { .. } | Fact::EffectPutOff { .. } | Fact::DoubtIsOld { .. } | Fact::TimeCame { .. } => None,
+        Fact::LineTroubled { .. } | Fact::LineWorks { .. } => None,
     }
 }
 

@@ -11,7 +11,7 @@ use ended::{Ended, backoff, wait_after};
 use futures_util::future::{BoxFuture, OptionFuture};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::value::RawValue;
-use socket::{Batch, Connection, Dialler, Frame, Memory, read_frame};
+use socket::{Batch, Connection, Dialler, Frame, Memory, in_time, read_frame};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,6 +108,19 @@ pub async fn run(
         hasty: 0,
     };
     feed.live().await;
+}
+
+/// Whether the datafeed answers: the upgrade and the hello. Nothing is opened, so a running bot keeps its feed.
+pub async fn greet(session: Arc<Session>, settings: FeedSettings) -> Result<(), String> {
+    let http = upgrade_client(&session)?;
+    let tokens = session.tokens().await.map_err(|error| error.to_string())?;
+    let line = Dialler { http, session, settings };
+    let told = |ended: Ended| ended.told();
+    let socket = in_time(line.upgrade(&tokens)).await.map_err(told)?;
+    let mut connection = Connection::new(socket, tokens.generation);
+    let hello = in_time(connection.hello()).await.map(drop).map_err(told);
+    connection.say_goodbye().await;
+    hello
 }
 
 /// One HTTP/1.1 client for the upgrade, so that proxy and certificates are those of every other call.

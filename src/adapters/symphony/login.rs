@@ -1,5 +1,6 @@
 //! Signing in with the bot's RSA key, and the one pair of tokens that all calls and the datafeed share.
 use super::SymphonySettings;
+use crate::domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -125,6 +126,16 @@ impl Session {
             Some(error) if somebody_tried_while_we_waited => Err(error.clone()),
             _ => self.sign_in(&mut holding).await,
         }
+    }
+
+    /// What time the platform has, from the `Date` of an answer; whether the call is allowed does not matter.
+    pub async fn server_time(&self) -> Result<Option<Timestamp>, LoginError> {
+        let url = format!("{}/pod/v2/sessioninfo", trimmed(&self.settings.pod_url));
+        let sent = self.http.get(&url).send().await;
+        let answer = sent.map_err(|error| LoginError::Unreachable { url, why: told(&error) })?;
+        let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(date.map(|date| Timestamp(date.timestamp().as_millisecond())))
     }
 
     async fn sign_in(&self, holding: &mut Holding) -> Result<Tokens, LoginError> {

@@ -144,6 +144,11 @@ impl Symphony {
         }
     }
 
+    /// What the agent says of itself; shows that it answers and takes both tokens.
+    pub async fn agent_info(&self) -> Result<Value, CallError> {
+        self.ask(Call::get(Host::Agent, "/agent/v1/info")).await
+    }
+
     pub(super) async fn my_id(&self) -> Result<UserId, CallError> {
         Ok(UserId(self.me().await?.id.expect("an account without an id is not kept")))
     }

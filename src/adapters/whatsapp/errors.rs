@@ -13,7 +13,9 @@ pub enum Class {
     PairThrottled,
     /// Meta's own trouble: later.
     Trouble { wait: Span },
-    /// The firm's account, token, number or template must be mended first.
+    /// Token, permission, account or number must be mended before anything leaves on this line: it stops, its messages wait.
+    Line,
+    /// The firm must mend this template or this use of the account first; other messages go on.
     Account,
     /// This client cannot be reached, or must not be.
     Recipient,
@@ -39,9 +41,10 @@ pub fn class(code: i64) -> Option<Class> {
         131048 => Throttled { wait: HOUR },
         131056 => PairThrottled,
         1 | 2 | 131000 | 131016 | 131059 | 133004 => Trouble { wait: SHORT },
-        0 | 3 | 10 | 33 | 190 | 200..=299 | 368 => Account,
-        131005 | 131030 | 131031 | 131037 | 131042 | 131045 | 131063 | 131064 => Account,
-        131207 | 131211 | 131214 | 131215 | 132001 | 132007 | 132015 | 132016 | 132068 | 133010 | 133016 => Account,
+        0 | 3 | 10 | 33 | 190 | 200..=299 | 368 => Line,
+        131005 | 131031 | 131037 | 131042 | 131045 | 133010 => Line,
+        131030 | 131063 | 131064 | 131207 | 131211 | 131214 | 131215 => Account,
+        132001 | 132007 | 132015 | 132016 | 132068 | 133016 => Account,
         130403 | 130497 | 131026 | 131050 | 131203 => Recipient,
         131020 | 131047 => Window,
         100 | 130472 | 130501 | 131008 | 131009 | 131021 | 131041 | 131049 | 131051..=131053 | 131055 | 131062 => Message,

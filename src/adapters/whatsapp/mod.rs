@@ -1,12 +1,14 @@
 //! The WhatsApp Cloud API: what its webhooks tell us, and what we ask of it.
 pub mod content;
 pub mod errors;
+pub mod health;
 pub mod pacing;
 pub mod send;
 pub mod templates;
 pub mod webhook;
 pub mod wire;
 
+pub use health::LineHealth;
 pub use pacing::Pace;
 pub use send::{Settings, WhatsApp};
 pub use webhook::{Element, NotAWebhook, parse};

@@ -1,5 +1,6 @@
 //! Sends one message and says what is certain about its end.
 use super::errors::{Class, class_of};
+use super::health::LineHealth;
 use super::pacing::Pace;
 use super::wire::Complaint;
 use crate::domain::effect::{Attempt, Outcome, Prepared, Send};
@@ -54,6 +55,7 @@ pub struct WhatsApp {
     pub(super) business_account_id: String,
     clock: Arc<dyn Clock>,
     pace: Arc<Mutex<Pace>>,
+    health: Arc<LineHealth>,
 }
 
 impl WhatsApp {
@@ -70,7 +72,13 @@ impl WhatsApp {
             business_account_id: settings.business_account_id,
             clock,
             pace,
+            health: Arc::default(),
         })
+    }
+
+    /// Which lines work, as the answers to what was sent have shown.
+    pub fn health(&self) -> &Arc<LineHealth> {
+        &self.health
     }
 
     /// Posts the message once. `Done` carries the wamid.
@@ -80,7 +88,9 @@ impl WhatsApp {
             return Attempt::Ended(Outcome::Failed { code: "unsendable".to_owned(), detail });
         };
         let request = self.http.post(format!("{}/{}/messages", self.base, send.line)).json(&body);
-        match self.exchange(request).await {
+        let exchange = self.exchange(request).await;
+        self.health.ended(&send.line, exchange.is_an_answer(), self.now());
+        match exchange {
             Exchange::NotSent(why) => self.not_yet(why, NO_CONNECTION),
             Exchange::Lost(why) => unknown(why),
             Exchange::Answered(answer) => self.read(send, &answer),
@@ -102,6 +112,7 @@ impl WhatsApp {
             return unknown("an answer without the id of the message".to_owned());
         };
         self.pace().accepted(send.line.as_str(), send.contact.as_str());
+        self.health.accepted(&send.line);
         Attempt::Ended(Outcome::Done { external_id: Some(wamid) })
     }
 
@@ -119,6 +130,10 @@ impl WhatsApp {
                 Attempt::NotYet { why, not_before }
             }
             Class::Trouble { wait } => self.not_yet(why, answer.retry_after(self.now()).unwrap_or(wait)),
+            Class::Line => {
+                let not_before = self.health.troubled(&send.line, &code.to_string(), &complaint.detail(), self.now());
+                Attempt::NotYet { why, not_before }
+            }
             Class::Account | Class::Recipient | Class::Window | Class::Message => {
                 Attempt::Ended(Outcome::Failed { code: code.to_string(), detail: complaint.detail() })
             }
@@ -163,6 +178,17 @@ pub(super) enum Exchange {
     NotSent(String),
     Lost(String),
     Answered(Answer),
+}
+
+impl Exchange {
+    /// Whether somebody who works has answered. A refusal that makes sense is an answer; Meta's own trouble is none.
+    fn is_an_answer(&self) -> bool {
+        let Exchange::Answered(answer) = self else { return false };
+        match answer.complaint() {
+            Some(complaint) => !matches!(class_of(&complaint), Class::Trouble { .. }),
+            None => !answer.status.is_server_error(),
+        }
+    }
 }
 
 pub(super) struct Answer {

@@ -1,0 +1,177 @@
+//! Which lines work: a line whose token, permission, account or number is refused stops, and is tried again now and then.
+use crate::adapters::breaker::Breaker;
+use crate::domain::event::LineTrouble;
+use crate::domain::ids::LineId;
+use crate::domain::time::{Span, Timestamp};
+use crate::ports::Lines;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// How often a line that stopped is looked at again, with one of its messages.
+pub const LOOK_AGAIN: Span = Span::minutes(1);
+/// Lines come from the configuration; this only keeps a mistake from growing without end.
+const MAX_LINES: usize = 1_024;
+
+/// Shared by whoever sends, whoever asks whether something may leave, and whoever tells people.
+#[derive(Default)]
+pub struct LineHealth {
+    watched: Mutex<BTreeMap<LineId, Watched>>,
+    lines: watch::Sender<Lines>,
+}
+
+#[derive(Default)]
+struct Watched {
+    /// The line stopped, and this is when it is tried next.
+    next_try: Option<Timestamp>,
+    breaker: Breaker,
+}
+
+impl LineHealth {
+    pub fn watch(&self) -> watch::Receiver<Lines> {
+        self.lines.subscribe()
+    }
+
+    /// `Err` names the time of the next try. Asking changes nothing.
+    pub fn may_go(&self, line: &LineId, now: Timestamp) -> Result<(), Timestamp> {
+        let watched = self.watched();
+        let Some(watched) = watched.get(line) else { return Ok(()) };
+        let next_try = watched.next_try.filter(|at| now < *at);
+        next_try.map_or_else(|| watched.breaker.may_go(now), Err)
+    }
+
+    /// A call begins: on a line that stopped it is the one that tries.
+    pub fn begins(&self, line: &LineId, now: Timestamp) {
+        self.with(line, |watched| {
+            watched.breaker.begins(now);
+            if let Some(at) = &mut watched.next_try {
+                *at = now + LOOK_AGAIN;
+            }
+        });
+    }
+
+    /// The provider says that nothing can leave on this line. Returns when it is tried again.
+    pub fn troubled(&self, line: &LineId, code: &str, detail: &str, now: Timestamp) -> Timestamp {
+        let next_try = now + LOOK_AGAIN;
+        self.with(line, |watched| watched.next_try = Some(next_try));
+        let trouble = LineTrouble { code: code.to_owned(), detail: detail.to_owned(), since: now };
+        self.note(line, |known| match known {
+            // The words may differ from time to time; the trouble is the same.
+            Some(Some(before)) if before.code == trouble.code => false,
+            Some(_) | None => {
+                *known = Some(Some(trouble));
+                true
+            }
+        });
+        next_try
+    }
+
+    /// What an earlier run of the program knew: the line is tried at once, and is troubled until that ends well.
+    pub fn remember(&self, line: &LineId, trouble: LineTrouble) {
+        self.with(line, |watched| watched.next_try = Some(Timestamp(i64::MIN)));
+        self.note(line, |known| {
+            *known = Some(Some(trouble));
+            true
+        });
+    }
+
+    /// The provider took a message on this line.
+    pub fn accepted(&self, line: &LineId) {
+        self.with(line, |watched| watched.next_try = None);
+        self.note(line, |known| !matches!(known.replace(None), Some(None)));
+    }
+
+    /// Whether the provider answered like somebody who works, for the breaker of the line.
+    pub fn ended(&self, line: &LineId, well: bool, now: Timestamp) {
+        self.with(line, |watched| watched.breaker.ended(well, now));
+    }
+
+    fn with(&self, line: &LineId, change: impl FnOnce(&mut Watched)) {
+        let mut watched = self.watched();
+        if let Some(one) = watched.get_mut(line) {
+            return change(one);
+        }
+        if watched.len() < MAX_LINES {
+            change(watched.entry(line.clone()).or_default());
+        }
+    }
+
+    fn note(&self, line: &LineId, change: impl FnOnce(&mut Option<Option<LineTrouble>>) -> bool) {
+        self.lines.send_if_modified(|lines| {
+            if lines.len() >= MAX_LINES && !lines.contains_key(line) {
+                return false;
+            }
+            let mut known = lines.remove(line);
+            let changed = change(&mut known);
+            lines.extend(known.map(|known| (line.clone(), known)));
+            changed
+        });
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeMap<LineId, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Timestamp = Timestamp(1_800_000_000_000);
+
+    fn line() -> LineId {
+        LineId::new("777")
+    }
+
+    #[test]
+    fn a_line_that_stopped_is_tried_once_a_minute_and_works_again_after_one_success() {
+        let health = LineHealth::default();
+        assert_eq!(health.may_go(&line(), NOON), Ok(()));
+        assert_eq!(health.troubled(&line(), "190", "expired", NOON), NOON + LOOK_AGAIN);
+        let tried = NOON + LOOK_AGAIN;
+        assert_eq!(health.may_go(&line(), tried - Span(1)), Err(tried));
+        assert_eq!(health.may_go(&line(), tried), Ok(()));
+        health.begins(&line(), tried);
+        assert_eq!(health.may_go(&line(), tried), Err(tried + LOOK_AGAIN), "one message tries, the others wait");
+        assert_eq!(health.may_go(&LineId::new("other"), NOON), Ok(()), "other lines go on");
+        health.accepted(&line());
+        assert_eq!(health.may_go(&line(), tried), Ok(()));
+        assert_eq!(*health.watch().borrow(), Lines::from([(line(), None)]));
+    }
+
+    #[test]
+    fn the_same_trouble_is_news_once() {
+        let health = LineHealth::default();
+        let mut lines = health.watch();
+        health.troubled(&line(), "190", "expired", NOON);
+        assert!(lines.has_changed().unwrap());
+        let known = lines.borrow_and_update()[&line()].clone().unwrap();
+        assert_eq!((known.code.as_str(), known.since), ("190", NOON));
+        health.troubled(&line(), "190", "expired on another day", NOON + LOOK_AGAIN);
+        assert!(!lines.has_changed().unwrap());
+        health.troubled(&line(), "131042", "unpaid", NOON + LOOK_AGAIN);
+        assert!(lines.has_changed().unwrap());
+        lines.mark_unchanged();
+        health.accepted(&line());
+        assert!(lines.has_changed().unwrap());
+        lines.mark_unchanged();
+        health.accepted(&line());
+        assert!(!lines.has_changed().unwrap());
+    }
+
+    #[test]
+    fn what_an_earlier_run_knew_is_tried_at_once() {
+        let health = LineHealth::default();
+        health.remember(&line(), LineTrouble { code: "190".into(), detail: "expired".into(), since: NOON });
+        assert_eq!(health.may_go(&line(), NOON), Ok(()));
+        assert!(health.watch().borrow()[&line()].is_some());
+    }
+
+    #[test]
+    fn a_line_on_which_half_of_the_calls_fail_rests_between_probes() {
+        let health = LineHealth::default();
+        (0..20).for_each(|_| health.ended(&line(), false, NOON));
+        assert_eq!(health.may_go(&line(), NOON), Err(NOON + Span::seconds(10)));
+        assert!(health.watch().borrow().is_empty(), "that is the provider's trouble, not the line's");
+    }
+}

@@ -1,0 +1,271 @@
+//! What an operator sees and is told: doctor, readiness, a line that stops, a disk that fills up. Against the whole sandbox.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
+use liaison::adapters::clock::SystemClock;
+use liaison::adapters::store::MemoryStore;
+use liaison::adapters::switchboard::Switchboard;
+use liaison::adapters::symphony::{Symphony, SymphonySettings};
+use liaison::adapters::whatsapp::Pace;
+use liaison::adapters::wording::{Wording, load_all};
+use liaison::app::doctor::{Finding, examine};
+use liaison::app::policy::{KEYWORDS, policy};
+use liaison::app::sandbox::{self, Sandbox, SandboxOptions};
+use liaison::config::Config;
+use liaison::domain::effect::{Address, Body, Code, Effect, Place, Reply, Send};
+use liaison::domain::event::{ClientKeys, ClientMessage, Content, Event, Fact};
+use liaison::domain::ids::*;
+use liaison::domain::time::Timestamp;
+use liaison::domain::words::Words;
+use liaison::flow::desk::Desks;
+use liaison::ports::Pacing;
+use liaison::ports::disk::{DiskLevel, Level};
+use liaison::ports::{Inbox, Receipt};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const ANN: &str = "+4915112345678";
+const LINE: &str = "line:+15550100001";
+
+struct World {
+    sandbox: Sandbox,
+    http: reqwest::Client,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn open() -> World {
+        // The one provider of cryptography of the process; a second call would only say that it is there.
+        let _there = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = SandboxOptions {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data: Some(folder.path().to_owned()),
+            json: true,
+            whatsapp_callback: None,
+            expose: false,
+        };
+        let sandbox = sandbox::start(options).await.unwrap();
+        World { sandbox, http: reqwest::Client::builder().no_proxy().build().unwrap(), folder }
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join("bot-config.toml")
+    }
+
+    async fn post(&self, path: &str, body: Value) {
+        let url = format!("http://{}{path}", self.sandbox.addresses.page);
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = format!("http://{}{path}", self.sandbox.addresses.page);
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn operator(&self, path: &str) -> String {
+        let url = format!("http://{}{path}", self.sandbox.addresses.ops);
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    async fn until(&self, what: &str, holds: impl AsyncFn(&World) -> bool) {
+        let begun = std::time::Instant::now();
+        while !holds(self).await {
+            assert!(begun.elapsed() < PATIENCE, "{what}; {}", self.operator("/readyz").await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// How often something stands in the 1:1 chat of Olga, the admin, with the bot.
+    async fn told_to_olga(&self, text: &str) -> usize {
+        let rooms = self.get("/api/rooms").await;
+        let rooms = rooms.as_array().or_else(|| rooms["rooms"].as_array()).unwrap();
+        let is_hers = |room: &&Value| {
+            room["kind"] == "IM" && room["members"].as_array().unwrap().iter().any(|m| m["email"] == "olga.berg@acme.com")
+        };
+        let id = rooms.iter().find(is_hers).unwrap()["id"].as_str().unwrap();
+        self.get(&format!("/api/rooms/{id}/messages")).await.to_string().matches(text).count()
+    }
+
+    async fn doctor(&self, environment: &[(&str, &str)]) -> (bool, Vec<Finding>) {
+        let environment: BTreeMap<String, String> =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut findings = Vec::new();
+        let well = examine(&self.config_file(), &environment, &mut |finding| findings.push(finding.clone())).await;
+        (well, findings)
+    }
+}
+
+fn bad(findings: &[Finding]) -> Vec<&str> {
+    findings.iter().filter(|finding| !finding.ok).map(|finding| finding.check.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_doctor_finds_a_running_bot_well_and_each_ill_by_its_name() {
+    let world = World::open().await;
+    let (well, findings) = world.doctor(&[]).await;
+    assert!(well, "{findings:#?}");
+    let checks: Vec<&str> = findings.iter().map(|finding| finding.check.as_str()).collect();
+    for check in [
+        "configuration",
+        "data folder",
+        "disk",
+        "server.listen",
+        "server.public_url",
+        "private key",
+        "clock",
+        "Symphony login",
+        "key manager",
+        "session",
+        "agent",
+        "datafeed",
+        "advisor jane.doe@acme.com",
+        "line +15550100001",
+        "WhatsApp token",
+        "template liaison_invitation (en_US)",
+    ] {
+        assert!(checks.contains(&check), "{check} in {checks:?}");
+    }
+    let of = |name: &str| findings.iter().find(|finding| finding.check == name).unwrap().to_string();
+    assert!(of("data folder").contains("a Liaison runs on it now") && of("data folder").starts_with("✔ "));
+    assert!(world.operator("/readyz").await.contains("\"ready\":true"), "the running bot keeps its feed");
+
+    let (well, findings) = world.doctor(&[("LIAISON__WHATSAPP__ACCESS_TOKEN", "wrong")]).await;
+    assert!(!well);
+    assert_eq!(bad(&findings), ["line +15550100001", "WhatsApp token"]);
+    assert!(findings.iter().filter(|finding| !finding.ok).all(|finding| finding.remedy.contains("token")));
+
+    let (_, findings) = world.doctor(&[("LIAISON__SYMPHONY__FEED_URL", "ws://127.0.0.1:9/none")]).await;
+    assert_eq!(bad(&findings), ["datafeed"]);
+    let (_, findings) = world.doctor(&[("LIAISON__BOT__USERNAME", "nobody")]).await;
+    assert_eq!(bad(&findings), ["Symphony login"]);
+    let (_, findings) = world.doctor(&[("LIAISON__SERVER__PUBLIC_URL", "http://liaison.example.com")]).await;
+    assert_eq!(bad(&findings), ["server.public_url"]);
+    let (_, findings) = world.doctor(&[("LIAISON__POLICY__DEFAULT_ADVISORS", "x@acme.com")]).await;
+    assert!(bad(&findings).iter().all(|check| *check == "advisor x@acme.com" || *check == "configuration"), "{findings:#?}");
+    world.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_line_that_is_refused_stops_is_told_once_and_works_again_by_itself() {
+    let world = World::open().await;
+    world.post("/api/trouble", json!({ "provider": "whatsapp", "code": "190", "times": 2 })).await;
+    world.post(&format!("/api/phones/{ANN}/messages"), json!({ "channel": "whatsapp", "text": "Hello" })).await;
+    world.until("the line is not ready", async |world| world.operator("/readyz").await.contains(LINE)).await;
+    world.until("the admin is told", async |world| world.told_to_olga("Nothing leaves on the line").await > 0).await;
+    assert!(world.operator("/metrics").await.contains("liaison_outbox_messages{state=\"waiting\"}"));
+    let before = world.told_to_olga("Nothing leaves on the line").await;
+    assert!(before > 0);
+
+    // A minute later it is tried again, and still refused: nobody is told twice.
+    world.post("/api/clock", json!({ "advance": "61s" })).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(world.operator("/readyz").await.contains(LINE));
+    assert_eq!(world.told_to_olga("Nothing leaves on the line").await, before);
+
+    world
+        .until("the line works again", async |world| {
+            world.post("/api/clock", json!({ "advance": "61s" })).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            world.operator("/readyz").await.contains("\"ready\":true")
+        })
+        .await;
+    world.until("the admin is told of that", async |world| world.told_to_olga("works again").await > 0).await;
+    let received = world.get(&format!("/api/phones/{ANN}/messages")).await.to_string();
+    assert!(received.contains("\"direction\":\"in\""), "what waited went out: {received}");
+    world.sandbox.stop().await;
+}
+
+// ---- the disk
+
+struct Scenery {
+    config: Config,
+    wording: Wording,
+    words: Words,
+}
+
+async fn scenery() -> (Scenery, String) {
+    let world = World::open().await;
+    let (config, wording) = load_all(&world.config_file(), &BTreeMap::new()).unwrap();
+    let words = Words::parse(&std::fs::read_to_string(config.bot.templates_dir.join(KEYWORDS)).unwrap()).unwrap();
+    let key = std::fs::read_to_string(&config.bot.private_key).unwrap();
+    world.sandbox.stop().await;
+    (Scenery { config, wording, words }, key)
+}
+
+fn client_says(text: &str) -> Event {
+    let said = ClientMessage {
+        channel: Channel::WhatsApp,
+        line: LineId::new("100000000000001"),
+        id: Wamid::new(format!("wamid.{text}")),
+        from: ClientKeys { phone: Phone::from_e164(ANN), wa_id: Some(ANN[1..].to_owned()), ..ClientKeys::default() },
+        content: Content::Text(text.to_owned()),
+        quoted: None,
+        group: None,
+    };
+    Event { id: EventId::new(format!("wa:1:{text}")), at: Timestamp(1), fact: Fact::ClientMessage(said), raw: None }
+}
+
+fn to_client(body: Body) -> Effect {
+    Effect::Send(Send {
+        message: MessageId::new("m-1"),
+        contact: ContactId::new("c-1"),
+        channel: Channel::WhatsApp,
+        line: LineId::new("100000000000001"),
+        to: Address::default(),
+        body,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_a_full_disk_stops_are_taken_in_and_confirmed_and_nothing_else_begins() {
+    let (Scenery { config, wording, words }, private_key_pem) = scenery().await;
+    let clock = Arc::new(SystemClock::new());
+    let (desks, _news) = Desks::start(Arc::new(MemoryStore::new()), policy(&config, &wording, words), clock.clone());
+    desks.open_to_clients();
+    desks.disk().set(Level::NoSends);
+    assert_eq!(desks.deliver(client_says("Hello")).await, Receipt::Kept);
+    desks.disk().set(Level::StopsOnly);
+    assert_eq!(desks.deliver(client_says("Good morning")).await, Receipt::NotNow);
+    assert_eq!(desks.deliver(client_says("STOP")).await, Receipt::Kept);
+    assert_eq!(desks.deliver(client_says("please stop writing to me")).await, Receipt::Kept, "a possible stop");
+    desks.disk().set(Level::Enough);
+    assert_eq!(desks.deliver(client_says("Good morning")).await, Receipt::Kept);
+
+    let settings = SymphonySettings {
+        pod_url: "http://127.0.0.1:9".into(),
+        agent_url: "http://127.0.0.1:9".into(),
+        key_manager_url: "http://127.0.0.1:9".into(),
+        username: "liaison".into(),
+        private_key_pem,
+        ca_file: None,
+        proxy: None,
+    };
+    let disk = Arc::new(DiskLevel::default());
+    let board = Switchboard {
+        wording: Arc::new(wording),
+        symphony: Arc::new(Symphony::new(settings, clock).unwrap()),
+        whatsapp: None,
+        pace: Arc::new(Mutex::new(Pace::new())),
+        disk: disk.clone(),
+    };
+    let wording = |name: &str| Body::Wording { name: name.into(), language: "en".into(), vars: BTreeMap::new() };
+    let post = Effect::Post { place: Place::Direct(UserId(1)), reply: Reply::new(Code::Info, "info") };
+    let may_go = |effect: &Effect| board.may_go(effect, Timestamp(1_800_000_000_000)).is_ok();
+    assert!(may_go(&to_client(Body::Text("Hello".into()))));
+    disk.set(Level::NoSends);
+    assert!(!may_go(&to_client(Body::Text("Hello".into()))) && !may_go(&to_client(wording("welcome"))));
+    assert!(may_go(&to_client(wording("opted_out"))) && may_go(&post));
+}
+
+#[tokio::test]
+async fn the_doctor_tells_a_missing_configuration() {
+    let mut findings = Vec::new();
+    let mut keep = |finding: &Finding| findings.push(finding.clone());
+    assert!(!examine(Path::new("/no/such/bot-config.toml"), &BTreeMap::new(), &mut keep).await);
+    assert_eq!(bad(&findings), ["configuration"]);
+    assert!(!findings[0].remedy.is_empty());
+}
