@@ -26,6 +26,8 @@ async fn a_stop_withdraws_what_waits_and_a_yes_opens_again() {
     world.write(&client.number, "I mean it").await;
     world.line(JANE, &client.name, "his words", |line| line.is("client_message") && line.text.contains("mean it")).await;
     assert_eq!(world.received(&client.number).await, so_far, "one confirmation, and nothing after it");
+    // WhatsApp tells whole seconds, and within one of them a stop wins over a yes.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     world.write(&client.number, "Yes.").await;
     world.line(JANE, &client.name, "the yes", |line| line.is("consent_yes")).await;
     world.say(JANE, &client.name, "welcome back").await;
@@ -115,4 +117,23 @@ async fn the_first_message_is_confirmed_by_the_advisor() {
     assert!(again.refuses("pending-until"), "{again:?}");
     let room = world.command(JANE, &format!("/room create \"Talk {}\" {}", client.last, client.number)).await;
     assert!(room.is("answer") && room.text.contains("0 sent now") && room.text.contains("1 already waiting"), "{room:?}");
+}
+
+#[tokio::test]
+async fn twenty_messages_wait_and_the_next_is_refused() {
+    let world = shared();
+    let client = world.invited("Max").await;
+    let texts: Vec<String> = (1..=20).map(|nth| format!("waiting {nth}")).collect();
+    for text in &texts {
+        world.say(JANE, &client.name, text).await;
+    }
+    let refused = world.remark(JANE, &client.name, "one too many").await;
+    let refused =
+        if refused.is("refusal") { refused } else { world.line(JANE, &client.name, "no", |line| line.is("refusal")).await };
+    assert!(refused.refuses("held-max") && refused.text.contains("20"), "{refused:?}");
+    world.tap(&client.number, "consent:yes").await;
+    world.receives(&client.number, "waiting 20").await;
+    let received = world.received(&client.number).await;
+    assert_eq!(received[received.len() - 20..], texts, "all of them, in order");
+    assert_eq!(world.counts(&client.number, "liaison_message_waiting").await, 1);
 }

@@ -81,7 +81,7 @@ async fn a_colleague_joins_when_the_owner_agrees() {
     let offered = world.command(SAM, &format!("/room create \"Second {}\" {}", client.last, client.number)).await;
     assert!(offered.presentation.contains("name=\"join\"") && offered.presentation.contains("name=\"new-room\""), "{offered:?}");
     let asked = world.pressed(SAM, &offered, super::consent::form_of(&offered), "join", json!({})).await;
-    assert!(asked.is("answer"), "{asked:?}");
+    assert!(!asked.is("refusal"), "{asked:?}");
     let mine = |line: &Line| line.is("confirm") && line.text.contains("Sam");
     let question = async || {
         let own = world.lines(JANE, IM).await.into_iter().filter(mine).map(|line| (IM.to_owned(), line));
@@ -90,12 +90,22 @@ async fn a_colleague_joins_when_the_owner_agrees() {
     };
     let (place, question) = world.until("the owner's question", question).await;
     assert!(!world.rooms(SAM).await.iter().any(|room| room["name"] == client.name.as_str()), "not before the owner says so");
-    world.press(JANE, &place, &question, "confirm", "confirm", json!({})).await;
+    if place == IM {
+        world.pressed(JANE, &question, "confirm", "confirm", json!({})).await;
+    } else {
+        world.press(JANE, &place, &question, "confirm", "confirm", json!({})).await;
+    }
     world.room(SAM, &client.name).await;
     world.say(SAM, &client.name, "Sam here").await;
     world.receives(&client.number, "Sam Lee: Sam here").await;
     world.say(JANE, &client.name, "and Jane").await;
     world.receives(&client.number, "Jane Doe: and Jane").await;
+    let preview = world.remark(JANE, &client.name, "/template send follow_up").await;
+    let told = world.pressed_in(SAM, &client.name, &preview, "confirm", "confirm", json!({})).await;
+    assert!(told.is("refusal"), "a question is answered by whom it was asked: {told:?}");
+    assert_eq!(world.counts(&client.number, "follow_up").await, 0);
+    world.press(JANE, &client.name, &preview, "confirm", "confirm", json!({})).await;
+    world.receives(&client.number, "follow_up").await;
 }
 
 #[tokio::test]

@@ -68,14 +68,12 @@ async fn a_question_expires_is_asked_of_one_and_counts_once() {
     let client = world.agreed("Tia").await;
     let preview = world.remark(JANE, &client.name, "/template send follow_up").await;
     assert!(preview.is("confirm") && preview.text.contains("Hello Tia"), "S4-25: {preview:?}");
-    world.press(JANE, &client.name, &preview, "confirm", "cancel", json!({})).await;
-    let told = world.answer_to(JANE, &client.name, &preview.id).await;
-    assert!(told.is("answer"), "{told:?}");
+    let told = world.pressed_in(JANE, &client.name, &preview, "confirm", "cancel", json!({})).await;
+    assert!(!told.is("refusal"), "{told:?}");
     world.press(JANE, &client.name, &preview, "confirm", "confirm", json!({})).await;
     let preview = world.remark(JANE, &client.name, "/template send follow_up").await;
     world.advance("11m").await;
-    world.press(JANE, &client.name, &preview, "confirm", "confirm", json!({})).await;
-    let told = world.answer_to(JANE, &client.name, &preview.id).await;
+    let told = world.pressed_in(JANE, &client.name, &preview, "confirm", "confirm", json!({})).await;
     assert!(told.refuses("expired-confirmation"), "{told:?}");
     assert_eq!(world.counts(&client.number, "follow_up").await, 0, "cancelled and expired");
     let preview = world.remark(JANE, &client.name, "/template send follow_up").await;
@@ -96,7 +94,7 @@ async fn held_messages_expire_after_fourteen_days() {
     assert!(held.is("held"), "{held:?}");
     world.advance("13d").await;
     world.advance("2h").await;
-    let soon = |line: &Line| line.message == held.message && (line.is("notice") || line.is("expired"));
+    let soon = |line: &Line| line.message == held.message && line.is("info") && line.text.contains("in time");
     world.line(JANE, &client.name, "the warning a day before", soon).await;
     world.advance("1d").await;
     world.line(JANE, &client.name, "the end", |line| line.is("expired") && line.message == held.message).await;
