@@ -11,6 +11,17 @@ fn signed(body: &[u8], secret: &str) -> String {
     format!("sha256={}", hex::encode(hmac::sign(&key, body)))
 }
 
+/// The same webhook with another message in it.
+fn with(hook: &Value, change: impl FnOnce(&mut Value)) -> Value {
+    let mut hook = hook.clone();
+    change(&mut hook["entry"][0]["changes"][0]["value"]);
+    hook
+}
+
+fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
 pub fn text_of(client: &Client, wamid: &str, text: &str, quoted: Option<&str>) -> Value {
     let from = client.number.trim_start_matches('+');
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -233,4 +244,95 @@ async fn the_page_is_for_its_own_host_only() {
     let foreign =
         world.http.post(format!("{page}/api/clock")).header("Origin", "https://evil.example").body("{\"advance\":\"1s\"}");
     assert_eq!(foreign.send().await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn what_cannot_be_shown_yet_is_named_and_strange_parts_hurt_nobody() {
+    let world = shared();
+    let client = world.agreed("Pic").await;
+    let base = text_of(&client, "wamid.PIC", "base", None);
+    let kinds = [
+        ("image", json!({ "id": "111", "mime_type": "image/jpeg", "sha256": "x", "caption": "look <b>here</b>" })),
+        ("location", json!({ "latitude": 1.5, "longitude": 2.5 })),
+        ("contacts", json!([{ "name": { "formatted_name": "X" } }])),
+        ("hologram", json!({ "never": ["seen", 1, null] })),
+    ];
+    for (nth, (kind, content)) in kinds.into_iter().enumerate() {
+        let hook = with(&base, |value| {
+            let message = &mut value["messages"][0];
+            message["id"] = format!("wamid.PIC{nth}").into();
+            message["type"] = kind.into();
+            message.as_object_mut().unwrap().remove("text");
+            message[kind] = content;
+        });
+        assert_eq!(world.hook_signed(&hook).await, 200, "{kind}");
+        let count = nth + 1;
+        let relayed = async || {
+            let lines = world.lines(JANE, &client.name).await;
+            (lines.iter().filter(|line| line.is("client_message")).count() == count).then_some(())
+        };
+        world.until(&format!("a line for {kind}"), relayed).await;
+    }
+    let lines = world.lines(JANE, &client.name).await;
+    let picture = lines.iter().find(|line| line.is("client_message")).unwrap();
+    assert!(picture.text.contains("picture") && picture.text.contains("look <b>here</b>"), "{picture:?}");
+    let foreign = with(&base, |value| value["metadata"]["phone_number_id"] = "999".into());
+    assert_eq!(world.hook_signed(&foreign).await, 200, "a line of somebody else");
+    let mut mixed = base.clone();
+    mixed["entry"]
+        .as_array_mut()
+        .unwrap()
+        .insert(0, json!({ "id": ACCOUNT, "changes": [{ "field": "news", "value": { "a": 1 } }] }));
+    assert_eq!(world.hook_signed(&mixed).await, 200);
+    world.line(JANE, &client.name, "the sound part", |line| line.text.ends_with("base")).await;
+}
+
+#[tokio::test]
+async fn the_window_counts_from_the_providers_time() {
+    let world = shared();
+    let client = client("Tim");
+    world.has_phone(&client).await;
+    world.command(JANE, &world.adding(&client, "--room")).await;
+    world.receives(&client.number, "liaison_invitation").await;
+    let at = |id: &str, text: &str, time: u64| {
+        with(&text_of(&client, id, text, None), |value| value["messages"][0]["timestamp"] = time.to_string().into())
+    };
+    assert_eq!(world.hook_signed(&at("wamid.TIM1", "yes", seconds() - 25 * 3_600)).await, 200);
+    world.line(JANE, &client.name, "a late yes counts", |line| line.is("consent_yes")).await;
+    let held = world.remark(JANE, &client.name, "are you there").await;
+    assert!(held.is("held") && held.reason == "window", "words of yesterday open no window: {held:?}");
+    assert_eq!(world.hook_signed(&at("wamid.TIM2", "from the future", seconds() + 86_400)).await, 200);
+    // The sandbox's WhatsApp knows that nobody wrote; the bot, who cannot, tries.
+    world.line(JANE, &client.name, "the release", |line| line.is("released")).await;
+}
+
+#[tokio::test]
+async fn many_clients_at_once_are_each_heard_once_and_in_order() {
+    let world = shared();
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(world.agreed("Row").await);
+    }
+    let all = clients.iter().map(|client| async {
+        for nth in 0..15 {
+            world.write(&client.number, &format!("word {nth:02}")).await;
+            world.say(JANE, &client.name, &format!("reply {nth:02}")).await;
+        }
+    });
+    futures_util::future::join_all(all).await;
+    for client in &clients {
+        world.receives(&client.number, "reply 14").await;
+        world.line(JANE, &client.name, "the last word", |line| line.text.ends_with("word 14")).await;
+        let all_words = async || {
+            let lines = world.lines(JANE, &client.name).await;
+            let words: Vec<String> =
+                lines.iter().filter(|line| line.is("client_message")).map(|line| line.text.clone()).collect();
+            (words.len() >= 15).then_some(words)
+        };
+        let words = world.until("all words", all_words).await;
+        assert_eq!(words.len(), 15, "{words:?}");
+        assert!(words.is_sorted(), "{words:?}");
+        let replies = world.received(&client.number).await.split_off(2);
+        assert_eq!(replies, (0..15).map(|nth| format!("reply {nth:02}")).collect::<Vec<_>>());
+    }
 }

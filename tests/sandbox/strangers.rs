@@ -93,3 +93,50 @@ async fn advisors_words_arrive_as_they_were_written() {
     world.say(JANE, &client.name, &"y".repeat(4_096)).await;
     world.receives(&client.number, &"y".repeat(4_096)).await;
 }
+
+#[tokio::test]
+async fn a_strangers_first_word_is_stop() {
+    let world = own();
+    let stranger = client("Nay");
+    world.write(&stranger.number, "STOP").await;
+    let told = async || (!world.received(&stranger.number).await.is_empty()).then_some(());
+    world.until("the confirmation", told).await;
+    world.write(&stranger.number, "I said stop").await;
+    world.line(JANE, &stranger.number, "his words", |line| line.is("client_message") && line.text.contains("I said")).await;
+    let received = world.received(&stranger.number).await;
+    assert!(received.len() == 1 && received[0].contains("YES"), "one confirmation, no welcome: {received:?}");
+    let refused = world.remark(JANE, &stranger.number, "sorry").await;
+    assert!(refused.is("refusal"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_strangers_yes_is_only_a_word() {
+    let world = own();
+    let stranger = client("Aye");
+    world.write(&stranger.number, "yes").await;
+    let line = world.line(JANE, &stranger.number, "the word", |line| line.is("client_message")).await;
+    assert!(line.text.ends_with("yes"), "{line:?}");
+    let shown = world.command(JANE, &format!("/consent show {}", stranger.number)).await;
+    assert!(shown.is("answer"), "{shown:?}");
+    let asked = world.say(JANE, &stranger.number, "hello").await;
+    let question = world.answer_to(JANE, &stranger.number, &asked).await;
+    assert!(question.is("confirm") || question.is("held"), "there was no question to say yes to: {question:?}");
+    assert!(!world.received(&stranger.number).await.iter().any(|text| text == "hello"));
+}
+
+#[tokio::test]
+async fn two_taps_are_one_yes_and_the_no_button_is_a_stop() {
+    let world = shared();
+    let yes = world.agreed("Tap").await;
+    world.write(&yes.number, "yes").await;
+    world.line(JANE, &yes.name, "a word", |line| line.is("client_message") && line.text.ends_with("yes")).await;
+    world.say(JANE, &yes.name, "fine").await;
+    world.receives(&yes.number, "fine").await;
+    assert_eq!(world.received(&yes.number).await.len(), 3, "one welcome");
+    let no = world.invited("Nop").await;
+    world.tap(&no.number, "consent:stop").await;
+    world.line(JANE, &no.name, "the no", |line| line.is("consent_no")).await;
+    let confirmed = async || world.received(&no.number).await.last().cloned().filter(|text| text.contains("YES"));
+    world.until("the confirmation", confirmed).await;
+    assert_eq!(world.received(&no.number).await.len(), 2);
+}
