@@ -264,6 +264,7 @@ fn replies(table: &mut Table) {
             vec![
                 with(answer.clone(), json!({ "word": "yes", "waiting": 2 })),
                 with(answer.clone(), json!({ "text": "" })),
+                with(answer.clone(), json!({ "silent": true })),
                 with(answer.clone(), json!({ "waiting": 1 })),
             ],
         ),

@@ -309,7 +309,17 @@ impl Outside {
     pub async fn command(&self, who: &str, text: &str) -> Line {
         let _turn = self.program.turn.lock().await;
         let asked = self.say(who, IM, text).await;
-        self.answer_to(who, IM, &asked).await
+        let answer = self.answer_to(who, IM, &asked).await;
+        // A number that nobody has gets a second line, the form for it (S3-5); it must not be taken for the next answer.
+        if answer.refuses("no-such-contact") && text.contains(" +") {
+            self.until("the form for an unknown number", async || {
+                let lines = self.lines(who, IM).await;
+                let asked = lines.iter().position(|line| line.id == asked)?;
+                lines[asked + 1..].iter().find(|line| line.is("form")).cloned()
+            })
+            .await;
+        }
+        answer
     }
 
     /// A text in a client room, and what the bot says to it.

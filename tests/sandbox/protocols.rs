@@ -298,7 +298,8 @@ async fn the_window_counts_from_the_providers_time() {
         with(&text_of(&client, id, text, None), |value| value["messages"][0]["timestamp"] = time.to_string().into())
     };
     assert_eq!(world.hook_signed(&at("wamid.TIM1", "yes", seconds() - 25 * 3_600)).await, 200);
-    world.line(JANE, &client.name, "a late yes counts", |line| line.is("consent_yes")).await;
+    let yes = world.line(JANE, &client.name, "a late yes counts", |line| line.is("consent_yes")).await;
+    assert!(!yes.text.contains("has been told"), "nothing can be told while the window is closed: {yes:?}");
     let held = world.remark(JANE, &client.name, "are you there").await;
     assert!(held.is("held") && held.reason == "window", "words of yesterday open no window: {held:?}");
     assert_eq!(world.hook_signed(&at("wamid.TIM2", "from the future", seconds() + 86_400)).await, 200);

@@ -4,7 +4,8 @@ use serde_json::json;
 
 #[tokio::test]
 async fn commands_never_reach_the_client_and_two_slashes_do() {
-    let world = shared();
+    // Lines come unasked into the 1:1 chat here, where other tests would take them for their answers.
+    let world = own();
     let client = world.agreed("Kim").await;
     for text in ["/nonsense for you", "@liaison@acme.com what is this", "/help", "@liaison@acme.com /window", "/ hello"] {
         let answer = world.remark(JANE, &client.name, text).await;
@@ -69,7 +70,8 @@ async fn a_name_that_is_taken_gets_the_short_id() {
 
 #[tokio::test]
 async fn a_colleague_joins_when_the_owner_agrees() {
-    let world = shared();
+    // Lines come unasked into the 1:1 chat here, where other tests would take them for their answers.
+    let world = own();
     let client = world.agreed("Joy").await;
     let listed = world
         .command(
