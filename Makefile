@@ -20,8 +20,9 @@ campaign: export KILL_ROUNDS := $(or $(KILL_ROUNDS),1000)
 campaign: rust-test
 
 # The first conversation of the README in a real browser, against the real program.
+# A test's build makes the program too; a build of its own would choose other features of the crates and build them anew.
 page-test: tests/page/node_modules
-	cargo build --locked $(FEATURES)
+	cargo test --locked $(FEATURES) --no-run --test page_api
 	tests/page/run.sh $(PROGRAM)
 
 # The README's picture, made anew by the same conversation.

@@ -167,7 +167,8 @@ fn source(path: &str, text: &str) -> Source {
 
 fn wrong_arrows(file: &Source) -> Vec<String> {
     let may_use = ROOMS.iter().find(|(room, _)| *room == file.room).map_or(&[][..], |(_, may_use)| *may_use);
-    let used: BTreeSet<String> = paths(&code(without_tests(&file.text))).iter().filter_map(|path| room_of(path, file.depth)).collect();
+    let used: BTreeSet<String> =
+        paths(&code(without_tests(&file.text))).iter().filter_map(|path| room_of(path, file.depth)).collect();
     let wrong = used.into_iter().filter(|used| *used != file.room && !may_use.contains(&used.as_str()));
     wrong.map(|used| format!("{}: {} may not use {used}", file.path, file.room)).collect()
 }

@@ -1,4 +1,5 @@
 //! `kill -9` at any moment, twenty times over: nothing that was accepted is lost in silence, and nothing is said twice.
+#![allow(clippy::unwrap_used)] // Clippy sees only the functions marked as tests, not what they share.
 mod real;
 
 use liaison::adapters::store::verify;
@@ -194,7 +195,9 @@ fn reconcile(world: &World, clients: &[Client]) -> Vec<String> {
         *keys.entry(part(line, "key").to_owned()).or_default() += 1;
     }
     wrong.extend(
-        keys.iter().filter(|(_, count)| **count > 1).map(|(key, count)| format!("the line {key} was posted {count} times")),
+        keys.iter()
+            .filter(|(_, count)| **count > 1)
+            .map(|(key, count)| format!("doubled: the line {key} was posted {count} times")),
     );
     wrong
 }
@@ -229,18 +232,18 @@ fn wrong_with(world: &World, client: &Client, told: &Told) -> Vec<String> {
         expect(relayed == 1, format!("the client's {text} stands {relayed} times in the room"));
     }
 
-    let (mut refused, mut withdrawn) = (0, 0);
+    let mut refused = 0;
     for text in &client.told {
         let times = world.on_phone(&client.number, text);
         let accepted = told.accepted.get(text).map_or(&[][..], Vec::as_slice);
         let refusals = told.refused.get(text).copied().unwrap_or(0);
         refused += refusals;
         expect(accepted.len() + refusals == 1, format!("{text} accepted {} times, refused {refusals} times", accepted.len()));
-        expect(times <= 1, format!("{text} is {times} times on the phone"));
+        expect(times <= 1, format!("{text} is doubled: {times} times on the phone"));
         let [message] = accepted else { continue };
         let is_shown = |code: &str| with(code).iter().any(|line| part(line, "message") == message);
         if told.noted(message, "message.withdrawn") {
-            withdrawn += 1;
+            expect(is_shown("withdrawn"), format!("{text} ({message}) was withdrawn and nobody was told"));
             expect(times == 0, format!("{text} was withdrawn and is on the phone"));
         } else if times == 0 {
             let ended = ["unconfirmed", "failed", "expired"].into_iter().any(is_shown);
@@ -248,8 +251,6 @@ fn wrong_with(world: &World, client: &Client, told: &Told) -> Vec<String> {
             expect(ended || waits, format!("{text} ({message}) is nowhere: {:?}", told.kinds.get(message)));
         }
     }
-    let shown: usize = with("withdrawn").iter().map(|line| leading_number(&line.text)).sum();
-    expect(shown == withdrawn, format!("{withdrawn} texts withdrawn, {shown} shown as withdrawn"));
     let shown = with("refusal").len();
     expect(shown == refused, format!("{refused} texts refused, {shown} shown as refused"));
 
@@ -274,10 +275,6 @@ fn evidence(world: &World, clients: &[Client], wrong: &[String]) -> String {
         shown.extend(said.map(|line| format!("{} {} {} {:?}", line.at, part(&line, "key"), code(&line), line.text)));
     }
     shown.join("\n")
-}
-
-fn leading_number(text: &str) -> usize {
-    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
 /// `so_far` must be the beginning of what is there now: nothing that was read is ever taken back.
@@ -330,7 +327,7 @@ async fn nothing_is_lost_or_doubled_when_the_bot_is_killed_at_any_moment() {
             break;
         }
         assert!(
-            Instant::now() < end,
+            Instant::now() < end && !wrong.iter().any(|what| what.contains("doubled")),
             "KILL_SEED={seed}\n{}\n{}\n{}",
             wrong.join("\n"),
             evidence(&world, &clients, &wrong),
@@ -346,7 +343,10 @@ async fn nothing_is_lost_or_doubled_when_the_bot_is_killed_at_any_moment() {
     assert_eq!(verified.commits, verified.last_sequence, "the sequence has a gap");
     let said: usize = clients.iter().map(|client| client.said.len()).sum();
     let told: usize = clients.iter().map(|client| client.told.len()).sum();
+    let noted = |kind: &str| journal.iter().filter(|line| line["kind"] == kind).count();
+    let (doubts, unconfirmed) = (noted("message.in_doubt"), noted("message.unconfirmed"));
     eprintln!("{} clients, {told} texts to them, {said} from them, {} commits", clients.len(), verified.commits);
+    eprintln!("{doubts} messages were in doubt, {unconfirmed} stayed so; {} withdrawn", noted("message.withdrawn"));
     assert!(said > 0 && told > 0, "hardly anything was tried");
 }
 

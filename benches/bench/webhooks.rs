@@ -20,6 +20,7 @@ pub async fn measure(report: &mut Report) {
     let limit_at: SocketAddr = limit.said.parse().expect("the limit says its address");
     let (mut rates, mut relayed) = ([Vec::new(), Vec::new()], Vec::new());
     once(&mut world, bot.address, A_ROUND / 4, None).await;
+    let used_before = [bot.cpu(), limit.cpu()];
     for _ in 0..ROUNDS {
         let (ours, lines) = once(&mut world, bot.address, A_ROUND, None).await;
         rates[0].push(ours.per_second);
@@ -31,6 +32,11 @@ pub async fn measure(report: &mut Report) {
     let ratio = format!("{:.0} % (goal 40 %)", own / other * 100.0);
     report.line(&name, format!("{own:.0}/s"), format!("{other:.0}/s"), &ratio);
     report.line("  and lines posted to rooms", format!("{:.0}/s", median(&relayed)), "", "");
+    let used = [bot.cpu() - used_before[0], limit.cpu() - used_before[1]];
+    let each = used.map(|used| used.as_secs_f64() * 1e6 / (ROUNDS * A_ROUND) as f64);
+    let shares = each.map(|micros| format!("{micros:.0} µs"));
+    report.line("  and processor time of each", &*shares[0], &*shares[1], "relaying included");
+    report.raw("webhook_cpu_us", each);
     let mut shown = Vec::new();
     let mut raw = Vec::new();
     for (address, rate) in [(bot.address, own / 2.0), (limit_at, own / 2.0)] {

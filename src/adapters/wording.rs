@@ -26,8 +26,10 @@ const DEFAULT_LANGUAGE: &str = "en";
 /// WhatsApp's limit of a text, in characters; Twilio's for an SMS of several parts.
 const LONGEST_TEXT: usize = 4096;
 const LONGEST_SMS: usize = 1600;
-/// What Symphony surely takes, in characters (81,130 of encrypted Markdown).
-const LONGEST_MARKUP: usize = 60_000;
+/// What Symphony surely takes: characters as people read them (81,130 of encrypted Markdown), and bytes of a message with its
+/// data (1.5 MB).
+const LONGEST_LINE: usize = 60_000;
+const LONGEST_MARKUP: usize = 1_000_000;
 
 /// Everything that stands in the templates' folder, parsed.
 pub struct Wording {
@@ -81,8 +83,8 @@ impl Wording {
         let inner = self.rendered(&name, Value::Object(self.chat_variables(reply)))?;
         let problem = |what: String| format!("{}: {what}.", name.file());
         markup::check(&inner).map_err(problem)?;
-        if inner.chars().count() > LONGEST_MARKUP {
-            return Err(problem(format!("the message has more than {LONGEST_MARKUP} characters")));
+        if read_characters(&inner) > LONGEST_LINE || inner.len() > LONGEST_MARKUP {
+            return Err(problem(format!("the message has more than {LONGEST_LINE} characters")));
         }
         Ok((format!("<messageML>{}</messageML>", inner.trim()), entity(reply, effect_key)))
     }
@@ -230,4 +232,15 @@ fn entity(reply: &Reply, effect_key: &str) -> Value {
     ];
     entity.extend(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))));
     json!({ "liaison": entity })
+}
+
+/// Characters as people read them: an escaped one (`&amp;`) counts once.
+fn read_characters(markup: &str) -> usize {
+    let mut in_escape = false;
+    let shown = markup.chars().filter(|c| {
+        let counts = !in_escape;
+        in_escape = (in_escape && *c != ';') || *c == '&';
+        counts
+    });
+    shown.count()
 }

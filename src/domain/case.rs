@@ -3,6 +3,7 @@ use super::commit::{Key, Put, Stored, Version};
 use super::ids::ContactId;
 use super::time::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ pub trait Records {
 }
 
 /// Something that is kept under a key of its own.
-pub trait Record: Serialize + DeserializeOwned + Clone {
+pub trait Record: Serialize + DeserializeOwned + Clone + 'static {
     fn key(&self) -> Key;
     /// The contact whose content it holds, if it holds any.
     fn sealed_for(&self) -> Option<ContactId>;
@@ -40,30 +41,46 @@ pub struct Case<'a> {
     records: &'a dyn Records,
     read: RefCell<BTreeMap<Key, Option<Stored>>>,
     written: BTreeMap<Key, Put>,
+    /// Records as values, because a decision asks for the same few of them again and again.
+    decoded: RefCell<BTreeMap<Key, Box<dyn Any>>>,
 }
 
 impl<'a> Case<'a> {
     pub fn new(records: &'a dyn Records) -> Case<'a> {
-        Case { records, read: RefCell::default(), written: BTreeMap::new() }
+        Case { records, read: RefCell::default(), written: BTreeMap::new(), decoded: RefCell::default() }
     }
 
     pub fn get<R: Record>(&self, key: &Key) -> Option<R> {
-        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).expect("a stored record is JSON of its kind");
-        if let Some(put) = self.written.get(key) {
-            return put.value.as_deref().map(decode);
+        if let Some(record) = self.decoded.borrow().get(key).and_then(|record| record.downcast_ref::<R>()) {
+            return Some(record.clone());
         }
-        self.load(key).map(|stored| decode(&stored.value))
+        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).expect("a stored record is JSON of its kind");
+        let record: R = match self.written.get(key) {
+            Some(put) => put.value.as_deref().map(decode),
+            None => self.load(key, |stored| stored.map(|stored| decode(&stored.value))),
+        }?;
+        self.decoded.borrow_mut().insert(key.clone(), Box::new(record.clone()));
+        Some(record)
     }
 
     pub fn holds(&self, key: &Key) -> bool {
         match self.written.get(key) {
             Some(put) => put.value.is_some(),
-            None => self.load(key).is_some(),
+            None => self.load(key, |stored| stored.is_some()),
         }
     }
 
-    fn load(&self, key: &Key) -> Option<Stored> {
-        self.read.borrow_mut().entry(key.clone()).or_insert_with(|| self.records.get(key)).clone()
+    fn load<T>(&self, key: &Key, look: impl FnOnce(Option<&Stored>) -> T) -> T {
+        let mut read = self.read.borrow_mut();
+        if let Some(stored) = read.get(key) {
+            return look(stored.as_ref());
+        }
+        look(read.entry(key.clone()).or_insert_with(|| self.records.get(key)).as_ref())
+    }
+
+    fn write(&mut self, put: Put) {
+        self.decoded.get_mut().remove(&put.key);
+        self.written.insert(put.key.clone(), put);
     }
 
     /// Lists are for showing: they are not among what the commit is checked against.
@@ -83,13 +100,13 @@ impl<'a> Case<'a> {
         let before = self.get::<R>(&key).and_then(|r| r.wake_at());
         let value = serde_json::to_vec(record).expect("records are plain data");
         self.reindex(&key, before, record.wake_at());
-        self.written.insert(key.clone(), Put { key, value: Some(value), sealed_for: record.sealed_for() });
+        self.write(Put { key, value: Some(value), sealed_for: record.sealed_for() });
     }
 
     pub fn remove<R: Record>(&mut self, key: &Key) {
         let before = self.get::<R>(key).and_then(|r| r.wake_at());
         self.reindex(key, before, None);
-        self.written.insert(key.clone(), Put { key: key.clone(), value: None, sealed_for: None });
+        self.write(Put { key: key.clone(), value: None, sealed_for: None });
     }
 
     fn reindex(&mut self, record: &Key, before: Option<Timestamp>, after: Option<Timestamp>) {
@@ -98,17 +115,17 @@ impl<'a> Case<'a> {
         }
         if let Some(at) = before {
             let key = wake_key(at, record);
-            self.written.insert(key.clone(), Put { key, value: None, sealed_for: None });
+            self.write(Put { key, value: None, sealed_for: None });
         }
         if let Some(at) = after {
             let key = wake_key(at, record);
-            self.written.insert(key.clone(), Put { key, value: Some(b"true".to_vec()), sealed_for: None });
+            self.write(Put { key, value: Some(b"true".to_vec()), sealed_for: None });
         }
     }
 
     /// A wake-up that is over is taken out of the index, whatever became of its record.
     pub fn wake_is_over(&mut self, wake: &Key) {
-        self.written.insert(wake.clone(), Put { key: wake.clone(), value: None, sealed_for: None });
+        self.write(Put { key: wake.clone(), value: None, sealed_for: None });
     }
 
     pub fn checkpoint(&self) -> BTreeMap<Key, Put> {
@@ -116,6 +133,7 @@ impl<'a> Case<'a> {
     }
     pub fn roll_back(&mut self, to: BTreeMap<Key, Put>) {
         self.written = to;
+        self.decoded.get_mut().clear();
     }
 
     pub fn is_unwritten(&self) -> bool {

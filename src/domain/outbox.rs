@@ -75,14 +75,14 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
         scene.settle(due);
         return false;
     };
-    // The line may have been out of order all that time.
-    if scene.now - due.since > SEND_TRIES_LAST {
-        scene.settle(due);
-        message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");
-        return false;
-    }
     let verdict = if fault::planted("no-gate-at-taking") { None } else { verdict_now(scene, &message) };
     match verdict {
+        // The line may have been out of order all that time.
+        None if scene.now - due.since > SEND_TRIES_LAST => {
+            scene.settle(due);
+            message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");
+            false
+        }
         None => {
             message.state = MessageState::Taken;
             scene.put(&message);
@@ -357,7 +357,7 @@ fn not_on_whatsapp(scene: &mut Scene, message: &Message) {
 pub fn sms_offer(scene: &mut Scene, room: Option<&RoomKey>, contact: &ContactId) -> Reply {
     let asked_by = scene.contact(contact).and_then(|c| c.on(Channel::WhatsApp).asked_by);
     let place = room.cloned().map(Place::Room).or(asked_by.map(Place::Direct));
-    let place = place.unwrap_or_else(|| Place::Direct(UserId(0)));
+    let place = place.unwrap_or(Place::Direct(UserId(0)));
     let ask = scene.new_ask(None, &place, About::SmsOffer { contact: contact.clone() }, Some(contact));
     scene.put(&ask);
     let name = contact_name(scene, room, contact);

@@ -36,7 +36,7 @@ pub enum Accepted {
 
 /// What the gate says of a message as things stand now.
 pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verdict)> {
-    let Some(author) = message.advisor() else { return None };
+    let author = message.advisor()?;
     let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let room = message.room.as_ref().and_then(|key| scene.room(key));
     let rights = scene.rights(author);

@@ -176,7 +176,7 @@ fn s3_11_the_buttons_of_an_offer_that_came_with_a_refusal_work() {
 }
 
 #[test]
-fn s3_13_s3_15_yes_is_told_to_both_and_what_was_held_follows() {
+fn s3_13_s3_14_s3_15_yes_is_told_to_both_and_what_was_held_follows() {
     let mut world = World::invited(|_| {});
     world.in_room("Ann Lee").says("jane", "one");
     world.in_room("Ann Lee").says("jane", "two");

@@ -8,7 +8,7 @@ use liaison::domain::policy::UnknownSender;
 use liaison::domain::time::Span;
 
 #[test]
-fn s2_10_s2_16_a_stranger_gets_a_contact_a_room_a_welcome_and_is_relayed() {
+fn s2_10_s2_14_s2_15_s2_16_a_stranger_gets_a_contact_a_room_a_welcome_and_is_relayed() {
     story(expect![[r#"
         d1 09:00 +4915112345678: Hello, do you manage portfolios?
                  -> room +4915112345678

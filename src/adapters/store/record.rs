@@ -127,11 +127,12 @@ pub fn prepare(keys: &KeyRing, commit: &Commit) -> Result<Ready, StoreError> {
         records: changes.iter().map(kept_record).collect(),
         raw,
     };
-    let json = serde_json::to_string(&kept).expect("kept commits have text keys only");
+    let mut json = serde_json::to_string(&kept).expect("kept commits have text keys only");
     if json.len() > MAX_COMMIT_BYTES {
         return Err(trouble(format!("A commit of {} bytes is too long for the journal.", json.len()), OURS));
     }
-    Ok(Ready { at: commit.at, tail: json[1..].to_owned(), changes })
+    json.remove(0);
+    Ok(Ready { at: commit.at, tail: json, changes })
 }
 
 /// The payload of one frame.
