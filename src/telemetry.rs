@@ -75,6 +75,9 @@ fn describe() {
     // An alert on "more than zero" needs the zero to be there before the first case.
     gauge!(names::QUARANTINE).set(0.0);
     counter!(names::SIGNATURE_FAILURES, "provider" => "whatsapp").increment(0);
+    for reason in ["closed", "silence", "superseded", "unreachable"] {
+        counter!(names::FEED_RECONNECTS, "reason" => reason).increment(0);
+    }
 }
 
 fn keep_up(handle: PrometheusHandle) {

@@ -264,6 +264,7 @@ fn replies(table: &mut Table) {
             vec![
                 with(answer.clone(), json!({ "word": "yes", "waiting": 2 })),
                 with(answer.clone(), json!({ "text": "" })),
+                with(answer.clone(), json!({ "silent": true })),
                 with(answer.clone(), json!({ "waiting": 1 })),
             ],
         ),
@@ -288,7 +289,13 @@ fn replies(table: &mut Table) {
         ("lane-goes-on", vec![line.clone()]),
         ("unconfirmed", vec![line.clone()]),
         ("expired", vec![line.clone()]),
-        ("expires-soon", vec![with(line.clone(), json!({ "expires_at": 1_763_754_480_000_i64 }))]),
+        (
+            "expires-soon",
+            vec![
+                with(line.clone(), json!({ "gate": "window", "expires_at": 1_763_754_480_000_i64 })),
+                with(line.clone(), json!({ "gate": "consent", "expires_at": 1_763_754_480_000_i64 })),
+            ],
+        ),
         ("not-on-whatsapp", vec![ann.clone()]),
         (
             "failed",

@@ -36,6 +36,10 @@ pub struct SandboxOptions {
     pub expose: bool,
 }
 
+/// Where six ports are looked for: below the range from which systems take the ports of outgoing connections, which could be
+/// taken between the look and the listening.
+const FREE_PORTS: std::ops::Range<u16> = 16_000..32_000;
+
 /// Who is there from the start: (first, last, e-mail).
 const PEOPLE: [(&str, &str, &str); 5] = [
     ("Jane", "Doe", "jane.doe@acme.com"),
@@ -226,7 +230,7 @@ fn with_six_ports(listen: SocketAddr) -> Result<SocketAddr, StartError> {
             .ok_or_else(|| StartError("--listen needs six ports in a row; choose one below 65531.".into()));
     }
     for _ in 0..200 {
-        let first = fastrand::u16(20_000..60_000);
+        let first = fastrand::u16(FREE_PORTS);
         let free = |port: u16| std::net::TcpListener::bind(SocketAddr::new(listen.ip(), port)).is_ok();
         if (first..first + 6).all(free) {
             return Ok(SocketAddr::new(listen.ip(), first));

@@ -381,6 +381,8 @@ fn place_name(scene: &Scene, place: &Place, contact: &ContactId) -> String {
 }
 
 fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: Code, template: &str, word: &str) {
+    // A yes that reached us a day late opens no window.
+    let silent = said.channel == Channel::WhatsApp && !contact.on(said.channel).window(&said.line).is_open(scene.now);
     for place in places_of(scene, contact, said) {
         let name = place_name(scene, &place, &contact.id);
         let waiting = match &place {
@@ -389,6 +391,7 @@ fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: 
         };
         let reply = Reply::new(code, template).about(&contact.id).with("name", name).with("word", word);
         let reply = reply.with("text", shown(&said.content)).with("channel", said.channel.name()).with("waiting", waiting);
+        let reply = reply.with("silent", silent);
         scene.post(place, reply);
     }
 }

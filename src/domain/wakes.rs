@@ -129,8 +129,9 @@ fn held_message_woke(scene: &mut Scene, mut message: Message) {
         tell_room(scene, &message, reply.with("text", text));
     } else if !message.expiry_warned && scene.now >= expires_at - EXPIRY_WARNING {
         message.expiry_warned = true;
+        let gate = if let MessageState::Held { gate } = &message.state { gate.clone() } else { String::new() };
         scene.put(&message);
         let reply = Reply::new(Code::Info, "expires-soon").about(&message.contact).of(&message.id).with("name", name);
-        tell_room(scene, &message, reply.with("text", text).with("expires_at", expires_at.0));
+        tell_room(scene, &message, reply.with("text", text).with("gate", gate).with("expires_at", expires_at.0));
     }
 }

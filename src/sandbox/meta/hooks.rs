@@ -2,7 +2,7 @@
 use super::Inner;
 use super::world::Hook;
 use aws_lc_rs::hmac;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,12 +31,17 @@ struct Jobs {
     /// By the time they are due, then by the order in which they came.
     waiting: BTreeMap<(Instant, u64), Job>,
     next: u64,
+    /// Clients of whom a message is under way.
+    busy: BTreeSet<Arc<str>>,
 }
 
 #[derive(Clone)]
 struct Job {
     hook: u64,
     body: Arc<str>,
+    /// Whose own message it is. Meta promises no order, but two lines of one person that change places at random would look like a
+    /// mistake of the bot: they go one after the other unless a trouble or a refusal mixes them.
+    client: Option<Arc<str>>,
     attempts: usize,
 }
 
@@ -60,8 +65,9 @@ impl Callback {
     }
 
     pub fn enqueue(&self, hook: &Hook, after: Duration, copies: u32) {
+        let client = hook.message.is_some().then(|| writer_of(&hook.body)).flatten();
         for _ in 0..copies {
-            self.put(Job { hook: hook.id, body: hook.body.clone(), attempts: 0 }, after);
+            self.put(Job { hook: hook.id, body: hook.body.clone(), client: client.clone(), attempts: 0 }, after);
         }
     }
 
@@ -75,11 +81,23 @@ impl Callback {
     }
 
     fn next(&self) -> Next {
-        let mut jobs = self.jobs();
-        match jobs.waiting.first_entry() {
-            None => Next::Idle,
-            Some(first) if first.key().0 <= Instant::now() => Next::Deliver(first.remove()),
-            Some(first) => Next::WaitUntil(first.key().0),
+        let mut guard = self.jobs();
+        let jobs = &mut *guard;
+        let is_free = |job: &Job| job.client.as_ref().is_none_or(|client| !jobs.busy.contains(client));
+        let Some(key) = jobs.waiting.iter().find(|(_, job)| is_free(job)).map(|(key, _)| *key) else { return Next::Idle };
+        if key.0 > Instant::now() {
+            return Next::WaitUntil(key.0);
+        }
+        let job = jobs.waiting.remove(&key).expect("it was found in the same moment");
+        jobs.busy.extend(job.client.clone());
+        Next::Deliver(job)
+    }
+
+    /// The client's next message may go.
+    fn over(&self, client: Option<&Arc<str>>) {
+        if let Some(client) = client {
+            self.jobs().busy.remove(client);
+            self.wake.notify_one();
         }
     }
 
@@ -120,7 +138,9 @@ async fn due(until: Option<Instant>) {
 }
 
 async fn deliver(inner: Arc<Inner>, callback: Arc<Callback>, job: Job) {
-    if post(&inner, &callback.url, &job.body).await {
+    let taken = post(&inner, &callback.url, &job.body).await;
+    callback.over(job.client.as_ref());
+    if taken {
         if let Err(error) = inner.settle(job.hook, &callback.url) {
             tracing::error!(%error, "the sandbox cannot write its journal");
         }
@@ -128,6 +148,11 @@ async fn deliver(inner: Arc<Inner>, callback: Arc<Callback>, job: Job) {
         let wait = BACKOFF_MS[job.attempts.min(BACKOFF_MS.len() - 1)];
         callback.put(Job { attempts: job.attempts + 1, ..job }, Duration::from_millis(wait));
     }
+}
+
+fn writer_of(body: &str) -> Option<Arc<str>> {
+    let hook: serde_json::Value = serde_json::from_str(body).ok()?;
+    hook.pointer("/entry/0/changes/0/value/messages/0/from")?.as_str().map(Arc::from)
 }
 
 /// Only a 200 counts; a redirect or another 2xx is a failure, as with Meta.

@@ -1,0 +1,21 @@
+//! The real `liaison sandbox`, seen only from outside: its control calls, its printed lines and the public protocols.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may as well stop here")]
+
+#[path = "sandbox/consent.rs"]
+mod consent;
+#[path = "sandbox/onboarding.rs"]
+mod onboarding;
+#[path = "sandbox/outside.rs"]
+mod outside;
+#[path = "sandbox/protocols.rs"]
+mod protocols;
+#[path = "sandbox/restart.rs"]
+mod restart;
+#[path = "sandbox/rooms.rs"]
+mod rooms;
+#[path = "sandbox/strangers.rs"]
+mod strangers;
+#[path = "sandbox/time.rs"]
+mod time;
+#[path = "sandbox/trouble.rs"]
+mod trouble;
