@@ -4,9 +4,10 @@ use super::policy::{KEYWORDS, policy};
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{OpenStore, SledStore};
 use crate::adapters::switchboard::Switchboard;
+use crate::adapters::symphony::answers::CallError;
 use crate::adapters::symphony::events::Translator;
 use crate::adapters::symphony::feed::{self, FeedSettings, FeedState, Pace as FeedPace, Transport};
-use crate::adapters::symphony::rest::Symphony;
+use crate::adapters::symphony::rest::{Symphony, USERS_AT_ONCE};
 use crate::adapters::symphony::{SymphonySettings, login::LoginError};
 use crate::adapters::whatsapp::{LineHealth, Pace, Settings, WhatsApp, send::ANSWER_WITHIN};
 use crate::adapters::wording::Wording;
@@ -25,6 +26,7 @@ use crate::server::{self, Health, Listener, WhatsAppHooks};
 use crate::telemetry;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,6 +43,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const READ_BACK: Span = Span::minutes(10);
 /// And no further than this: older events are set aside anyway.
 const READ_BACK_MOST: Span = Span::days(14);
+/// Rights given by `/admin` whose holders are looked up at start: more than any firm has advisors.
+const GRANTS_AT_MOST: usize = 10_000;
 
 /// Records of the quarantine that are counted at start: beyond this many the exact number helps nobody.
 const QUARANTINE_COUNTED: usize = 100_000;
@@ -343,9 +347,20 @@ impl Parts {
 
     /// Advisors are known by e-mail address in the configuration and pinned to their user ids here, at first sight.
     async fn meet_advisors(&self) -> Result<(), String> {
-        let emails: Vec<String> = self.desks.policy().advisors.keys().cloned().collect();
-        for some in emails.chunks(crate::adapters::symphony::rest::USERS_AT_ONCE) {
-            let users = self.symphony.users_by_email(some).await.map_err(|error| error.to_string())?;
+        let configured = self.desks.policy().advisors.keys().cloned().collect::<BTreeSet<String>>();
+        let granted = self.store.scan("grant/", None, GRANTS_AT_MOST).map_err(|error| error.to_string())?;
+        let granted = granted.iter().filter_map(|(key, _)| key.as_str().strip_prefix("grant/").map(str::to_owned));
+        let emails: Vec<String> = configured.into_iter().chain(granted).collect();
+        for some in emails.chunks(USERS_AT_ONCE) {
+            let users = match self.symphony.users_by_email(some).await {
+                Ok(users) => users,
+                // A platform that will not tell does not keep the bot from those whom it has met already.
+                Err(error @ CallError::Refused { .. }) => {
+                    tracing::warn!(%error, "the platform does not look up the advisors");
+                    continue;
+                }
+                Err(error) => return Err(error.to_string()),
+            };
             for person in users.iter().filter_map(|user| user.person()) {
                 let id = EventId(format!("user:{}", person.id));
                 let event = Event { id, at: self.clock.now(), fact: Fact::UserFound { user: person }, raw: None };
