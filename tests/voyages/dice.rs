@@ -5,7 +5,7 @@ pub struct Dice(u64);
 
 impl Dice {
     pub fn new(seed: u64) -> Dice {
-        Dice(seed ^ 0x5EED_0F_7E57_C0DE)
+        Dice(seed ^ 0x005E_ED0F_7E57_C0DE)
     }
     pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -45,6 +45,7 @@ pub enum Heard {
         stop: bool,
     },
     SendAgain {
+        author: u64,
         token: String,
         card: String,
     },
@@ -162,10 +163,15 @@ impl Oracle {
                 }
             }
             Heard::SendAgain { card, .. } if !self.cards.insert(card.clone()) => {}
-            Heard::SendAgain { token, .. } => {
+            Heard::SendAgain { author, token, .. } => {
+                let held = !self.revoked.contains(author);
                 if let Some(line) = self.lines.get_mut(token) {
                     line.again += 1;
                     line.marked = true;
+                    // Who sends it again is its author from now on.
+                    if held {
+                        line.author = *author;
+                    }
                 } else {
                     // The invitation was sent again: its day counts anew.
                     self.clients.values_mut().for_each(|client| client.invited_at = None);
@@ -307,8 +313,11 @@ impl Oracle {
             line.arrived = line.arrived.saturating_sub(1);
             line.marked = true;
         }
-        if *parcel == Parcel::Invitation {
-            self.client(phone).invited_at = None;
+        let client = self.client(phone);
+        match parcel {
+            Parcel::Invitation => client.invited_at = None,
+            Parcel::Notice => client.told_in_this_silence = client.told_in_this_silence.saturating_sub(1),
+            _ => {}
         }
     }
 
@@ -394,10 +403,11 @@ impl Client {
             (Word::Yes, Stand::Unknown, None) if self.asked => self.agree(at),
             (Word::Yes, _, None) => {}
             (Word::Stop, Stand::Agreed(then), None) if at < then => {}
-            (Word::Stop, Stand::Refused(_), None) => {}
+            (Word::Stop, Stand::Refused(then), None) => self.stand = Stand::Refused(then.max(at)),
             (Word::Stop, _, _) => self.refuse(at),
             (Word::Perhaps, Stand::Refused(_), _) | (Word::Perhaps, _, Some(_)) => {}
-            (Word::Perhaps, _, None) => self.review_since = Some(wall.max(at)),
+            (Word::Perhaps, Stand::Agreed(then), None) if at < then => {}
+            (Word::Perhaps, _, None) => self.review_since = Some(at),
             (Word::Plain, _, _) => {}
         }
     }

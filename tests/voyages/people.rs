@@ -302,9 +302,10 @@ fn what_it_means(world: &mut World, author: u64, post: &Post, cancel: bool) -> (
             let heard = phone.map_or(Heard::Nothing, |phone| Heard::ReviewEnded { author, card: post.id.clone(), phone, stop });
             (if stop { "review-stop" } else { "review-clear" }, heard)
         }
-        "unconfirmed" => {
+        // Cards that offer to send a message once more.
+        "unconfirmed" | "withdrawn" => {
             let token = reply.message.as_ref().and_then(|id| world.token_of(id.as_str())).unwrap_or_default();
-            ("send-again", Heard::SendAgain { token, card: post.id.clone() })
+            ("send-again", Heard::SendAgain { author, token, card: post.id.clone() })
         }
         "not-on-whatsapp" => ("sms-no", Heard::Nothing),
         "client-message" => ("move-here", Heard::Nothing),

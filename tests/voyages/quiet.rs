@@ -1,7 +1,6 @@
 //! What must hold when the faults are over and everything has come to rest.
 use super::world::{World, all_words, state_name};
 use liaison::domain::commit::Key;
-use liaison::domain::time::Timestamp;
 use liaison::ports::Store;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +44,6 @@ fn nothing_is_stuck(world: &mut World) {
         let text = String::from_utf8_lossy(&stored.value).into_owned();
         world.oracle.complain("0 panic", format!("{key:?}: {text}"));
     }
-    let _: Timestamp = world.store.last_time();
 }
 
 /// Rule 3: sent, or to be seen in the chat as what it is.
@@ -61,16 +59,16 @@ fn every_line_has_an_end(world: &mut World) {
         .collect();
     let mut refused: BTreeMap<String, u32> = BTreeMap::new();
     for token in world.oracle.tokens() {
-        let states: Vec<(&str, &str, &Value)> = records
+        let states: Vec<(&str, &str)> = records
             .iter()
             .filter(|(_, record)| super::outside::token_in(&all_words(record)).as_deref() == Some(&token))
-            .map(|(id, record)| (id.as_str(), state_name(&record["state"]), record))
+            .map(|(id, record)| (id.as_str(), state_name(&record["state"])))
             .collect();
         let arrived = world.oracle.arrivals(&token) > 0;
         if states.is_empty() {
             *refused.entry(world.oracle.stream_of(&token)).or_default() += 1;
         }
-        for (id, state, record) in &states {
+        for (id, state) in &states {
             let fine = match *state {
                 "Sent" | "Delivered" | "Read" => arrived,
                 "Failed" => shown(world, id, &["failed", "not-on-whatsapp"]),
@@ -78,7 +76,7 @@ fn every_line_has_an_end(world: &mut World) {
                 "Expired" => shown(world, id, &["expired"]),
                 "Cancelled" => shown(world, id, &["cancelled"]),
                 "Held" => shown(world, id, &["held"]) || shown(world, id, &["template-held"]),
-                "Withdrawn" => withdrawn_is_told(world, &record["contact"]),
+                "Withdrawn" => shown(world, id, &["withdrawn"]),
                 _ => false,
             };
             let untrue = states.len() == 1 && arrived && matches!(*state, "Held" | "Withdrawn" | "Expired" | "Cancelled");
@@ -107,14 +105,6 @@ fn shown(world: &World, message: &str, templates: &[&str]) -> bool {
     let about = |id: &Option<liaison::domain::ids::MessageId>| id.as_ref().is_some_and(|id| id.as_str() == message);
     world.pod.posts.iter().any(|post| about(&post.reply.message) && templates.contains(&post.reply.template.as_str()))
         || (templates.contains(&"not-on-whatsapp") && world.pod.posts.iter().any(|post| post.reply.template == "not-on-whatsapp"))
-}
-
-fn withdrawn_is_told(world: &World, contact: &Value) -> bool {
-    world
-        .pod
-        .posts
-        .iter()
-        .any(|post| post.reply.template == "withdrawn" && post.reply.contact.as_ref().map(|id| id.as_str()) == contact.as_str())
 }
 
 /// Rule 5: one contact for one person, one room for one command.

@@ -17,8 +17,7 @@ use liaison::flow::desk::{self, Answer, Handled, SOON_TRIES};
 use liaison::flow::lanes::{Head, Lanes};
 use liaison::flow::turn::{self, Means, Next, Turn};
 use liaison::flow::wakes;
-use liaison::ports::Pacing;
-use liaison::ports::{Clock, Later, Performer, Receipt, Store, StoreError};
+use liaison::ports::{Clock, Later, Pacing, Performer, Receipt, Store, StoreError};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex};
 use tokio::sync::watch;
@@ -329,7 +328,7 @@ impl World {
         }
         let Some(at) = self.next_moment() else { return false };
         let calm_from = self.ends_at.max(self.last_inbound) + CALM;
-        if at > calm_from {
+        if at > calm_from && self.alive {
             return false;
         }
         if at > self.now() {
