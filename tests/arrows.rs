@@ -1,4 +1,5 @@
 //! The walls of the house: who may use whom, what the domain may not touch, and habits that no compiler checks.
+#![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Every webhook that vendors and users have recorded is read as it should be.
+#![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use expect_test::expect;
 use liaison::adapters::whatsapp::{Element, parse};
 use liaison::domain::event::{Content, Delivery, Fact};

@@ -1,4 +1,5 @@
 //! The webhook as Meta sees it, over real sockets: INTERFACES §3, and the operator's side of the bot.
+#![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use aws_lc_rs::hmac;
 use liaison::domain::event::{Content, Event, Fact};
 use liaison::domain::time::Timestamp;

@@ -1,4 +1,5 @@
 //! What leaves for the Cloud API, and what each kind of answer says for certain.
+#![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri};

@@ -12,7 +12,7 @@ use liaison::domain::event::{Event, Fact};
 use liaison::domain::ids::UserId;
 use liaison::ports::{Inbox, Later, Receipt};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use tokio::sync::{oneshot, watch};
@@ -39,7 +39,7 @@ pub async fn webhooks(folder: &Path) {
 
 async fn receive(State(appender): State<Arc<Appender>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let tag = headers.get("x-hub-signature-256").and_then(|tag| hex::decode(tag.as_bytes().strip_prefix(b"sha256=")?).ok());
-    if !tag.is_some_and(|tag| hmac::verify(&appender.key, &body, &tag).is_ok()) {
+    if tag.is_none_or(|tag| hmac::verify(&appender.key, &body, &tag).is_err()) {
         return StatusCode::UNAUTHORIZED;
     }
     let (done, durable) = oneshot::channel();
@@ -47,7 +47,7 @@ async fn receive(State(appender): State<Arc<Appender>>, headers: HeaderMap, body
     durable.await.map_or(StatusCode::SERVICE_UNAVAILABLE, |()| StatusCode::OK)
 }
 
-fn append_groups(path: &PathBuf, waiting: &mpsc::Receiver<Waiting>) {
+fn append_groups(path: &Path, waiting: &mpsc::Receiver<Waiting>) {
     let mut file = crate::measure::fresh(path);
     while let Ok(first) = waiting.recv() {
         let group: Vec<Waiting> = std::iter::once(first).chain(waiting.try_iter()).collect();

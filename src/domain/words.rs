@@ -27,8 +27,10 @@ pub enum Meaning {
 pub struct Words {
     whole: HashMap<Vec<String>, Meaning>,
     courtesy: HashSet<Vec<String>>,
-    possible_stop: Vec<Phrase>,
-    unless: Vec<Phrase>,
+    /// The first words of these: all other words are passed over at the price of one look.
+    courtesy_begins: HashSet<String>,
+    possible_stop: Phrases,
+    unless: Phrases,
 }
 
 /// One language as it stands in the file.
@@ -72,8 +74,7 @@ impl Words {
 
     fn asks_for_an_end(&self, sentence: &[String]) -> bool {
         let edges = self.edges(sentence);
-        self.possible_stop.iter().any(|phrase| phrase.is_in(sentence, edges))
-            && !self.unless.iter().any(|phrase| phrase.is_in(sentence, edges))
+        self.possible_stop.any_is_in(sentence, edges) && !self.unless.any_is_in(sentence, edges)
     }
 
     /// Where a sentence begins and ends when courtesy is left aside.
@@ -105,6 +106,9 @@ impl Words {
 
     /// How many words of courtesy the text begins with.
     fn courtesy_at(&self, words: &[String]) -> usize {
+        if words.first().is_none_or(|first| !self.courtesy_begins.contains(first)) {
+            return 0;
+        }
         (1..=words.len().min(LONGEST_COURTESY)).rev().find(|length| self.courtesy.contains(&words[..*length])).unwrap_or(0)
     }
 }
@@ -113,7 +117,13 @@ impl TryFrom<BTreeMap<String, Language>> for Words {
     type Error = String;
 
     fn try_from(languages: BTreeMap<String, Language>) -> Result<Words, String> {
-        let mut words = Words { whole: HashMap::new(), courtesy: HashSet::new(), possible_stop: Vec::new(), unless: Vec::new() };
+        let mut words = Words {
+            whole: HashMap::new(),
+            courtesy: HashSet::new(),
+            courtesy_begins: HashSet::new(),
+            possible_stop: Phrases::default(),
+            unless: Phrases::default(),
+        };
         for (name, language) in &languages {
             for (list, meaning) in
                 [(&language.yes, Meaning::Yes), (&language.stop, Meaning::Stop), (&language.help, Meaning::Help)]
@@ -121,9 +131,10 @@ impl TryFrom<BTreeMap<String, Language>> for Words {
                 words.take_in(name, list, meaning)?;
             }
             words.courtesy.extend(language.courtesy.iter().map(|word| words_of(word)).filter(|word| !word.is_empty()));
-            words.possible_stop.extend(phrases(name, &language.possible_stop)?);
-            words.unless.extend(phrases(name, &language.unless)?);
+            words.possible_stop.take_in(phrases(name, &language.possible_stop)?);
+            words.unless.take_in(phrases(name, &language.unless)?);
         }
+        words.courtesy_begins = words.courtesy.iter().filter_map(|row| row.first()).cloned().collect();
         for (meaning, name) in [(Meaning::Yes, "yes"), (Meaning::Stop, "stop")] {
             if !words.whole.values().any(|known| *known == meaning) {
                 return Err(format!("no language has a word for `{name}`"));
@@ -151,6 +162,30 @@ impl Words {
 
 fn phrases(language: &str, list: &[String]) -> Result<Vec<Phrase>, String> {
     list.iter().map(|text| Phrase::parse(text).ok_or_else(|| format!("[{language}] `{text}` is no phrase"))).collect()
+}
+
+/// Many phrases, found by the words with which they can begin: most of them share no word with most sentences.
+#[derive(Clone, Debug, Default)]
+struct Phrases {
+    all: Vec<Phrase>,
+    begun_by: HashMap<String, Vec<usize>>,
+}
+
+impl Phrases {
+    fn take_in(&mut self, phrases: Vec<Phrase>) {
+        for phrase in phrases {
+            let place = self.all.len();
+            for first in phrase.parts.first().into_iter().flat_map(|part| &part.either).filter_map(|words| words.first()) {
+                self.begun_by.entry(first.clone()).or_default().push(place);
+            }
+            self.all.push(phrase);
+        }
+    }
+
+    fn any_is_in(&self, sentence: &[String], edges: (usize, usize)) -> bool {
+        let begun = sentence.iter().filter_map(|word| self.begun_by.get(word)).flatten();
+        begun.into_iter().any(|place| self.all[*place].is_in(sentence, edges))
+    }
 }
 
 /// Parts that follow each other in a sentence.
