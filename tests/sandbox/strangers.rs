@@ -58,7 +58,7 @@ async fn hostile_words_arrive_as_they_were_written() {
         world.line(JANE, &client.name, &format!("{text:.60}"), same).await;
     }
     let relayed = world.lines(JANE, &client.name).await.into_iter().filter(|line| line.is("client_message")).count();
-    assert_eq!(relayed, words.len() + 0, "each once");
+    assert_eq!(relayed, words.len(), "each once");
     let shown = world.command(OLGA, "/contact show +4915110000001").await;
     assert!(shown.refuses("no-such-contact"), "a client commands nobody: {shown:?}");
     world.write(&client.number, "one\r\ntwo\u{7}\u{1b}[31m three").await;

@@ -78,7 +78,9 @@ enum Stand {
 #[derive(Debug)]
 struct Client {
     stand: Stand,
+    /// When we heard of a possible stop, and when it was said.
     review_since: Option<i64>,
+    review_said: i64,
     asked: bool,
     wrote_last: Option<i64>,
     told_in_this_silence: u32,
@@ -128,6 +130,7 @@ impl Oracle {
         self.clients.entry(phone.to_owned()).or_insert(Client {
             stand: Stand::Unknown,
             review_since: None,
+            review_said: 0,
             asked: false,
             wrote_last: None,
             told_in_this_silence: 0,
@@ -397,7 +400,7 @@ impl Client {
         self.told_in_this_silence = 0;
         self.a_day_ends_a_review(wall);
         match (word, self.stand, self.review_since) {
-            (Word::Yes, _, Some(since)) if at > since => self.agree(at),
+            (Word::Yes, _, Some(_)) if at > self.review_said => self.agree(at),
             (Word::Yes, _, Some(_)) => {}
             (Word::Yes, Stand::Refused(then), None) if at > then => self.agree(at),
             (Word::Yes, Stand::Unknown, None) if self.asked => self.agree(at),
@@ -407,7 +410,7 @@ impl Client {
             (Word::Stop, _, _) => self.refuse(at),
             (Word::Perhaps, Stand::Refused(_), _) | (Word::Perhaps, _, Some(_)) => {}
             (Word::Perhaps, Stand::Agreed(then), None) if at < then => {}
-            (Word::Perhaps, _, None) => self.review_since = Some(at),
+            (Word::Perhaps, _, None) => (self.review_since, self.review_said) = (Some(wall), at),
             (Word::Plain, _, _) => {}
         }
     }

@@ -152,6 +152,9 @@ struct Running {
     wall: i64,
 }
 
+/// What a commit changed in the outbox, by its number.
+type News = (u64, Vec<(Key, Option<Due>)>);
+
 pub struct World {
     pub dice: Dice,
     pub clock: Arc<TestClock>,
@@ -167,7 +170,7 @@ pub struct World {
     pub store: MemoryStore,
     lanes: Lanes,
     running: BTreeMap<u64, Running>,
-    news: VecDeque<(u64, Vec<(Key, Option<Due>)>)>,
+    news: VecDeque<News>,
     waiting: Vec<Waiting>,
     agenda: BTreeMap<(i64, u64), Happening>,
     number: u64,
