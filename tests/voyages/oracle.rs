@@ -78,9 +78,9 @@ enum Stand {
 #[derive(Debug)]
 struct Client {
     stand: Stand,
-    /// When we heard of a possible stop, and when it was said.
     review_since: Option<i64>,
-    review_said: i64,
+    /// When he said, by his provider's clock, what is under review.
+    doubted_at: i64,
     asked: bool,
     wrote_last: Option<i64>,
     told_in_this_silence: u32,
@@ -98,7 +98,6 @@ struct Line {
     again: u32,
     /// The room was told that order is not kept here, or that nobody knows.
     marked: bool,
-    heard: bool,
 }
 
 #[derive(Default)]
@@ -130,7 +129,7 @@ impl Oracle {
         self.clients.entry(phone.to_owned()).or_insert(Client {
             stand: Stand::Unknown,
             review_since: None,
-            review_said: 0,
+            doubted_at: 0,
             asked: false,
             wrote_last: None,
             told_in_this_silence: 0,
@@ -193,7 +192,7 @@ impl Oracle {
     fn new_line(&mut self, author: u64, stream: &str, token: &str) {
         self.heard_lines += 1;
         let nth = self.heard_lines;
-        let line = Line { author, stream: stream.to_owned(), nth, arrived: 0, again: 0, marked: false, heard: true };
+        let line = Line { author, stream: stream.to_owned(), nth, arrived: 0, again: 0, marked: false };
         // A card that is pressed twice stands for one message.
         self.lines.entry(token.to_owned()).or_insert(line);
     }
@@ -217,7 +216,7 @@ impl Oracle {
         if author.is_some_and(|author| self.revoked.contains(&author)) {
             return Some(("1 rights", format!("{parcel:?} of an advisor without rights")));
         }
-        let waiting = self.lines.values().any(|line| line.heard && line.arrived == 0);
+        let waiting = self.lines.values().any(|line| line.arrived < 1 + line.again);
         let client = self.client(phone);
         client.a_day_ends_a_review(wall);
         let refused = matches!(client.stand, Stand::Refused(_));
@@ -400,7 +399,7 @@ impl Client {
         self.told_in_this_silence = 0;
         self.a_day_ends_a_review(wall);
         match (word, self.stand, self.review_since) {
-            (Word::Yes, _, Some(_)) if at > self.review_said => self.agree(at),
+            (Word::Yes, _, Some(_)) if at > self.doubted_at => self.agree(at),
             (Word::Yes, _, Some(_)) => {}
             (Word::Yes, Stand::Refused(then), None) if at > then => self.agree(at),
             (Word::Yes, Stand::Unknown, None) if self.asked => self.agree(at),
@@ -410,7 +409,10 @@ impl Client {
             (Word::Stop, _, _) => self.refuse(at),
             (Word::Perhaps, Stand::Refused(_), _) | (Word::Perhaps, _, Some(_)) => {}
             (Word::Perhaps, Stand::Agreed(then), None) if at < then => {}
-            (Word::Perhaps, _, None) => (self.review_since, self.review_said) = (Some(wall), at),
+            (Word::Perhaps, _, None) => {
+                self.review_since = Some(wall.max(at));
+                self.doubted_at = at;
+            }
             (Word::Plain, _, _) => {}
         }
     }

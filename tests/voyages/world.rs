@@ -230,6 +230,10 @@ impl World {
     pub fn now(&self) -> i64 {
         self.clock.truth()
     }
+    /// What the bot goes by: its clock, but never less than its last commit's time.
+    fn bots_now(&self) -> i64 {
+        self.clock.wall().max(self.store.last_time().0)
+    }
     pub fn faults(&self) -> bool {
         self.now() < self.ends_at
     }
@@ -254,7 +258,12 @@ impl World {
 
     pub fn schedule(&mut self, after: i64, what: Happening) {
         self.number += 1;
-        self.agenda.insert((self.now() + after.max(0), self.number), what);
+        let at = self.now() + after.max(0);
+        if matches!(what, Happening::Inbound(_)) {
+            // However late it comes: the voyage waits for it.
+            self.last_inbound = self.last_inbound.max(at);
+        }
+        self.agenda.insert((at, self.number), what);
     }
 
     /// Sent by a platform that sends again until it is answered.
@@ -374,7 +383,7 @@ impl World {
         let due = wakes::due(&self.store, &*clock).unwrap();
         for wake in &due {
             let meant_for = woken(wake).map_or(0, |(at, _)| at.0);
-            self.oracle.wake_fired(meant_for, self.clock.wall().max(self.store.last_time().0), self.now());
+            self.oracle.wake_fired(meant_for, self.bots_now(), self.now());
             self.oracle.saw("wake-up");
             let event = wakes::time_came(wake.clone(), self.clock.now());
             let handled = desk::handle(&self.store, &self.policy, &*clock, &event, false);
@@ -510,7 +519,7 @@ impl World {
             _ => {}
         }
         let answer = self.kept(&inbound.event.fact, handled);
-        let wall = self.clock.wall();
+        let wall = self.bots_now();
         match answer {
             Answer::WhenDurable(sequence) => {
                 self.waiting.push(Waiting { sequence, wall, waiter: Waiter::Inbound(Box::new(inbound)) });
@@ -612,7 +621,7 @@ impl World {
         let clock = Arc::clone(&self.clock);
         let handled = desk::handle(&self.store, &self.policy, &*clock, &event, false);
         self.note(|| format!("own {} → {}", event.id, name_of(&handled)));
-        let wall = self.clock.wall();
+        let wall = self.bots_now();
         match self.kept(&event.fact, handled) {
             Answer::WhenDurable(sequence) => self.waiting.push(Waiting { sequence, wall, waiter: Waiter::Turn(id) }),
             Answer::At(Receipt::Kept) => self.turn_was_kept(id, wall),
