@@ -51,6 +51,12 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         | Effect::FindUser { .. } => true,
     };
     if goes {
+        // The client may have taken a new number since this was due.
+        if let Effect::Send(send) = &mut due.effect
+            && let Some(contact) = scene.contact(&send.contact)
+        {
+            send.to = contact.address();
+        }
         due.state = DueState::Taken { at: scene.now };
         due.attempt += 1;
         scene.put(&due);

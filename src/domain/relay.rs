@@ -167,6 +167,11 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         }
         return;
     }
+    if let Content::Sign { kind, detail } = &said.content
+        && kind == identity::NUMBER_CHANGED
+    {
+        identity::number_changed(scene, &contact.id, said, detail);
+    }
     // The room first, so that whoever answers this client reads of a yes or a stop in it too.
     let opened = open_if_there_is_no_room(scene, &contact, said);
     let consented = heed(scene, &contact.id, said, meaning, at);

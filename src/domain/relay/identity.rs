@@ -2,13 +2,14 @@
 use super::shown;
 use crate::domain::case::Record;
 use crate::domain::commit::{Entry, Key};
-use crate::domain::consent::Turn;
-use crate::domain::contact::Contact;
+use crate::domain::consent::{Consent, Turn};
+use crate::domain::contact::{Contact, Pointer};
 use crate::domain::effect::{Code, Reply};
 use crate::domain::event::{ClientKeys, ClientMessage, Content};
 use crate::domain::ids::*;
 use crate::domain::policy::{DEFAULT_LANGUAGE, UnknownSender};
 use crate::domain::scene::{CLIENT, Scene};
+use crate::domain::sending::{Asking, ask_client};
 use crate::domain::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -168,4 +169,56 @@ pub(super) fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &Client
     if keys.profile_name.is_some() {
         contact.profile_name = keys.profile_name.clone();
     }
+}
+
+/// How WhatsApp names the sign of a changed number; its detail is the new one.
+pub(super) const NUMBER_CHANGED: &str = "user_changed_number";
+
+/// The client has a new number: his keys move with him and his room stays, but consent never moves by itself, so he is asked
+/// once more. Who opted out stays so. A number that is somebody else's already is left where it is.
+pub(super) fn number_changed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, new_number: &str) {
+    let (Some(mut contact), Some(phone)) = (scene.contact(id), Phone::from_e164(new_number)) else { return };
+    let (by_phone, by_wa_id) = (Key::new("phone", phone.e164()), Key::new("wa", phone.digits()));
+    let taken = [&by_phone, &by_wa_id].into_iter().any(|key| scene.pointer(key.clone()).is_some_and(|owner| owner != id.0));
+    let detail = json!({ "from": contact.phone, "to": phone, "taken": taken });
+    scene.note(Entry::new("contact.number_changed", CLIENT).about(id).told_at(scene.event.at).detail(detail));
+    if taken {
+        return;
+    }
+    let old = contact.phone.iter().map(|old| Key::new("phone", old.e164()));
+    let old: Vec<Key> = old.chain(contact.wa_id.iter().map(|old| Key::new("wa", old))).collect();
+    old.iter().for_each(|key| scene.case.remove::<Pointer>(key));
+    scene.point(by_phone, id);
+    scene.point(by_wa_id, id);
+    contact.wa_id = Some(phone.digits().to_owned());
+    contact.phone_raw = Some(phone.e164().to_owned());
+    contact.phone = Some(phone);
+    let on = contact.on_mut(said.channel);
+    // What was exchanged with the old number opens nothing for the new one.
+    on.windows.clear();
+    let asks = matches!(on.consent, Consent::OptedIn { .. } | Consent::Pending { .. });
+    if asks {
+        on.consent = Consent::None;
+    }
+    scene.put(&contact);
+    if asks {
+        ask_once_more(scene, &contact, said);
+    }
+}
+
+fn ask_once_more(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
+    let mut rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    let room = rooms.find(|room| room.is_live() && room.channel == said.channel && room.line == said.line);
+    let owner = room.as_ref().and_then(|room| room.owner());
+    let Some(by) = owner.or(contact.on(said.channel).asked_by).or(contact.listed_by.iter().next().copied()) else { return };
+    let asking = Asking {
+        contact: &contact.id,
+        channel: said.channel,
+        line: &said.line,
+        room: room.map(|room| room.key),
+        by,
+        actor: by,
+        attested: "the client took a new number; he had been asked at the old one",
+    };
+    ask_client(scene, asking);
 }
