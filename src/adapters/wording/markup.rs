@@ -1,5 +1,7 @@
 //! Text into MessageML and nothing but text; and a strict look at the markup that results.
 
+use crate::adapters::symphony::markup::{cleaned, escape};
+
 /// Deeper nesting is a mistake in a template.
 const DEEPEST: usize = 64;
 /// Entities that are safe for every reader of MessageML; all others stand as numbers or as themselves.
@@ -7,41 +9,17 @@ const ENTITIES: [&str; 6] = ["amp", "lt", "gt", "quot", "apos", "nbsp"];
 
 /// A value as text of an element: no markup, entity or FreeMarker expression in it is ever interpreted; lines stay lines.
 pub(super) fn text(value: &str) -> String {
-    escape(value, "<br/>")
+    escape(&clean(value))
 }
 
 /// A value as an attribute's content, where a line break is a blank.
 pub(super) fn attribute(value: &str) -> String {
-    escape(value, " ")
-}
-
-fn escape(value: &str, line_break: &str) -> String {
-    let value = clean(value);
-    let mut out = String::with_capacity(value.len() + 16);
-    let mut rest = value.chars().peekable();
-    while let Some(c) = rest.next() {
-        // What stands before or after this value is not known here, so "$" at its end and "{" at its start count too.
-        let brace_may_follow = rest.peek().is_none_or(|next| *next == '{');
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '$' if brace_may_follow => out.push_str("&#36;"),
-            '#' if brace_may_follow => out.push_str("&#35;"),
-            '{' if out.is_empty() => out.push_str("&#123;"),
-            '\n' => out.push_str(line_break),
-            other => out.push(other),
-        }
-    }
-    out
+    escape(&clean(value).replace('\n', " "))
 }
 
 /// Lines end in LF; control characters but tab and newline go (INTERFACES §5), and the two that XML cannot hold.
 pub(super) fn clean(value: &str) -> String {
-    let lines = value.replace("\r\n", "\n").replace('\r', "\n");
-    lines.chars().filter(|c| is_character(*c)).collect()
+    cleaned(&value.replace("\r\n", "\n").replace('\r', "\n"))
 }
 
 fn is_character(c: char) -> bool {
