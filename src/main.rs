@@ -15,6 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// A commit is many small pieces of memory that one thread makes and another frees; the system's own allocator spends a
+/// quarter of the processor on that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "liaison", version, about = "Advisors talk with clients on WhatsApp and SMS from their own chat platform.")]
 struct Arguments {

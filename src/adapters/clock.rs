@@ -1,9 +1,10 @@
 //! Tells the time: the machine's, watched for jumps, and the sandbox's, which can be moved forward.
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::Clock;
+use rustix::time::{ClockId, clock_gettime};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How far wall time may run ahead of the machine's own count before sends wait (RULES, Identity and time).
 pub const LARGEST_GAIN: Span = Span::seconds(120);
@@ -15,24 +16,15 @@ pub trait Counts: Send + Sync {
     fn boot(&self) -> i64;
 }
 
+/// The standard library's `Instant` leaves the machine's sleep out on Linux.
+#[cfg(target_os = "linux")]
+const SLEEP_INCLUDED: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const SLEEP_INCLUDED: ClockId = ClockId::Monotonic;
+
 /// The counts of the machine that we run on.
-pub struct Machine {
-    started: Instant,
-    /// What `/proc/uptime` said at the start; `None` where there is none and sleep cannot be told from work.
-    uptime_at_start: Option<i64>,
-}
-
-impl Machine {
-    pub fn new() -> Machine {
-        Machine { started: Instant::now(), uptime_at_start: uptime() }
-    }
-}
-
-impl Default for Machine {
-    fn default() -> Machine {
-        Machine::new()
-    }
-}
+#[derive(Default)]
+pub struct Machine;
 
 impl Counts for Machine {
     fn wall(&self) -> i64 {
@@ -41,20 +33,9 @@ impl Counts for Machine {
         since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
     fn boot(&self) -> i64 {
-        let elapsed = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        match self.uptime_at_start {
-            Some(at_start) => uptime().unwrap_or_else(|| at_start.saturating_add(elapsed)),
-            None => elapsed,
-        }
+        let since = clock_gettime(SLEEP_INCLUDED);
+        since.tv_sec.saturating_mul(1000) + since.tv_nsec / 1_000_000
     }
-}
-
-/// Milliseconds since the machine started, sleep included. The standard library's `Instant` leaves sleep out on Linux.
-fn uptime() -> Option<i64> {
-    let text = std::fs::read_to_string("/proc/uptime").ok()?;
-    let (seconds, hundredths) = text.split_whitespace().next()?.split_once('.')?;
-    let hundredths: i64 = hundredths.parse().ok()?;
-    Some(seconds.parse::<i64>().ok()?.checked_mul(1000)? + hundredths * 10)
 }
 
 /// Wall time, and whether it can be believed.
@@ -66,7 +47,7 @@ pub struct SystemClock<C: Counts = Machine> {
 
 impl SystemClock<Machine> {
     pub fn new() -> SystemClock<Machine> {
-        SystemClock::with(Machine::new())
+        SystemClock::with(Machine)
     }
 }
 
@@ -117,7 +98,7 @@ pub struct SandboxClock<C: Counts = Machine> {
 impl SandboxClock<Machine> {
     /// `offset_ms` is what `offset` said when the sandbox was last stopped, or 0.
     pub fn new(offset_ms: i64) -> SandboxClock<Machine> {
-        SandboxClock::with(Machine::new(), offset_ms)
+        SandboxClock::with(Machine, offset_ms)
     }
 }
 
@@ -237,7 +218,7 @@ mod tests {
         let clock = SystemClock::new();
         assert!(clock.now() > Timestamp(1_700_000_000_000));
         assert!(clock.is_sane());
-        let machine = Machine::new();
+        let machine = Machine;
         assert!(machine.boot() <= machine.boot());
     }
 }

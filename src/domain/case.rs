@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// All records as they stand at one moment. Reading changes nothing, so a decision over them stays pure.
 pub trait Records {
@@ -37,35 +38,73 @@ pub fn woken(key: &Key) -> Option<(Timestamp, Key)> {
     Some((Timestamp(at.parse().ok()?), Key::from_text(record)))
 }
 
+/// Any record as a value: a decision asks for the same few again and again, and writes one of them several times, so it is
+/// turned into bytes once, at the end.
+trait Decoded: Any {
+    fn encoded(&self) -> Vec<u8>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<R: Record> Decoded for R {
+    fn encoded(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("records are plain data")
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What becomes of a record.
+#[derive(Clone)]
+enum Change {
+    Put(Rc<dyn Decoded>),
+    /// An entry of the wake-up index: its name says everything.
+    Wake,
+    Delete,
+}
+
+/// What a decision has written so far.
+#[derive(Clone, Default)]
+pub struct Written(BTreeMap<Key, (Change, Option<ContactId>)>);
+
 pub struct Case<'a> {
     records: &'a dyn Records,
     read: RefCell<BTreeMap<Key, Option<Stored>>>,
-    written: BTreeMap<Key, Put>,
-    /// Records as values, because a decision asks for the same few of them again and again.
-    decoded: RefCell<BTreeMap<Key, Box<dyn Any>>>,
+    written: Written,
+    /// Records that were read, as values.
+    decoded: RefCell<BTreeMap<Key, Rc<dyn Decoded>>>,
+}
+
+fn decode<R: Record>(bytes: &[u8]) -> R {
+    serde_json::from_slice(bytes).expect("a stored record is JSON of its kind")
+}
+
+fn own<R: Record>(record: &dyn Decoded) -> R {
+    record.as_any().downcast_ref::<R>().cloned().expect("a key is of one kind of record")
 }
 
 impl<'a> Case<'a> {
     pub fn new(records: &'a dyn Records) -> Case<'a> {
-        Case { records, read: RefCell::default(), written: BTreeMap::new(), decoded: RefCell::default() }
+        Case { records, read: RefCell::default(), written: Written::default(), decoded: RefCell::default() }
     }
 
     pub fn get<R: Record>(&self, key: &Key) -> Option<R> {
-        if let Some(record) = self.decoded.borrow().get(key).and_then(|record| record.downcast_ref::<R>()) {
-            return Some(record.clone());
+        match self.written.0.get(key) {
+            Some((Change::Put(record), _)) => return Some(own(&**record)),
+            Some((Change::Delete | Change::Wake, _)) => return None,
+            None => {}
         }
-        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).expect("a stored record is JSON of its kind");
-        let record: R = match self.written.get(key) {
-            Some(put) => put.value.as_deref().map(decode),
-            None => self.load(key, |stored| stored.map(|stored| decode(&stored.value))),
-        }?;
-        self.decoded.borrow_mut().insert(key.clone(), Box::new(record.clone()));
+        if let Some(record) = self.decoded.borrow().get(key) {
+            return Some(own(&**record));
+        }
+        let record: R = self.load(key, |stored| stored.map(|stored| decode(&stored.value)))?;
+        self.decoded.borrow_mut().insert(key.clone(), Rc::new(record.clone()));
         Some(record)
     }
 
     pub fn holds(&self, key: &Key) -> bool {
-        match self.written.get(key) {
-            Some(put) => put.value.is_some(),
+        match self.written.0.get(key) {
+            Some((change, _)) => !matches!(change, Change::Delete),
             None => self.load(key, |stored| stored.is_some()),
         }
     }
@@ -78,17 +117,16 @@ impl<'a> Case<'a> {
         look(read.entry(key.clone()).or_insert_with(|| self.records.get(key)).as_ref())
     }
 
-    fn write(&mut self, put: Put) {
-        self.decoded.get_mut().remove(&put.key);
-        self.written.insert(put.key.clone(), put);
+    fn write(&mut self, key: Key, change: Change, sealed_for: Option<ContactId>) {
+        self.written.0.insert(key, (change, sealed_for));
     }
 
     /// Lists are for showing: they are not among what the commit is checked against.
     pub fn scan<R: Record>(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<R> {
-        let decode = |bytes: &[u8]| serde_json::from_slice(bytes).expect("a stored record is JSON of its kind");
         let found = self.records.scan(prefix, after, limit);
-        let as_it_stands = found.iter().filter_map(|(key, stored)| match self.written.get(key) {
-            Some(put) => put.value.as_deref().map(decode),
+        let as_it_stands = found.iter().filter_map(|(key, stored)| match self.written.0.get(key) {
+            Some((Change::Put(record), _)) => Some(own(&**record)),
+            Some((Change::Delete | Change::Wake, _)) => None,
             None => Some(decode(&stored.value)),
         });
         as_it_stands.collect()
@@ -98,15 +136,14 @@ impl<'a> Case<'a> {
     pub fn put<R: Record>(&mut self, record: &R) {
         let key = record.key();
         let before = self.get::<R>(&key).and_then(|r| r.wake_at());
-        let value = serde_json::to_vec(record).expect("records are plain data");
         self.reindex(&key, before, record.wake_at());
-        self.write(Put { key, value: Some(value), sealed_for: record.sealed_for() });
+        self.write(key, Change::Put(Rc::new(record.clone())), record.sealed_for());
     }
 
     pub fn remove<R: Record>(&mut self, key: &Key) {
         let before = self.get::<R>(key).and_then(|r| r.wake_at());
         self.reindex(key, before, None);
-        self.write(Put { key: key.clone(), value: None, sealed_for: None });
+        self.write(key.clone(), Change::Delete, None);
     }
 
     fn reindex(&mut self, record: &Key, before: Option<Timestamp>, after: Option<Timestamp>) {
@@ -114,35 +151,40 @@ impl<'a> Case<'a> {
             return;
         }
         if let Some(at) = before {
-            let key = wake_key(at, record);
-            self.write(Put { key, value: None, sealed_for: None });
+            self.write(wake_key(at, record), Change::Delete, None);
         }
         if let Some(at) = after {
-            let key = wake_key(at, record);
-            self.write(Put { key, value: Some(b"true".to_vec()), sealed_for: None });
+            self.write(wake_key(at, record), Change::Wake, None);
         }
     }
 
     /// A wake-up that is over is taken out of the index, whatever became of its record.
     pub fn wake_is_over(&mut self, wake: &Key) {
-        self.write(Put { key: wake.clone(), value: None, sealed_for: None });
+        self.write(wake.clone(), Change::Delete, None);
     }
 
-    pub fn checkpoint(&self) -> BTreeMap<Key, Put> {
+    pub fn checkpoint(&self) -> Written {
         self.written.clone()
     }
-    pub fn roll_back(&mut self, to: BTreeMap<Key, Put>) {
+    pub fn roll_back(&mut self, to: Written) {
         self.written = to;
-        self.decoded.get_mut().clear();
     }
 
     pub fn is_unwritten(&self) -> bool {
-        self.written.is_empty()
+        self.written.0.is_empty()
     }
 
     pub fn finish(self) -> (Vec<(Key, Version)>, Vec<Put>) {
         let read = self.read.into_inner();
         let versions = read.into_iter().map(|(key, stored)| (key, stored.map_or(0, |s| s.version))).collect();
-        (versions, self.written.into_values().collect())
+        let puts = self.written.0.into_iter().map(|(key, (change, sealed_for))| {
+            let value = match change {
+                Change::Put(record) => Some(record.encoded()),
+                Change::Wake => Some(b"true".to_vec()),
+                Change::Delete => None,
+            };
+            Put { key, value, sealed_for }
+        });
+        (versions, puts.collect())
     }
 }

@@ -30,7 +30,8 @@ pub enum Decision {
 pub fn decide(records: &dyn Records, policy: &Policy, now: Timestamp, event: &Event, last_try: bool) -> Decision {
     let mut scene = Scene::new(records, policy, now, event);
     let seen = Key::new("seen", &event.id);
-    let counted_once = is_counted_once(&event.fact);
+    // Events of the world are counted once by their id; our own are guarded by the state of what they speak of.
+    let counted_once = event.fact.is_of_the_world();
     if counted_once && !fault::planted("seen-forgotten") && scene.case.holds(&seen) {
         return Decision::Before;
     }
@@ -72,31 +73,6 @@ fn may_be_a_room_in_the_making(scene: &Scene, fact: &Fact) -> bool {
     let due: Vec<Due> = scene.case.scan("out/room/", None, ROOMS_IN_THE_MAKING);
     due.iter()
         .any(|due| matches!((&due.effect, &due.state), (Effect::OpenRoom(_), DueState::Taken { .. } | DueState::Doubtful { .. })))
-}
-
-/// Events of the world are counted once by their id; our own are guarded by the state of what they speak of.
-fn is_counted_once(fact: &Fact) -> bool {
-    match fact {
-        Fact::RoomMessage(_)
-        | Fact::FormSent(_)
-        | Fact::MessageSuppressed { .. }
-        | Fact::MembersChanged { .. }
-        | Fact::RoomRenamed { .. }
-        | Fact::RoomActive { .. }
-        | Fact::ConnectionRequested { .. }
-        | Fact::ClientMessage(_)
-        | Fact::DeliveryReported(_)
-        | Fact::Unreadable { .. } => true,
-        Fact::OfNoConcern { .. }
-        | Fact::UserFound { .. }
-        | Fact::EffectWanted { .. }
-        | Fact::EffectEnded { .. }
-        | Fact::EffectPutOff { .. }
-        | Fact::DoubtIsOld { .. }
-        | Fact::LineTroubled { .. }
-        | Fact::LineWorks { .. }
-        | Fact::TimeCame { .. } => false,
-    }
 }
 
 fn apply(scene: &mut Scene, fact: &Fact) {

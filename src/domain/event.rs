@@ -99,6 +99,33 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// Told by the world: somebody outside waits until it is kept. Everything else is the program's own.
+    pub fn is_of_the_world(&self) -> bool {
+        match self {
+            Fact::RoomMessage(_)
+            | Fact::FormSent(_)
+            | Fact::MessageSuppressed { .. }
+            | Fact::MembersChanged { .. }
+            | Fact::RoomRenamed { .. }
+            | Fact::RoomActive { .. }
+            | Fact::ConnectionRequested { .. }
+            | Fact::ClientMessage(_)
+            | Fact::DeliveryReported(_)
+            | Fact::Unreadable { .. } => true,
+            Fact::OfNoConcern { .. }
+            | Fact::UserFound { .. }
+            | Fact::EffectWanted { .. }
+            | Fact::EffectEnded { .. }
+            | Fact::EffectPutOff { .. }
+            | Fact::DoubtIsOld { .. }
+            | Fact::LineTroubled { .. }
+            | Fact::LineWorks { .. }
+            | Fact::TimeCame { .. } => false,
+        }
+    }
+}
+
 /// What is wrong with a line, in the provider's own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineTrouble {

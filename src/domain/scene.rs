@@ -1,6 +1,6 @@
 //! All that a decision may look at (records, time, policy), and the sheet on which it writes what follows.
 use super::ask::{About, Ask};
-use super::case::{Case, Record, Records};
+use super::case::{Case, Record, Records, Written};
 use super::commit::{Commit, Entry, Key, Raw};
 use super::consent::{Consent, Turn};
 use super::contact::{Contact, Listing, Pointer, Turned};
@@ -14,7 +14,6 @@ use super::policy::Policy;
 use super::room::Room;
 use super::time::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// Who acts without being a person.
 pub const PROGRAM: &str = "liaison";
@@ -36,7 +35,7 @@ pub struct Scene<'a> {
 
 /// Where a scene stood before a step that may be refused.
 pub struct Mark {
-    written: BTreeMap<Key, super::commit::Put>,
+    written: Written,
     entries: usize,
     effects: usize,
 }

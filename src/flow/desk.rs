@@ -1,5 +1,7 @@
 //! The desk: one event, one decision, one commit. Events that concern the same chat, client or lane are handled in order.
 use super::disk::has_room_for;
+use super::door::Door;
+use super::durable::Durable;
 use crate::domain::case::Records;
 use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
 use crate::domain::decide::{Decision, decide};
@@ -194,7 +196,8 @@ struct Shared {
     store: Arc<dyn Store>,
     policy: RwLock<Arc<Policy>>,
     clock: Arc<dyn Clock>,
-    doors: RwLock<Vec<mpsc::Sender<Job>>>,
+    doors: Vec<Door<Job>>,
+    durable: Durable,
     news: mpsc::UnboundedSender<News>,
     /// Client messages are taken only once the advisors are known (first start).
     open_to_clients: std::sync::atomic::AtomicBool,
@@ -212,20 +215,19 @@ impl Desks {
         let (news, heard) = mpsc::unbounded_channel();
         let desks = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
         let shared = Arc::new(Shared {
+            durable: Durable::follow(store.durable()),
             store,
             policy: RwLock::new(Arc::new(policy)),
             clock,
-            doors: RwLock::default(),
+            doors: (0..desks).map(|_| Door::new(WAITING_EVENTS / desks)).collect(),
             news,
             open_to_clients: std::sync::atomic::AtomicBool::new(false),
             disk: Arc::default(),
         });
         for number in 0..desks {
-            let (door, jobs) = mpsc::channel(WAITING_EVENTS / desks);
-            shared.doors.write().expect("nobody panics with the doors in hand").push(door);
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name(format!("desk-{number}"));
-            thread.spawn(move || work(&shared, jobs)).expect("the system lets us start a thread");
+            thread.spawn(move || work(&shared, number)).expect("the system lets us start a thread");
         }
         (Desks { shared }, heard)
     }
@@ -246,20 +248,19 @@ impl Desks {
     }
     /// No new input: desks finish what they have and end.
     pub fn close(&self) {
-        self.shared.doors.write().expect("nobody panics with the doors in hand").clear();
+        self.shared.doors.iter().for_each(Door::close);
     }
 
-    /// What became of the event, and when the desk took it up.
+    /// What became of the event, and when the desk took it up; told when it may be answered.
     async fn bring(&self, event: Arc<Event>, last_try: bool) -> (Handled, Instant) {
         let (answer, answered) = oneshot::channel();
-        let door = {
-            let doors = self.shared.doors.read().expect("nobody panics with the doors in hand");
-            let Some(nth) = nth_desk(&event.fact, doors.len()) else { return (Handled::NotNow, Instant::now()) };
-            doors[nth].clone()
-        };
-        match door.try_send(Job { event, last_try, answer }) {
-            Ok(()) => answered.await.unwrap_or_else(|_| (Handled::NotNow, Instant::now())),
-            Err(_) => (Handled::NotNow, Instant::now()),
+        let doors = &self.shared.doors;
+        let Some(nth) = nth_desk(&event.fact, doors.len()) else { return (Handled::NotNow, Instant::now()) };
+        let from_outside = event.fact.is_of_the_world();
+        match doors[nth].bring(Job { event, last_try, answer }, from_outside) {
+            // A store that broke meanwhile kept nothing for sure.
+            true => answered.await.unwrap_or_else(|_| (Handled::NotNow, Instant::now())),
+            false => (Handled::NotNow, Instant::now()),
         }
     }
 
@@ -285,25 +286,16 @@ impl Desks {
                 tracing::error!(%error, "an event could not be kept");
             }
             match answer {
-                Answer::WhenDurable(sequence) => {
-                    let receipt = self.durable(sequence).await;
+                Answer::WhenDurable(_) => {
                     if kept_now {
                         metrics::histogram!("liaison_commit_seconds").record(begun.elapsed().as_secs_f64());
                     }
-                    return receipt;
+                    return Receipt::Kept;
                 }
                 Answer::At(receipt) => return receipt,
                 Answer::Soon => tokio::time::sleep(SOON).await,
             }
             tries += 1;
-        }
-    }
-
-    async fn durable(&self, sequence: u64) -> Receipt {
-        let mut durable = self.shared.store.durable();
-        match durable.wait_for(|reached| *reached >= sequence).await {
-            Ok(_) => Receipt::Kept,
-            Err(_) => Receipt::NotNow,
         }
     }
 }
@@ -314,8 +306,8 @@ impl Inbox for Desks {
     }
 }
 
-fn work(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
-    while let Some(job) = jobs.blocking_recv() {
+fn work(shared: &Shared, number: usize) {
+    while let Some(job) = shared.doors[number].next() {
         let policy = Arc::clone(&shared.policy.read().expect("nobody panics with the policy in hand"));
         let begun = Instant::now();
         let mut handled = handle(&*shared.store, &policy, &*shared.clock, &job.event, job.last_try);
@@ -325,8 +317,13 @@ fn work(shared: &Shared, mut jobs: mpsc::Receiver<Job>) {
             // A closed channel means that the outbox has ended; what is due stands in the store.
             let _ended = shared.news.send(News { sequence: *sequence, changes: std::mem::take(outbox) });
         }
+        let when = handled.answer(&job.event.fact);
         // Who asked may have gone away (a closed connection); the event is kept all the same.
-        let _gone = job.answer.send((handled, begun));
+        let tell = move || drop(job.answer.send((handled, begun)));
+        match when {
+            Answer::WhenDurable(sequence) => shared.durable.when(sequence, tell),
+            Answer::At(_) | Answer::Soon => tell(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! How events become commits and commits become acts: the desk and the outbox.
 pub mod desk;
 pub mod disk;
+mod door;
+mod durable;
 pub mod held;
 pub mod lanes;
 pub mod lines;
