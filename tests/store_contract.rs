@@ -309,7 +309,7 @@ fn open(folder: &Path) -> (SledStore, Opening) {
 }
 
 fn try_open(folder: &Path) -> Result<(SledStore, Opening), StoreError> {
-    SledStore::open(OpenStore { data_dir: folder.to_owned(), fatal: Box::new(|what| eprintln!("fatal: {what}")) })
+    SledStore::open(OpenStore { fatal: Box::new(|what| eprintln!("fatal: {what}")), ..OpenStore::new(folder) })
 }
 
 fn refusal(folder: &Path) -> String {
@@ -428,7 +428,7 @@ fn a_view_that_is_gone_or_spoilt_is_rebuilt() {
 
     std::fs::remove_dir_all(folder.path().join("view")).unwrap();
     let (store, opening) = open(folder.path());
-    assert_eq!(opening, Opening { cut_bytes: 0, replayed: 21, rebuilt: true });
+    assert_eq!(opening, Opening { cut_bytes: 0, replayed: 21, rebuilt: true, restored: 0 });
     assert_eq!(everything(&store), before);
     store.close().unwrap();
 
@@ -461,7 +461,7 @@ fn a_torn_last_frame_is_cut_at_every_byte() {
         let torn_bytes = length - whole_before;
         assert_eq!(verify(torn.path()).unwrap().last_sequence, 2, "length {length}");
         let (store, opening) = open(torn.path());
-        assert_eq!(opening, Opening { cut_bytes: torn_bytes, replayed: 2, rebuilt: true }, "length {length}");
+        assert_eq!(opening, Opening { cut_bytes: torn_bytes, replayed: 2, rebuilt: true, restored: 0 }, "length {length}");
         assert_eq!(sequence(store.commit(commit("again"))), 3);
         store.close().unwrap();
         assert_eq!(verify(torn.path()).unwrap().last_sequence, 3, "length {length}");
@@ -674,7 +674,7 @@ fn a_failed_write_breaks_the_store_and_ends_the_process() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = told.clone();
     let fatal = Box::new(move |what| hook.lock().unwrap().push(what));
-    let (store, _) = SledStore::open(OpenStore { data_dir: folder.path().to_owned(), fatal }).unwrap();
+    let (store, _) = SledStore::open(OpenStore { fatal, ..OpenStore::new(folder.path()) }).unwrap();
     fill(&store, 1..=1);
     // A folder that refuses a new segment: the next frame that needs one cannot be written.
     std::fs::create_dir(folder.path().join("journal/000000000002.seg")).unwrap();

@@ -269,7 +269,12 @@ async fn open_store(config: &Config) -> Result<Arc<SledStore>, StartError> {
         );
     }
     if opening.rebuilt || opening.replayed > 0 {
-        tracing::info!(commits = opening.replayed, rebuilt = opening.rebuilt, "the view was brought up to the journal");
+        tracing::info!(
+            commits = opening.replayed,
+            rebuilt = opening.rebuilt,
+            restored = opening.restored,
+            "the view was brought up to the journal"
+        );
     }
     Ok(Arc::new(store))
 }

@@ -45,6 +45,12 @@ pub fn whole_length(header: &[u8]) -> Option<usize> {
     (payload <= MAX_PAYLOAD_BYTES).then_some(HEADER_BYTES + payload + CHECKSUM_BYTES)
 }
 
+/// The first commit of the frame that begins with this header, and the hash that it claims of the frame before. Unproved.
+pub fn claimed_place(header: &[u8]) -> Option<(u64, Hash)> {
+    whole_length(header)?;
+    Some((u64::from_be_bytes(array(&header[8..16])), array(&header[20..52])))
+}
+
 /// The frame at the very start of `bytes`, if it is whole.
 pub fn decode(bytes: &[u8]) -> Option<Frame<'_>> {
     let bytes = bytes.get(..whole_length(bytes)?)?;

@@ -159,6 +159,40 @@ fn read_rest(file: &File, from: u64, end: u64) -> std::io::Result<Vec<u8>> {
     Ok(rest)
 }
 
+/// The beginning of the segment in which this commit stands or would stand, as the segment's first frame says. Whoever walks
+/// on from there proves that frame with all behind it.
+pub fn begin_of_segment_with(folder: &Path, sequence: u64) -> Result<Tip, StoreError> {
+    let mut numbers = segments(folder)?;
+    numbers.sort_unstable();
+    for number in numbers.into_iter().rev() {
+        let path = segment_path(folder, number);
+        let mut header = Vec::with_capacity(frame::HEADER_BYTES);
+        let read = File::open(&path).and_then(|file| file.take(frame::HEADER_BYTES as u64).read_to_end(&mut header));
+        read.map_err(|error| disk_failed("cannot read", &path, error))?;
+        match frame::claimed_place(&header) {
+            Some((first, hash)) if (1..=sequence).contains(&first) => {
+                return Ok(Tip { place: Place { segment: number, offset: 0 }, sequence: first - 1, hash });
+            }
+            Some(_) | None => {}
+        }
+    }
+    Ok(Tip::START)
+}
+
+/// How many bytes of the journal lie between two places.
+pub fn bytes_between(folder: &Path, from: Place, to: Place) -> Result<u64, StoreError> {
+    let mut bytes = 0;
+    for number in from.segment..=to.segment {
+        let path = segment_path(folder, number);
+        let end = match number == to.segment {
+            true => to.offset,
+            false => std::fs::metadata(&path).map_err(|error| disk_failed("cannot look at", &path, error))?.len(),
+        };
+        bytes += end.saturating_sub(if number == from.segment { from.offset } else { 0 });
+    }
+    Ok(bytes)
+}
+
 fn damaged_at(at: Place) -> StoreError {
     trouble(format!("The journal is damaged in its middle: {at} is no whole frame."), DAMAGED)
 }
@@ -242,7 +276,8 @@ pub fn segment_path(folder: &Path, number: u64) -> PathBuf {
 }
 
 /// How far the view holds the journal for certain: opening proves the frames behind it, `verify` proves all.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "CheckpointFile", try_from = "CheckpointFile")]
 pub struct Checkpoint {
     pub tip: Tip,
     pub at: crate::domain::time::Timestamp,
@@ -258,6 +293,22 @@ struct CheckpointFile {
     at: crate::domain::time::Timestamp,
 }
 
+impl From<Checkpoint> for CheckpointFile {
+    fn from(Checkpoint { tip: Tip { place, sequence, hash }, at }: Checkpoint) -> CheckpointFile {
+        CheckpointFile { v: 1, place, sequence, hash: hex::encode(hash), at }
+    }
+}
+
+impl TryFrom<CheckpointFile> for Checkpoint {
+    type Error = &'static str;
+
+    fn try_from(file: CheckpointFile) -> Result<Checkpoint, &'static str> {
+        let hash = hex::decode(file.hash).ok().and_then(|hash| hash.try_into().ok()).filter(|_| file.v == 1);
+        let hash = hash.ok_or("another format, or no hash")?;
+        Ok(Checkpoint { tip: Tip { place: file.place, sequence: file.sequence, hash }, at: file.at })
+    }
+}
+
 const CHECKPOINT: &str = "checkpoint.json";
 
 impl Checkpoint {
@@ -265,16 +316,64 @@ impl Checkpoint {
     pub fn read(folder: &Path) -> Option<Checkpoint> {
         let mut text = String::new();
         File::open(folder.join(CHECKPOINT)).ok()?.read_to_string(&mut text).ok()?;
-        let file: CheckpointFile = serde_json::from_str(&text).ok()?;
-        let hash = hex::decode(file.hash).ok()?.try_into().ok()?;
-        (file.v == 1).then_some(Checkpoint { tip: Tip { place: file.place, sequence: file.sequence, hash }, at: file.at })
+        serde_json::from_str(&text).ok()
     }
 
     /// Whole or not at all, also in a power cut.
     pub fn write(&self, folder: &Path) -> Result<(), StoreError> {
-        let Tip { place, sequence, hash } = self.tip;
-        let file = CheckpointFile { v: 1, place, sequence, hash: hex::encode(hash), at: self.at };
-        let text = serde_json::to_vec(&file).expect("numbers and a hash are always JSON");
+        let text = serde_json::to_vec(self).expect("numbers and a hash are always JSON");
         super::write_whole(&folder.join(CHECKPOINT), &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three segments of two frames with two commits each.
+    fn three_segments(folder: &Path) -> Vec<Tip> {
+        let mut tips = vec![Tip::START];
+        for segment in 1..=3 {
+            let mut bytes = Vec::new();
+            for _ in 0..2 {
+                let before = tips[tips.len() - 1];
+                let frame = frame::encode(before.sequence + 1, 2, &before.hash, b"{}");
+                bytes.extend_from_slice(&frame);
+                let place = Place { segment, offset: bytes.len() as u64 };
+                tips.push(Tip { place, sequence: before.sequence + 2, hash: frame::hash_of(&frame) });
+            }
+            std::fs::write(segment_path(folder, segment), bytes).unwrap();
+        }
+        tips
+    }
+
+    #[test]
+    fn a_walk_for_a_late_commit_begins_with_its_segment() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let tips = three_segments(folder.path());
+        for (sequence, segment, frames) in [(1, 1, 6), (4, 1, 6), (5, 2, 4), (8, 2, 4), (9, 3, 2), (12, 3, 2), (13, 3, 2)] {
+            let begin = begin_of_segment_with(folder.path(), sequence).unwrap();
+            assert_eq!((begin.place, begin.sequence), (Place { segment, offset: 0 }, 4 * (segment - 1)), "commit {sequence}");
+            let walked = walk(folder.path(), begin, &mut |_| Ok(())).unwrap();
+            assert_eq!((walked.frames, walked.tip), (frames, tips[6]), "commit {sequence}");
+        }
+        // A segment that was only just begun has no frame yet.
+        std::fs::write(segment_path(folder.path(), 4), b"").unwrap();
+        assert_eq!(begin_of_segment_with(folder.path(), 13).unwrap().place.segment, 3);
+        assert_eq!(begin_of_segment_with(&folder.path().join("none"), 13).unwrap(), Tip::START);
+    }
+
+    #[test]
+    fn bytes_are_counted_across_segments() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let tips = three_segments(folder.path());
+        let frame = tips[1].place.offset;
+        for (one, tip) in tips.iter().enumerate() {
+            for (other, later) in tips.iter().enumerate().skip(one) {
+                let bytes = bytes_between(folder.path(), tip.place, later.place).unwrap();
+                assert_eq!(bytes, frame * (other - one) as u64, "{one} to {other}");
+            }
+        }
+        assert_eq!(bytes_between(folder.path(), tips[6].place, tips[1].place).unwrap(), 0);
     }
 }

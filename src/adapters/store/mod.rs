@@ -1,7 +1,7 @@
 //! The store: a journal that is the truth, a view that can be rebuilt from it, and a memory that behaves the same.
 //!
 //! ```text
-//! commit ─ seal ─▶ sequencer (versions, overlay) ─▶ journal frame, fdatasync ─▶ durable ─▶ applier ─▶ sled
+//! commit ─ seal ─▶ sequencer (versions, overlay) ─▶ journal frame, fdatasync ─▶ durable ─▶ applier ─▶ sled ─▶ snapshots
 //! ```
 mod frame;
 mod journal;
@@ -12,6 +12,8 @@ mod record;
 mod seal;
 mod sequencer;
 mod sled;
+mod snapshot;
+mod snapshots;
 mod view;
 
 pub use self::sled::{OpenStore, Opening, SledStore};
@@ -19,6 +21,7 @@ pub use journal::{Journal, Tip};
 pub use memory::{Kept, MemoryStore};
 pub use opening::{has_its_keys, is_in_use};
 pub use read::{Filter, JournalLine, Verified, read_journal, verify};
+pub use snapshots::Snapshots;
 
 use crate::ports::StoreError;
 use std::fs::{File, OpenOptions};

@@ -3,7 +3,9 @@ use super::journal::{self, Checkpoint, GONE, Journal, Step, Tip, Walked};
 use super::seal::KeyRing;
 use super::sequencer::{self, GROUP_COMMITS, Shared};
 use super::sled::{OpenStore, Opening, SledStore};
-use super::view::{Merged, View};
+use super::snapshot::{self, Snapshot};
+use super::snapshots::{Snapshots, Taker};
+use super::view::{Merged, Pair, View};
 use super::{disk_failed, record, sync_folder, trouble};
 use crate::domain::time::Timestamp;
 use crate::ports::StoreError;
@@ -18,17 +20,24 @@ const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(25);
 const REMOVE_VIEW: &str = "Look at the disk and its free space, remove the folder `view` and start again: it is rebuilt.";
 
+/// Pairs of a snapshot that go to the view at once: about as many as a group of commits changes.
+const LOAD_PAIRS: usize = 1_000;
+const LOAD_BYTES: usize = 4 << 20;
+
 /// Where things lie in the data folder.
+#[derive(Clone)]
 pub struct Folders {
     pub data: PathBuf,
     pub journal: PathBuf,
     pub keys: PathBuf,
     pub view: PathBuf,
+    pub snapshots: PathBuf,
 }
 
 impl Folders {
     pub fn of(data: &Path) -> Folders {
-        Folders { data: data.to_owned(), journal: data.join("journal"), keys: data.join("keys"), view: data.join("view") }
+        let [journal, keys, view, snapshots] = ["journal", "keys", "view", "snapshots"].map(|name| data.join(name));
+        Folders { data: data.to_owned(), journal, keys, view, snapshots }
     }
 }
 
@@ -40,26 +49,39 @@ pub fn open(options: OpenStore) -> Result<(SledStore, Opening), StoreError> {
     let checkpoint = Checkpoint::read(&folders.journal);
     let view = open_view(&folders.view)?;
 
-    let mut catching_up = CatchingUp::new(&view, checkpoint)?;
-    let walked = journal::walk(&folders.journal, catching_up.from(checkpoint), &mut |step| catching_up.take(step))?;
+    let was_empty = view.applied()? == 0;
+    let restored = if was_empty { restore(&folders, &view)? } else { None };
+
+    let mut catching_up = CatchingUp::new(&view, checkpoint, restored)?;
+    let from = catching_up.from(&folders.journal, checkpoint, restored)?;
+    let walked = journal::walk(&folders.journal, from, &mut |step| catching_up.take(step))?;
     catching_up.finish(&walked, checkpoint)?;
-    let rebuilt = catching_up.applied == 0 && walked.tip.sequence > 0;
-    let opening = Opening { cut_bytes: walked.torn_bytes, replayed: catching_up.replayed, rebuilt };
+    let rebuilt = was_empty && walked.tip.sequence > 0;
+    let (cut_bytes, replayed) = (walked.torn_bytes, catching_up.replayed);
+    let opening = Opening { cut_bytes, replayed, rebuilt, restored: restored.map_or(0, |from| from.tip.sequence) };
     let last_time = catching_up.last_time;
 
     let journal = Journal::open(&folders.journal, walked.tip)?;
     let shared = Arc::new(Shared::new(keys, view, walked.tip, last_time, options.fatal));
-    let store = start(shared, journal, &folders.journal, lock)?;
+    let store = start(shared, journal, folders, options.snapshots, lock)?;
     Ok((store, opening))
 }
 
-fn start(shared: Arc<Shared>, journal: Journal, folder: &Path, lock: File) -> Result<SledStore, StoreError> {
+fn start(
+    shared: Arc<Shared>,
+    journal: Journal,
+    folders: Folders,
+    snapshots: Snapshots,
+    lock: File,
+) -> Result<SledStore, StoreError> {
     let (tell, durable) = watch::channel(journal.tip().sequence);
-    let (writer, applier) = sequencer::threads(&shared, journal, folder.to_owned(), tell);
+    let (writer, applier) = sequencer::threads(&shared, journal, folders.journal.clone(), tell);
+    let taker = Taker::new(Arc::clone(&shared), snapshots, folders);
     let store = SledStore { shared, durable, threads: Mutex::default(), _lock: lock };
     let begun = |thread| store.threads.lock().expect("nobody panics with the threads in hand").push(thread);
     begun(thread("store-journal", move || writer.run())?);
     begun(thread("store-view", move || applier.run())?);
+    begun(thread("store-snapshots", move || taker.run())?);
     Ok(store)
 }
 
@@ -129,24 +151,87 @@ fn open_view(folder: &Path) -> Result<View, StoreError> {
     View::open(folder).ok_or_else(|| trouble("The view of the store cannot be created.", REMOVE_VIEW))
 }
 
+/// Loads the newest snapshot that is whole and of this journal into an empty view; `None` if there is none, and the journal has
+/// to be replayed from its first frame. A rebuild proves the whole journal in either case: a view seldom gets lost on a disk
+/// that is above suspicion. Hashing is the small part of a rebuild; reading and applying commits is what a snapshot saves.
+fn restore(folders: &Folders, view: &View) -> Result<Option<Checkpoint>, StoreError> {
+    let whole = whole_snapshots(&folders.snapshots);
+    if whole.is_empty() {
+        return Ok(None);
+    }
+    let mut fitting = Vec::new();
+    let walked = journal::walk(&folders.journal, Tip::START, &mut |step| {
+        fitting.extend(whole.iter().map(|snapshot| snapshot.from.tip).filter(|tip| *tip == step.after));
+        Ok(())
+    })?;
+    for snapshot in whole {
+        let last = walked.tip.sequence;
+        let is_beyond = snapshot.from.tip.sequence > last;
+        if !is_beyond && !fitting.contains(&snapshot.from.tip) {
+            tracing::warn!(snapshot = %snapshot.path.display(), "the snapshot is not of this journal and is not used");
+        } else if snapshot.reaches > last {
+            let name = snapshot.path.display();
+            return Err(trouble(format!("{name} holds commit {}, the journal ends with {last}.", snapshot.reaches), GONE));
+        } else {
+            load(view, &snapshot)?;
+            return Ok(Some(snapshot.from));
+        }
+    }
+    Ok(None)
+}
+
+/// Those that prove themselves, newest first.
+fn whole_snapshots(folder: &Path) -> Vec<Snapshot> {
+    let proved = |path: &PathBuf| Snapshot::prove(path);
+    let told = |error: &StoreError| tracing::warn!(what = %error.what, "a snapshot of the view is not used");
+    let paths = snapshot::newest_first(folder).inspect_err(told).unwrap_or_default();
+    paths.iter().filter_map(|path| proved(path).inspect_err(told).ok()).collect()
+}
+
+fn load(view: &View, snapshot: &Snapshot) -> Result<(), StoreError> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    let mut bytes = 0;
+    view.begin_restoring(snapshot.reaches)?;
+    snapshot.each_pair(&mut |pair| {
+        bytes += pair.0.len() + pair.1.len();
+        pairs.push(pair);
+        if pairs.len() < LOAD_PAIRS && bytes < LOAD_BYTES {
+            return Ok(());
+        }
+        bytes = 0;
+        view.load(std::mem::take(&mut pairs))
+    })?;
+    view.load(pairs)?;
+    view.end_restoring(snapshot.from.tip.sequence)
+}
+
 /// The view on its way to the journal's end.
 struct CatchingUp<'v> {
     view: &'v View,
     applied: u64,
+    /// As far as anything came to it: what it was restored from may reach further than what is applied.
+    reaches: u64,
     merged: Merged,
     replayed: u64,
     last_time: Timestamp,
 }
 
 impl<'v> CatchingUp<'v> {
-    fn new(view: &'v View, checkpoint: Option<Checkpoint>) -> Result<CatchingUp<'v>, StoreError> {
-        let last_time = checkpoint.map(|checkpoint| checkpoint.at).unwrap_or_default();
-        Ok(CatchingUp { view, applied: view.applied()?, merged: Merged::default(), replayed: 0, last_time })
+    fn new(view: &'v View, checkpoint: Option<Checkpoint>, restored: Option<Checkpoint>) -> Result<CatchingUp<'v>, StoreError> {
+        let last_time = checkpoint.iter().chain(&restored).map(|known| known.at).max().unwrap_or_default();
+        let (applied, reaches) = (view.applied()?, view.reaches()?);
+        Ok(CatchingUp { view, applied, reaches, merged: Merged::default(), replayed: 0, last_time })
     }
 
-    /// From the checkpoint on, unless the view lags even behind that: then everything is read, and proved, anew.
-    fn from(&self, checkpoint: Option<Checkpoint>) -> Tip {
-        checkpoint.filter(|checkpoint| checkpoint.tip.sequence <= self.applied).map_or(Tip::START, |checkpoint| checkpoint.tip)
+    /// From the snapshot or the checkpoint on; where the view lags behind that, from the segment that it lacks first. A view that
+    /// holds nothing, or a journal without a checkpoint, is reason to read, and to prove, everything.
+    fn from(&self, journal: &Path, checkpoint: Option<Checkpoint>, restored: Option<Checkpoint>) -> Result<Tip, StoreError> {
+        match (restored, checkpoint) {
+            (Some(restored), _) => Ok(restored.tip),
+            (None, Some(checkpoint)) if checkpoint.tip.sequence <= self.applied => Ok(checkpoint.tip),
+            (None, Some(_)) if self.applied > 0 => journal::begin_of_segment_with(journal, self.applied + 1),
+            (None, _) => Ok(Tip::START),
+        }
     }
 
     fn take(&mut self, step: Step<'_>) -> Result<(), StoreError> {
@@ -173,8 +258,8 @@ impl<'v> CatchingUp<'v> {
     fn finish(&mut self, walked: &Walked, checkpoint: Option<Checkpoint>) -> Result<(), StoreError> {
         let known = checkpoint.map_or(0, |checkpoint| checkpoint.tip.sequence);
         let last = walked.tip.sequence;
-        if self.applied > last {
-            return Err(trouble(format!("The view holds commit {}, the journal ends with {last}.", self.applied), GONE));
+        if self.reaches > last {
+            return Err(trouble(format!("The view holds commit {}, the journal ends with {last}.", self.reaches), GONE));
         }
         if known > last {
             return Err(trouble(format!("The journal once held commit {known} and now ends with {last}."), GONE));

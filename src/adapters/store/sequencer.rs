@@ -36,6 +36,9 @@ pub struct Shared {
     line: Mutex<Line>,
     work: Condvar,
     room: Condvar,
+    end: Condvar,
+    /// What the view holds for certain, told after each batch.
+    reached: Mutex<Checkpoint>,
     fatal: Fatal,
 }
 
@@ -97,8 +100,10 @@ struct Seen {
 impl Shared {
     pub fn new(keys: KeyRing, view: View, tip: Tip, last_time: Timestamp, fatal: Fatal) -> Shared {
         let line = Mutex::new(Line { last: tip.sequence, applied: tip.sequence, ..Line::default() });
+        let reached = Mutex::new(Checkpoint { tip, at: last_time });
         let last_time = AtomicI64::new(last_time.0);
-        Shared { keys, view, last_time, line, work: Condvar::new(), room: Condvar::new(), fatal }
+        let (work, room, end) = (Condvar::new(), Condvar::new(), Condvar::new());
+        Shared { keys, view, last_time, line, work, room, end, reached, fatal }
     }
 
     /// The lock, unless the store is broken: then nothing is read either, since what was sequenced may never be kept.
@@ -186,11 +191,26 @@ impl Shared {
         self.room.wait_while(line, is_behind).unwrap_or_else(PoisonError::into_inner).check()
     }
 
+    /// The end of some frame that the view holds with all before it.
+    pub fn reached(&self) -> Checkpoint {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits that long, or until the store closes or breaks; then it is true.
+    pub fn ends_within(&self, wait: Duration) -> bool {
+        let goes_on = |line: &mut Line| !line.closing && line.broken.is_none();
+        let waited = self.end.wait_timeout_while(self.locked(), wait, goes_on);
+        !goes_on(&mut waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
     /// No more commits; the threads end when all is written.
     pub fn close(&self) {
         self.locked().closing = true;
-        self.work.notify_all();
-        self.room.notify_all();
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        [&self.work, &self.room, &self.end].into_iter().for_each(Condvar::notify_all);
     }
 
     /// An error of the view or the keys ends the process too. It must be told without the lock.
@@ -210,8 +230,7 @@ impl Shared {
             line.broken.get_or_insert_with(|| (error.what.clone(), error.remedy.clone()));
             is_first
         };
-        self.work.notify_all();
-        self.room.notify_all();
+        self.wake_all();
         if is_first {
             tracing::error!(what = %error.what, remedy = %error.remedy, "the store failed");
             (self.fatal)(error.to_string());
@@ -369,6 +388,7 @@ impl Applier {
         self.shared.view.apply(&merged)?;
         self.shared.locked().depart(&merged, bytes);
         self.shared.room.notify_all();
+        *self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner) = self.checkpoints.last;
         Ok(held_over)
     }
 }

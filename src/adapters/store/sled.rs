@@ -2,6 +2,7 @@
 use super::opening;
 use super::record::{self, Kept};
 use super::sequencer::{Fatal, Latest, Shared};
+use super::snapshots::Snapshots;
 use super::view::Viewed;
 use crate::domain::commit::{Commit, Committed, Key, Stored, Version};
 use crate::domain::ids::ContactId;
@@ -25,6 +26,7 @@ pub struct OpenStore {
     pub data_dir: PathBuf,
     /// What to do when the disk failed under the running store. It must end the process; tests look on instead.
     pub fatal: Fatal,
+    pub snapshots: Snapshots,
 }
 
 impl OpenStore {
@@ -33,7 +35,9 @@ impl OpenStore {
             eprintln!("liaison: {what}");
             std::process::exit(1);
         };
-        OpenStore { data_dir: data_dir.into(), fatal: Box::new(fatal) }
+        let data_dir = data_dir.into();
+        let snapshots = Snapshots::of(&data_dir);
+        OpenStore { data_dir, fatal: Box::new(fatal), snapshots }
     }
 }
 
@@ -46,6 +50,8 @@ pub struct Opening {
     pub replayed: u64,
     /// The view held nothing, because it was missing or unusable, and was made anew.
     pub rebuilt: bool,
+    /// The last of the commits that came with a snapshot and so were not replayed; 0 without one.
+    pub restored: u64,
 }
 
 pub struct SledStore {

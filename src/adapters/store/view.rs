@@ -1,7 +1,7 @@
 //! The view: the records as of some commit in sled, a fast index that may lag or be lost, because the journal suffices.
 //!
-//! One tree. Under each stored name: version u64 | 0 plain or 1 sealed | bytes. `meta/applied` and `meta/format` are its own,
-//! and `swept/…`: for each batch one list of the seen keys that came with it, so that they can go together 30 days later.
+//! One tree. Under each stored name: version u64 | 0 plain or 1 sealed | bytes. `meta/applied`, `meta/format` and `meta/reaches`
+//! are its own, and `swept/…`: for each batch one list of the seen keys that came with it, so that they can go together 30 days later.
 //! That costs one key a batch, not one an event, and no scan; replaying the journal makes and sweeps the same lists again.
 use super::record::Kept;
 use super::trouble;
@@ -17,7 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 const APPLIED: &str = "meta/applied";
 const FORMAT: &str = "meta/format";
-const CURRENT_FORMAT: &[u8] = b"2";
+/// The last commit of which something came with the snapshot that the view was restored from. Without `meta/applied` beside it
+/// the restoring never came to its end.
+const REACHES: &str = "meta/reaches";
+pub const CURRENT_FORMAT: &[u8] = b"2";
 /// `swept/<time of the batch>/<its last commit>`: sequence u64 | 16 bytes of each name behind `seen/`.
 const SWEPT: &str = "swept/";
 const SEEN: &str = "seen/";
@@ -30,6 +33,8 @@ const SWEPT_AT_ONCE: usize = 2;
 /// Research 1.5: the default of 1 GiB is too much, less than 64 MiB thrashes.
 const CACHE_BYTES: u64 = 64 << 20;
 const FLUSH_EVERY_MS: u64 = 500;
+/// A slice of a walk ends beyond this, however few its pairs are.
+const SLICE_BYTES: usize = 1 << 20;
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
 
@@ -48,6 +53,28 @@ pub struct Viewed {
     pub kept: Kept,
 }
 
+/// A stored name and what stands under it, as bytes.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// Where a walk over all pairs stands. The lists of seen keys come first: a batch that sweeps a list takes its keys along, so
+/// whichever keys the walk still meets behind it, their list is in the snapshot and will be swept by whoever loads that.
+#[derive(Debug, PartialEq)]
+pub enum Cursor {
+    Lists { after: Option<Vec<u8>> },
+    Records { after: Option<Vec<u8>> },
+}
+
+impl Cursor {
+    pub const START: Cursor = Cursor::Lists { after: None };
+}
+
+/// A stretch of a walk.
+pub struct Slice {
+    pub pairs: Vec<Pair>,
+    /// At the walk's end: the last commit of which something may be in it.
+    pub ends_with: Option<u64>,
+}
+
 /// Commits merged to one batch: the last change of each record.
 #[derive(Default)]
 pub struct Merged {
@@ -59,7 +86,7 @@ pub struct Merged {
 }
 
 pub fn is_its_own(name: &str) -> bool {
-    name == APPLIED || name == FORMAT || name.starts_with(SWEPT)
+    name == APPLIED || name == FORMAT || name == REACHES || name.starts_with(SWEPT)
 }
 
 impl View {
@@ -72,8 +99,8 @@ impl View {
         let opened = calmly(|| {
             let (mark, spoilt, oldest_list) = (mark_of(folder), AtomicBool::new(false), AtomicI64::new(i64::MIN));
             let view = View { db: config.open()?, mark, spoilt, oldest_list };
-            view.db.get(APPLIED)?;
-            Ok(view.has_our_format().then_some(view))
+            let is_half_restored = view.db.get(APPLIED)?.is_none() && view.db.contains_key(REACHES)?;
+            Ok((view.has_our_format() && !is_half_restored).then_some(view))
         });
         opened.ok().flatten()
     }
@@ -92,8 +119,12 @@ impl View {
     }
 
     fn calmly<T>(&self, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.aside(act).inspect_err(|_| self.spoilt.store(true, Ordering::Release))
+    }
+
+    /// The same for what nobody waits for: it may fail without the process ending for it.
+    fn aside<T>(&self, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, StoreError> {
         calmly(act).map_err(|fault| {
-            self.spoilt.store(true, Ordering::Release);
             if fault.is_damage {
                 // Without the mark the next start opens the view as it is, and fails or works as it did.
                 let _ = std::fs::write(&self.mark, b"");
@@ -112,8 +143,79 @@ impl View {
 
     /// Number of the last commit that the view holds.
     pub fn applied(&self) -> Result<u64, StoreError> {
-        let value = self.calmly(|| Ok(self.db.get(APPLIED)?))?;
-        Ok(value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes))
+        self.calmly(|| Ok(number_in(self.db.get(APPLIED)?)))
+    }
+
+    /// Number of the last commit of which anything came to the view: more than `applied` only after a restoring.
+    pub fn reaches(&self) -> Result<u64, StoreError> {
+        self.calmly(|| Ok(number_in(self.db.get(APPLIED)?).max(number_in(self.db.get(REACHES)?))))
+    }
+
+    pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
+        self.aside(|| Ok(self.db.size_on_disk()?))
+    }
+
+    /// The next of all pairs but those that stand for the moment, `most` at the most, while batches go on being applied.
+    pub fn slice(&self, cursor: &mut Cursor, most: usize) -> Result<Slice, StoreError> {
+        self.aside(|| {
+            let (prefix, after) = match cursor {
+                Cursor::Lists { after } => (SWEPT, after),
+                Cursor::Records { after } => ("", after),
+            };
+            let from = after.as_deref().map_or(Bound::Included(prefix.as_bytes()), Bound::Excluded);
+            let stretch = self.stretch(prefix, from, most)?;
+            if stretch.last.is_some() {
+                *after = stretch.last;
+                return Ok(Slice { pairs: stretch.pairs, ends_with: None });
+            }
+            let was_last = matches!(cursor, Cursor::Records { .. });
+            *cursor = Cursor::Records { after: None };
+            // Asked after the last pair was read: whatever the walk saw is of this commit or one before it.
+            let ends_with = if was_last { Some(number_in(self.db.get(APPLIED)?)) } else { None };
+            Ok(Slice { pairs: stretch.pairs, ends_with })
+        })
+    }
+
+    fn stretch(&self, prefix: &str, from: Bound<&[u8]>, most: usize) -> Result<Stretch, Fault> {
+        let mut stretch = Stretch::default();
+        let (mut last, mut looked_at, mut bytes) = (None, 0, 0);
+        for pair in self.db.range::<&[u8], _>((from, Bound::Unbounded)) {
+            let (name, value) = pair?;
+            if !name.starts_with(prefix.as_bytes()) {
+                break;
+            }
+            if looked_at == most || bytes >= SLICE_BYTES {
+                stretch.last = last;
+                break;
+            }
+            looked_at += 1;
+            let is_wanted = prefix == SWEPT || !std::str::from_utf8(&name).is_ok_and(is_its_own);
+            if is_wanted {
+                bytes += name.len() + value.len();
+                stretch.pairs.push((name.to_vec(), value.to_vec()));
+            }
+            last = Some(name.to_vec());
+        }
+        Ok(stretch)
+    }
+
+    /// Begins to fill an empty view from a snapshot that reaches so far. Until `end_restoring` no start takes it for whole.
+    pub fn begin_restoring(&self, reaches: u64) -> Result<(), StoreError> {
+        self.calmly(|| Ok(self.db.insert(REACHES, &reaches.to_be_bytes()).map(drop)?))
+    }
+
+    pub fn load(&self, pairs: Vec<Pair>) -> Result<(), StoreError> {
+        let mut batch = sled::Batch::default();
+        for (name, value) in pairs {
+            batch.insert(name, value);
+        }
+        self.calmly(|| Ok(self.db.apply_batch(batch)?))
+    }
+
+    /// From now on the view is one that lags behind the journal from `applied` on.
+    pub fn end_restoring(&self, applied: u64) -> Result<(), StoreError> {
+        self.calmly(|| Ok(self.db.insert(APPLIED, &applied.to_be_bytes()).map(drop)?))?;
+        self.flush()
     }
 
     pub fn get(&self, name: &str) -> Result<Option<Viewed>, StoreError> {
@@ -190,6 +292,17 @@ impl View {
     pub fn flush(&self) -> Result<(), StoreError> {
         self.calmly(|| Ok(self.db.flush().map(drop)?))
     }
+}
+
+/// Pairs in a row, and the name of the last one looked at unless there are no more.
+#[derive(Default)]
+struct Stretch {
+    pairs: Vec<Pair>,
+    last: Option<Vec<u8>>,
+}
+
+fn number_in(value: Option<sled::IVec>) -> u64 {
+    value.and_then(|value| value.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes)
 }
 
 /// The name and content of the list of a batch's seen keys, if it has any.
