@@ -19,6 +19,8 @@ pub mod names {
     /// `provider`
     pub const SIGNATURE_FAILURES: &str = "liaison_signature_failures_total";
     pub const QUARANTINE: &str = "liaison_quarantine_events";
+    /// `result`
+    pub const SNAPSHOTS: &str = "liaison_snapshots_total";
     pub const COMMIT_SECONDS: &str = "liaison_commit_seconds";
     /// `provider`, `operation`
     pub const EFFECT_SECONDS: &str = "liaison_effect_seconds";
@@ -66,6 +68,7 @@ fn describe() {
     describe_counter!(names::FEED_RECONNECTS, "Connections of the datafeed that had to be made again.");
     describe_counter!(names::SIGNATURE_FAILURES, "Webhooks refused because nobody we know had signed them.");
     describe_gauge!(names::QUARANTINE, "Events set aside with their bytes because handling them failed.");
+    describe_counter!(names::SNAPSHOTS, "Snapshots of the view; one that failed costs time at a rebuild, nothing else.");
     describe_histogram!(
         names::COMMIT_SECONDS,
         Unit::Seconds,
@@ -75,6 +78,9 @@ fn describe() {
     // An alert on "more than zero" needs the zero to be there before the first case.
     gauge!(names::QUARANTINE).set(0.0);
     counter!(names::SIGNATURE_FAILURES, "provider" => "whatsapp").increment(0);
+    for result in ["taken", "failed"] {
+        counter!(names::SNAPSHOTS, "result" => result).increment(0);
+    }
     for reason in ["closed", "silence", "superseded", "unreachable"] {
         counter!(names::FEED_RECONNECTS, "reason" => reason).increment(0);
     }
