@@ -308,7 +308,11 @@ mod tests {
         let snapshot = Snapshot::prove(&path).unwrap();
         assert_eq!((snapshot.from, snapshot.reaches), (checkpoint(5), 7));
         let mut read = Vec::new();
-        snapshot.each_pair(&mut |pair| Ok(read.push(pair))).unwrap();
+        let mut keep = |pair| {
+            read.push(pair);
+            Ok(())
+        };
+        snapshot.each_pair(&mut keep).unwrap();
         assert_eq!(read, pairs());
         assert_eq!(glance(&path), Some((checkpoint(5), std::fs::metadata(&path).unwrap().len())));
     }
