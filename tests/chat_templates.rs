@@ -284,7 +284,16 @@ fn replies(table: &mut Table) {
                 with(wide("only"), json!({ "text": "Hello", "sign": "edit" })),
                 with(wide("only"), json!({ "text": "", "sign": "revoke" })),
                 with(wide("only"), json!({ "text": "+49151", "sign": "user_changed_number" })),
+                with(wide("only"), json!({ "text": "DE.77", "sign": "user_changed_user_id" })),
             ],
+        ),
+        (
+            "identity-changed",
+            CONSENTS.map(|consent| json!({ "name": "Ann Lee", "id": "c-1", "channel": "WhatsApp", "consent": consent })).to_vec(),
+        ),
+        (
+            "number-handed-on",
+            [true, false].map(|taken| json!({ "name": "Ann Lee", "id": "c-1", "number": "+49151", "taken": taken })).to_vec(),
         ),
         ("lane-goes-on", vec![line.clone()]),
         ("unconfirmed", vec![line.clone()]),
@@ -473,6 +482,7 @@ fn turns() -> Value {
         ("OPTED_OUT", "OPTED_OUT", "client", "Stop", Some(wamid)),
         ("OPTED_IN", "UNREACHABLE", "liaison", "NotOnWhatsApp", Some("m-7F3KABCE")),
         ("UNREACHABLE", "OPTED_IN", "client", "Inbound", Some(wamid)),
+        ("OPTED_IN", "NONE", "liaison", "AnotherPerson", Some(wamid)),
         ("NONE", "OPTED_IN", "client", "another", None),
     ];
     let turn =

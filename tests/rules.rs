@@ -7,6 +7,8 @@ mod consent;
 mod conversation;
 #[path = "rules/delivery.rs"]
 mod delivery;
+#[path = "rules/identity.rs"]
+mod identity;
 #[path = "rules/inbound.rs"]
 mod inbound;
 #[path = "rules/onboarding.rs"]

@@ -4,6 +4,7 @@
 //! None --request--> Pending --yes--> OptedIn;  any --stop--> OptedOut --yes--> OptedIn
 //! any but OptedOut --possible stop--> Review --cleared--> the state before, --confirmed or 24 h--> OptedOut
 //! any --proved not on WhatsApp--> Unreachable --inbound--> the state before
+//! Pending, OptedIn --the person may be another--> None, also as the state before a Review or behind Unreachable
 //! ```
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub enum Turn {
     ReviewRanOut,
     NotOnWhatsApp,
     Inbound,
+    /// The provider says that the person behind the address may be another one: consent never moves by itself.
+    AnotherPerson,
 }
 
 impl Consent {
@@ -102,6 +105,23 @@ impl Consent {
                 | Consent::OptedOut { .. }
                 | Consent::Review { .. } => None,
             },
+            Turn::AnotherPerson => self.of_another_person(),
+        }
+    }
+
+    /// What was agreed, or asked, was so with somebody else. A stop stands: nothing is lost by keeping it.
+    fn of_another_person(&self) -> Option<Consent> {
+        match self {
+            Consent::Pending { .. } | Consent::OptedIn { .. } => Some(Consent::None),
+            Consent::None | Consent::OptedOut { .. } => None,
+            Consent::Review { since, said_at, before } => {
+                let before = Box::new(before.of_another_person()?);
+                Some(Consent::Review { since: *since, said_at: *said_at, before })
+            }
+            Consent::Unreachable { since, before } => {
+                let before = Box::new(before.of_another_person()?);
+                Some(Consent::Unreachable { since: *since, before })
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use super::sending::{self, Accepted, Draft, accept, contact_name, say_to_client,
 use super::time::{Span, Timestamp};
 use super::words::{Meaning, Words};
 use crate::fault;
-use identity::{find_contact, meet_stranger, note_arrival, park};
+use identity::{note_arrival, park, who_wrote};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -156,9 +156,10 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     }
     // A time in the future is cut to now and noted (RULES, Window).
     let at = scene.event.at.min(scene.now);
-    let Some(contact) = find_contact(scene, &said.from).or_else(|| meet_stranger(scene, said, at)) else { return };
+    let Some(contact) = who_wrote(scene, said, at) else { return };
     scene.raw_belongs_to(&contact.id);
     let contact = note_arrival(scene, contact, said, at);
+    let told = identity::heed_sign(scene, &contact.id, said);
     let meaning = meaning_of(scene, &said.content);
     if contact.blocked.is_some() {
         // His words are kept and not relayed; a stop is heard at any time.
@@ -167,18 +168,13 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         }
         return;
     }
-    if let Content::Sign { kind, detail } = &said.content
-        && kind == identity::NUMBER_CHANGED
-    {
-        identity::number_changed(scene, &contact.id, said, detail);
-    }
     // The room first, so that whoever answers this client reads of a yes or a stop in it too.
     let opened = open_if_there_is_no_room(scene, &contact, said);
     let consented = heed(scene, &contact.id, said, meaning, at);
     if let Some(room) = opened {
         welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
     }
-    if consented != Heeded::Consumed {
+    if consented != Heeded::Consumed && !told {
         relay(scene, &contact.id, said);
     }
     if !matches!(said.content, Content::Sign { .. }) {

@@ -315,6 +315,7 @@ fn consent_kind(after: &Consent, turn: Turn) -> &'static str {
         (Turn::RequestFailed, _) => "request_failed",
         (Turn::Cleared, _) => "review_cleared",
         (Turn::Inbound, _) => "reachable_again",
+        (Turn::AnotherPerson, _) => "suspended",
         (_, Consent::OptedIn { .. }) => "opted_in",
         (_, Consent::OptedOut { .. }) => "opted_out",
         (_, Consent::Review { .. }) => "review",

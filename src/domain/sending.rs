@@ -237,7 +237,7 @@ pub fn name_for(scene: &Scene, user: Option<UserId>, contact: &ContactId) -> Str
 }
 
 /// S3-6: nothing goes out before the advisor has confirmed that the client agreed to be contacted. One question at a time.
-fn ask_for_invitation(scene: &mut Scene, message: &Message) {
+pub fn ask_for_invitation(scene: &mut Scene, message: &Message) {
     let Some(contact) = scene.contact(&message.contact) else { return };
     let (Consent::None, Some(author)) = (contact.consent(message.channel), message.advisor()) else { return };
     let open_key = Key::new("inviteask", format_args!("{}/{}", contact.id, message.channel.key()));

@@ -226,17 +226,3 @@ fn what_cannot_be_shown_yet_is_named() {
     let entry = world.entries.iter().rfind(|entry| entry.kind == "client.wrote").unwrap();
     assert!(entry.detail.to_string().contains("m1"), "its id is kept");
 }
-
-#[test]
-fn identity_a_changed_number_moves_the_keys_keeps_the_room_and_asks_once_more() {
-    let mut world = World::agreed(|_| {});
-    let sign = Content::Sign { kind: "user_changed_number".to_owned(), detail: BEN.to_owned() };
-    world.client(ANN).sends(sign);
-    assert_eq!(world.consent(BEN).name(), "PENDING", "consent never moves by itself");
-    assert_eq!(world.sent_to(BEN).last().map(String::as_str), Some("<liaison_invitation>"));
-    world.in_room("Ann Lee").says("jane", "Is this your new number?");
-    assert!(!world.sent_to(BEN).iter().any(|text| text.contains("new number")), "held until he agrees anew");
-    world.client(BEN).taps("consent:yes");
-    assert!(world.sent_to(BEN).iter().any(|text| text.contains("new number")), "in the same room");
-    assert!(!world.sent_to(ANN).iter().any(|text| text.contains("new number")), "nothing goes to the old number");
-}

@@ -6,7 +6,7 @@ use liaison::domain::time::{Span, Timestamp};
 const THEN: Timestamp = Timestamp(1_800_000_000_000);
 const EARLIER: Timestamp = Timestamp(THEN.0 - 1);
 const LATER: Timestamp = Timestamp(THEN.0 + 1);
-const TURNS: [Turn; 11] = [
+const TURNS: [Turn; 12] = [
     Turn::Request,
     Turn::RequestFailed,
     Turn::Yes,
@@ -18,6 +18,7 @@ const TURNS: [Turn; 11] = [
     Turn::ReviewRanOut,
     Turn::NotOnWhatsApp,
     Turn::Inbound,
+    Turn::AnotherPerson,
 ];
 
 fn states() -> [Consent; 6] {
@@ -64,6 +65,8 @@ fn expected(turn: Turn, any_reply: bool) -> [[&'static str; 3]; 6] {
         (Turn::StopConfirmed | Turn::ReviewRanOut, _) => [not, not, not, not, out, not],
         (Turn::NotOnWhatsApp, _) => [gone, gone, gone, gone, gone, not],
         (Turn::Inbound, _) => [not, not, not, not, not, before_unreachable],
+        // Consent never moves by itself; a stop, a doubt and an address that does not work stay what they are.
+        (Turn::AnotherPerson, _) => [not, always("NONE"), always("NONE"), not, review, gone],
     }
 }
 
@@ -101,6 +104,15 @@ fn a_review_and_an_unreachable_number_come_back_to_the_state_before_whatever_it_
         let gone = before.after(Turn::NotOnWhatsApp, LATER, false).unwrap();
         assert_eq!(gone.after(Turn::Inbound, LATER, false).as_ref(), Some(before));
     }
+}
+
+#[test]
+fn what_another_person_agreed_to_does_not_come_back() {
+    let review = states()[4].after(Turn::AnotherPerson, LATER, false).unwrap();
+    assert_eq!(review.after(Turn::Cleared, LATER, false), Some(Consent::None));
+    assert_eq!(review.after(Turn::AnotherPerson, LATER, false), None);
+    let gone = states()[5].after(Turn::AnotherPerson, LATER, false).unwrap();
+    assert_eq!(gone.after(Turn::Inbound, LATER, false), Some(Consent::None));
 }
 
 #[test]

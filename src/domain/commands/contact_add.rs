@@ -248,7 +248,8 @@ fn create(scene: &mut Scene, given: &Given, typed: &Typed, requestor: &User) -> 
 fn join_list(scene: &mut Scene, given: &Given, contact: Contact, typed: &Typed, requestor: &User) -> Result<Contact, Refusal> {
     let listing = scene.listing(requestor.id, &contact.id);
     let complete = listing.is_some_and(|listing| !listing.incomplete && listing.channels.contains(&typed.channel));
-    if complete {
+    // One whose number was handed to a stranger gets his new one.
+    if complete && contact.phone.is_some() {
         return Err(Refusal::new("already-yours").about(&contact.id).with("name", given.name_of(scene, &contact)));
     }
     Ok(list(scene, given, contact, typed, requestor))

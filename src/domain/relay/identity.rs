@@ -1,5 +1,5 @@
 //! Who wrote: a client found by any of the keys of his identity, or a stranger and what the firm does with strangers.
-use super::shown;
+use super::{place_name, places_of, shown};
 use crate::domain::case::Record;
 use crate::domain::commit::{Entry, Key};
 use crate::domain::consent::{Consent, Turn};
@@ -8,24 +8,35 @@ use crate::domain::effect::{Code, Reply};
 use crate::domain::event::{ClientKeys, ClientMessage, Content};
 use crate::domain::ids::*;
 use crate::domain::policy::{DEFAULT_LANGUAGE, UnknownSender};
-use crate::domain::scene::{CLIENT, Scene};
-use crate::domain::sending::{Asking, ask_client};
+use crate::domain::scene::{CLIENT, PROGRAM, Scene};
+use crate::domain::sending::{self, Asking, ask_client};
 use crate::domain::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// By any of the keys of the identity; the most stable first.
-pub(super) fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
-    let by_user_id = keys.user_id.as_ref().map(|id| Key::new("bsuid", id));
-    let by_wa_id = keys.wa_id.as_ref().map(|id| Key::new("wa", id));
-    let by_phone = keys.phone.as_ref().map(|phone| Key::new("phone", phone.e164()));
-    let id = [by_user_id, by_wa_id, by_phone].into_iter().flatten().find_map(|key| scene.pointer(key))?;
+/// The client who wrote, known or not; `None` where the firm does not take him in, or nobody has said anything.
+pub(super) fn who_wrote(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Option<Contact> {
+    if !is_sign_of_a_move(&said.content) {
+        close_who_lost_his_number(scene, said);
+    }
+    let known = find_contact(scene, &said.from);
+    if known.is_none() && matches!(said.content, Content::Sign { .. }) {
+        let detail = json!({ "line": said.line, "from": said.from, "content": said.content });
+        scene.note(Entry::new("client.sign_of_unknown", CLIENT).told_at(at).detail(detail));
+        return None;
+    }
+    known.or_else(|| meet_stranger(scene, said, at))
+}
+
+/// By any of the keys of the identity.
+fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
+    let id = keys_in_store(keys).into_iter().find_map(|key| scene.pointer(key))?;
     scene.contact(&ContactId(id))
 }
 
 /// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).
-pub(super) fn meet_stranger(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Option<Contact> {
+fn meet_stranger(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Option<Contact> {
     let rule = scene.policy.unknown_sender;
     match rule {
         UnknownSender::Onboard if within_caps(scene, &said.from) => Some(new_contact(scene, &said.from, said, at)),
@@ -142,7 +153,7 @@ pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &Clien
 }
 
 /// Every way to find this client again; a key that belongs to somebody else is left where it is.
-pub(super) fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
+fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
     let claim = |scene: &mut Scene, key: Key| {
         let free = scene.pointer(key.clone()).is_none_or(|id| id == contact.id.0);
         if free {
@@ -171,37 +182,64 @@ pub(super) fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &Client
     }
 }
 
-/// How WhatsApp names the sign of a changed number; its detail is the new one.
-pub(super) const NUMBER_CHANGED: &str = "user_changed_number";
+// ---- signs that tell of the person
+
+/// How WhatsApp names these signs. The detail of the first two is the new number and the new business-scoped id.
+const NUMBER_CHANGED: &str = "user_changed_number";
+const USER_ID_CHANGED: &str = "user_changed_user_id";
+const IDENTITY_CHANGED: &str = "customer_identity_changed";
+
+/// What WhatsApp tells of a client's number or of the person behind it. True where the advisors have read of it.
+pub(super) fn heed_sign(scene: &mut Scene, id: &ContactId, said: &ClientMessage) -> bool {
+    let Content::Sign { kind, detail } = &said.content else { return false };
+    match (kind.as_str(), moved_to(kind, detail)) {
+        (_, Some(keys)) => moved(scene, id, said, keys),
+        // He has moved, and nobody says where to; or he may be somebody else.
+        (NUMBER_CHANGED | USER_ID_CHANGED | IDENTITY_CHANGED, None) => {
+            may_be_another(scene, id, said);
+            return true;
+        }
+        (_, None) => {}
+    }
+    false
+}
+
+/// The keys that he has now, if this is a sign of new ones.
+fn moved_to(kind: &str, detail: &str) -> Option<ClientKeys> {
+    match kind {
+        NUMBER_CHANGED => {
+            let phone = Phone::from_e164(detail)?;
+            Some(ClientKeys { wa_id: Some(phone.digits().to_owned()), phone: Some(phone), ..ClientKeys::default() })
+        }
+        // Where the platform gives no id its words stand here.
+        USER_ID_CHANGED if detail.contains('.') && !detail.contains(char::is_whitespace) => {
+            Some(ClientKeys { user_id: Some(detail.to_owned()), ..ClientKeys::default() })
+        }
+        _ => None,
+    }
+}
+
+fn is_sign_of_a_move(content: &Content) -> bool {
+    matches!(content, Content::Sign { kind, .. } if kind == NUMBER_CHANGED || kind == USER_ID_CHANGED)
+}
 
 /// The client has a new number: his keys move with him and his room stays, but consent never moves by itself, so he is asked
-/// once more. Who opted out stays so. A number that is somebody else's already is left where it is.
-pub(super) fn number_changed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, new_number: &str) {
-    let (Some(mut contact), Some(phone)) = (scene.contact(id), Phone::from_e164(new_number)) else { return };
-    let (by_phone, by_wa_id) = (Key::new("phone", phone.e164()), Key::new("wa", phone.digits()));
-    let taken = [&by_phone, &by_wa_id].into_iter().any(|key| scene.pointer(key.clone()).is_some_and(|owner| owner != id.0));
-    let detail = json!({ "from": contact.phone, "to": phone, "taken": taken });
+/// once more. Who opted out stays so. A business-scoped id changes with the number, so none of the old keys is his any more.
+fn moved(scene: &mut Scene, id: &ContactId, said: &ClientMessage, to: ClientKeys) {
+    let Some(mut contact) = scene.contact(id) else { return };
+    let taken = keys_in_store(&to).into_iter().any(|key| scene.pointer(key).is_some_and(|owner| owner != id.0));
+    let detail = json!({ "from": keys_of(&contact), "to": to, "taken": taken });
     scene.note(Entry::new("contact.number_changed", CLIENT).about(id).told_at(scene.event.at).detail(detail));
     if taken {
-        return;
+        return close(scene, contact, said, true);
     }
-    let old = contact.phone.iter().map(|old| Key::new("phone", old.e164()));
-    let old: Vec<Key> = old.chain(contact.wa_id.iter().map(|old| Key::new("wa", old))).collect();
-    old.iter().for_each(|key| scene.case.remove::<Pointer>(key));
-    scene.point(by_phone, id);
-    scene.point(by_wa_id, id);
-    contact.wa_id = Some(phone.digits().to_owned());
-    contact.phone_raw = Some(phone.e164().to_owned());
-    contact.phone = Some(phone);
-    let on = contact.on_mut(said.channel);
-    // What was exchanged with the old number opens nothing for the new one.
-    on.windows.clear();
-    let asks = matches!(on.consent, Consent::OptedIn { .. } | Consent::Pending { .. });
-    if asks {
-        on.consent = Consent::None;
-    }
-    scene.put(&contact);
-    if asks {
+    free_keys(scene, &contact, true);
+    keys_in_store(&to).into_iter().for_each(|key| scene.point(key, id));
+    contact.phone_raw = to.phone.as_ref().map(|phone| phone.e164().to_owned());
+    (contact.phone, contact.wa_id, contact.user_id) = (to.phone, to.wa_id, to.user_id);
+    let asks = matches!(contact.consent(said.channel), Consent::OptedIn { .. } | Consent::Pending { .. });
+    suspend(scene, &mut contact, said.channel, said);
+    if asks && contact.blocked.is_none() {
         ask_once_more(scene, &contact, said);
     }
 }
@@ -221,4 +259,102 @@ fn ask_once_more(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
         attested: "the client took a new number; he had been asked at the old one",
     };
     ask_client(scene, asking);
+}
+
+/// The same number, and perhaps another person behind it: what was agreed counts no more, what waits goes on waiting, and an
+/// advisor, who can find out, decides whether he may be asked (S3-6).
+fn may_be_another(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
+    let Some(mut contact) = scene.contact(id) else { return };
+    suspend(scene, &mut contact, said.channel, said);
+    contact.on_mut(said.channel).ever_agreed = false;
+    scene.put(&contact);
+    if contact.blocked.is_some() {
+        return;
+    }
+    let consent = contact.consent(said.channel).name();
+    tell_of_person(scene, &contact, said, |reply| reply.with("consent", consent), "identity-changed");
+    // Whatever waits is told apart by the gate that it waits for now.
+    sending::release_all(scene, id, said.channel);
+    if let Some(first) = sending::held_messages(scene, &contact, said.channel).first() {
+        sending::ask_for_invitation(scene, first);
+    }
+}
+
+fn suspend(scene: &mut Scene, contact: &mut Contact, channel: Channel, said: &ClientMessage) {
+    let at = scene.event.at.min(scene.now);
+    let evidence = json!({ "actor": PROGRAM, "message": said.id, "content": said.content, "from": said.from });
+    scene.turn_consent(contact, channel, Turn::AnotherPerson, at, evidence);
+    // What was exchanged with somebody else opens nothing.
+    contact.on_mut(channel).windows.clear();
+    scene.put(contact);
+}
+
+// ---- a number handed to a stranger
+
+/// Who holds this number here under another business-scoped id has it no more. What is older than his own latest message
+/// proves nothing: webhooks may come days late.
+fn close_who_lost_his_number(scene: &mut Scene, said: &ClientMessage) {
+    let Some(user_id) = &said.from.user_id else { return };
+    let number = ClientKeys { user_id: None, ..said.from.clone() };
+    for key in keys_in_store(&number) {
+        let Some(holder) = scene.pointer(key).and_then(|id| scene.contact(&ContactId(id))) else { continue };
+        let another = holder.user_id.as_ref().is_some_and(|known| known != user_id);
+        let heard = holder.on(said.channel).windows.values().filter_map(|window| window.last_message).max();
+        if another && heard.is_none_or(|heard| heard < scene.event.at) {
+            close(scene, holder, said, false);
+        }
+    }
+}
+
+/// The old identity is closed: no number leads to it and nothing to its number, on any channel. Consent, e-mail address and
+/// evidence stay with the person; whoever has the number now is a stranger. The business-scoped id goes on leading here,
+/// because what bears it and comes late was said by this client.
+fn close(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, taken: bool) {
+    let number = contact.number();
+    let detail = json!({ "from": keys_of(&contact), "seen": said.from, "taken": taken });
+    scene.note(Entry::new("contact.closed", PROGRAM).about(&contact.id).told_at(scene.event.at).detail(detail));
+    free_keys(scene, &contact, false);
+    (contact.phone, contact.phone_raw, contact.wa_id, contact.user_id) = (None, None, None, None);
+    scene.put(&contact);
+    tell_of_person(scene, &contact, said, |reply| reply.with("number", number).with("taken", taken), "number-handed-on");
+    for channel in Channel::ALL {
+        if !contact.channels.contains_key(&channel) {
+            continue;
+        }
+        suspend(scene, &mut contact, channel, said);
+        contact.on_mut(channel).ever_agreed = false;
+        scene.put(&contact);
+        sending::withdraw_everything(scene, &contact, channel, "address");
+    }
+}
+
+fn tell_of_person(scene: &mut Scene, contact: &Contact, said: &ClientMessage, more: impl FnOnce(Reply) -> Reply, template: &str) {
+    let reply = more(Reply::new(Code::Notice, template).about(&contact.id).with("channel", said.channel.name()));
+    for place in places_of(scene, contact, said) {
+        let name = place_name(scene, &place, &contact.id);
+        scene.post(place, reply.clone().with("name", name).with("id", contact.id.to_string()));
+    }
+}
+
+fn keys_of(contact: &Contact) -> ClientKeys {
+    let (phone, wa_id, user_id) = (contact.phone.clone(), contact.wa_id.clone(), contact.user_id.clone());
+    ClientKeys { phone, wa_id, user_id, profile_name: None }
+}
+
+/// Where the store points from each of these keys, the most stable first.
+fn keys_in_store(keys: &ClientKeys) -> Vec<Key> {
+    let by_user_id = keys.user_id.as_ref().map(|id| Key::new("bsuid", id));
+    let by_wa_id = keys.wa_id.as_ref().map(|id| Key::new("wa", id));
+    let by_phone = keys.phone.as_ref().map(|phone| Key::new("phone", phone.e164()));
+    [by_user_id, by_wa_id, by_phone].into_iter().flatten().collect()
+}
+
+fn free_keys(scene: &mut Scene, contact: &Contact, user_id_too: bool) {
+    let mut keys = keys_of(contact);
+    keys.user_id = keys.user_id.filter(|_| user_id_too);
+    for key in keys_in_store(&keys) {
+        if scene.pointer(key.clone()).is_some_and(|owner| owner == contact.id.0) {
+            scene.case.remove::<Pointer>(&key);
+        }
+    }
 }
