@@ -288,6 +288,18 @@ fn replies(table: &mut Table) {
             ],
         ),
         (
+            "client-called",
+            CONSENTS
+                .iter()
+                .flat_map(|consent| {
+                    [Value::Null, json!(75)].map(|seconds| {
+                        json!({ "name": "Ann Lee", "channel": "WhatsApp", "at": BEFORE, "now": NOW, "seconds": seconds,
+                            "consent": consent })
+                    })
+                })
+                .collect(),
+        ),
+        (
             "identity-changed",
             CONSENTS.map(|consent| json!({ "name": "Ann Lee", "id": "c-1", "channel": "WhatsApp", "consent": consent })).to_vec(),
         ),

@@ -59,6 +59,62 @@ fn messages_come_before_statuses_and_bear_their_ids() {
     assert!(elements.iter().all(|element| element.sender == "4915112345678" && element.event.at == NOW));
 }
 
+/// As Meta sends it since calls exist: under a field of its own, with the offer of the caller's phone.
+fn calls(calls: Value) -> Vec<u8> {
+    let value = json!({
+        "messaging_product": "whatsapp",
+        "metadata": { "display_phone_number": "15550783881", "phone_number_id": "777" },
+        "contacts": [{ "profile": { "name": "Ann" }, "wa_id": "4915112345678", "user_id": "DE.1" }],
+        "calls": calls,
+    });
+    let changes = json!([{ "field": "calls", "value": value }]);
+    json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] }).to_string().into_bytes()
+}
+
+fn call(event: &str, more: &Value) -> Value {
+    let mut call = json!({
+        "id": "wacid.HBgNNDkxNTExMjM0NTY3OBUCABIYFDNB", "from": "4915112345678", "to": "15550783881", "event": event,
+        "timestamp": "1800000000", "direction": "USER_INITIATED",
+    });
+    call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    call
+}
+
+#[test]
+fn s2_18_a_call_rings_and_ends_as_two_events_of_one_call() {
+    let offer = json!({ "session": { "sdp_type": "offer", "sdp": "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n" } });
+    let missed = json!({ "status": "FAILED" });
+    let elements = parse(&calls(json!([call("connect", &offer), call("terminate", &missed)])), NOW).unwrap();
+    let id = "wacid.HBgNNDkxNTExMjM0NTY3OBUCABIYFDNB";
+    assert_eq!(ids(&elements), [format!("wa:call:777:{id}:connect"), format!("wa:call:777:{id}:terminate")]);
+    for (element, over) in elements.iter().zip([false, true]) {
+        let Fact::ClientCalled(called) = &element.event.fact else { panic!("{element:?}") };
+        assert_eq!((called.line.as_str(), called.id.as_str(), called.over, called.seconds), ("777", id, over, None));
+        assert_eq!(
+            (called.from.phone.clone(), called.from.user_id.as_deref()),
+            (Phone::from_e164("+4915112345678"), Some("DE.1"))
+        );
+        assert_eq!((element.sender.as_str(), element.event.at), ("4915112345678", NOW));
+    }
+    let answered = json!({ "status": "COMPLETED", "start_time": "1800000000", "end_time": "1800000075", "duration": 75 });
+    let elements = parse(&calls(json!([call("terminate", &answered)])), NOW).unwrap();
+    assert!(matches!(&elements[0].event.fact, Fact::ClientCalled(called) if called.seconds == Some(75)));
+}
+
+#[test]
+fn what_else_is_told_of_calls_does_no_harm() {
+    let own = call("terminate", &json!({ "direction": "BUSINESS_INITIATED" }));
+    let elements = parse(&calls(json!([own, call("mute", &json!({})), { "id": "x" }, 7])), NOW).unwrap();
+    assert!(
+        matches!(&elements[0].event.fact, Fact::OfNoConcern { .. })
+            && matches!(&elements[1].event.fact, Fact::OfNoConcern { .. })
+    );
+    assert_eq!(why(&elements[2]), "a call without an id or an event");
+    assert!(why(&elements[3]).starts_with("a call of unexpected shape"));
+    let late = parse(&calls(json!([call("connect", &json!({}))])), NOW + Span::days(15)).unwrap();
+    assert_eq!(why(&late[0]), "older than 14 days");
+}
+
 #[test]
 fn the_sender_has_all_the_keys_that_the_body_tells() {
     let elements = parse(&body(&[value(json!([text("w", "hi")]), json!([]))]), NOW).unwrap();

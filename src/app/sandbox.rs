@@ -539,8 +539,8 @@ impl World for Acme {
             (None, None) => Err("There is nothing to send.".to_owned()),
         }
     }
-    fn phone_call(&self, _number: &str) -> Result<(), String> {
-        Err("Calls come with SMS in a later release.".to_owned())
+    fn phone_call(&self, number: &str) -> Result<(), String> {
+        self.meta.call(number)
     }
     fn trouble(&self, provider: &str, code: &str, times: u32) -> Result<(), String> {
         match provider {

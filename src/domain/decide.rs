@@ -85,6 +85,7 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::RoomActive { stream, active, by } => room_active(scene, stream, *active, by),
         Fact::ConnectionRequested { by } => connection_requested(scene, by),
         Fact::ClientMessage(said) => relay::client_wrote(scene, said),
+        Fact::ClientCalled(call) => relay::client_called(scene, call),
         Fact::DeliveryReported(told) => outbox::delivery_reported(scene, told),
         Fact::UserFound { user } => {
             scene.meet(user);

@@ -52,6 +52,7 @@ pub enum Fact {
         what: String,
     },
     ClientMessage(ClientMessage),
+    ClientCalled(ClientCalled),
     DeliveryReported(DeliveryReported),
     /// A user of the platform was looked up (at start, or because a command named him).
     UserFound {
@@ -111,6 +112,7 @@ impl Fact {
             | Fact::RoomActive { .. }
             | Fact::ConnectionRequested { .. }
             | Fact::ClientMessage(_)
+            | Fact::ClientCalled(_)
             | Fact::DeliveryReported(_)
             | Fact::Unreadable { .. } => true,
             Fact::OfNoConcern { .. }
@@ -208,6 +210,20 @@ pub struct ClientMessage {
     /// The message that the client quotes or whose button he pressed.
     pub quoted: Option<Wamid>,
     pub group: Option<String>,
+}
+
+/// One event of a call to a line of ours; a call has several of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientCalled {
+    pub channel: Channel,
+    pub line: LineId,
+    /// The provider's id of the call.
+    pub id: String,
+    pub from: ClientKeys,
+    /// It has ended; until then it rings.
+    pub over: bool,
+    /// How long somebody talked, where anybody answered.
+    pub seconds: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,8 @@
 //! Words on their way through: an advisor's to the client, and a client's to the advisors.
+mod call;
 mod identity;
+
+pub use call::client_called;
 
 use super::ask::{About, Ask};
 use super::commit::Entry;

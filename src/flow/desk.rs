@@ -266,7 +266,7 @@ impl Desks {
 
     async fn settle(self, event: Event) -> Receipt {
         let event = Arc::new(event);
-        let waits = matches!(event.fact, Fact::ClientMessage(_));
+        let waits = matches!(event.fact, Fact::ClientMessage(_) | Fact::ClientCalled(_));
         if waits && !self.shared.open_to_clients.load(std::sync::atomic::Ordering::Acquire) {
             return Receipt::NotNow;
         }
@@ -338,6 +338,7 @@ fn nth_desk(fact: &Fact, desks: usize) -> Option<usize> {
         | Fact::RoomRenamed { stream, .. }
         | Fact::RoomActive { stream, .. } => stream.hash(&mut hasher),
         Fact::ClientMessage(said) => client_of(&said.from).hash(&mut hasher),
+        Fact::ClientCalled(call) => client_of(&call.from).hash(&mut hasher),
         Fact::DeliveryReported(told) => client_of(&told.recipient).hash(&mut hasher),
         Fact::ConnectionRequested { by } => by.id.hash(&mut hasher),
         Fact::UserFound { user } => user.id.hash(&mut hasher),
@@ -367,7 +368,7 @@ fn count(fact: &Fact, handled: &Handled) {
         | Fact::RoomActive { .. }
         | Fact::ConnectionRequested { .. }
         | Fact::UserFound { .. } => "symphony",
-        Fact::ClientMessage(_) | Fact::DeliveryReported(_) => "whatsapp",
+        Fact::ClientMessage(_) | Fact::ClientCalled(_) | Fact::DeliveryReported(_) => "whatsapp",
         Fact::Unreadable { .. } => "unreadable",
         Fact::OfNoConcern { .. } => "of_no_concern",
         Fact::EffectWanted { .. }

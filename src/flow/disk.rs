@@ -33,7 +33,7 @@ fn is_new_input(fact: &Fact, words: &Words) -> bool {
     match fact {
         Fact::ClientMessage(said) => !may_be_a_stop(&said.content, words),
         Fact::FormSent(sent) => sent.values.get("action").and_then(Value::as_str) != Some(REVIEW_STOP),
-        Fact::RoomMessage(_) => true,
+        Fact::RoomMessage(_) | Fact::ClientCalled(_) => true,
         Fact::MessageSuppressed { .. }
         | Fact::MembersChanged { .. }
         | Fact::RoomRenamed { .. }

@@ -308,6 +308,14 @@ impl Meta {
         self.inner.tap_button(number, payload)
     }
 
+    /// The client calls the line; nobody answers, and it ends a moment later.
+    ///
+    /// # Errors
+    /// A sentence: no such phone, or no WhatsApp on it.
+    pub fn call(&self, number: &str) -> Result<(), String> {
+        self.inner.call(number)
+    }
+
     /// The client sends something else: image, document, location, contacts, reaction, revoke and so on. `content` is what stands
     /// under the name of the type in Meta's webhook; `mime_type` and `sha256` of a kept file are added.
     ///

@@ -364,6 +364,10 @@ impl Outside {
         self.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "text": text })).await
     }
 
+    pub async fn call(&self, number: &str) {
+        self.post(&format!("/api/phones/{number}/calls"), json!({})).await;
+    }
+
     pub async fn tap(&self, number: &str, payload: &str) {
         self.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "payload": payload })).await;
     }

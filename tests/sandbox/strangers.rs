@@ -140,3 +140,19 @@ async fn two_taps_are_one_yes_and_the_no_button_is_a_stop() {
     world.until("the confirmation", confirmed).await;
     assert_eq!(world.received(&no.number).await.len(), 2);
 }
+
+#[tokio::test]
+async fn s2_18_a_call_without_a_word_is_enough() {
+    let world = shared();
+    let caller = client("Cal");
+    world.call(&caller.number).await;
+    let line = world.line(JANE, &caller.number, "the call", |line| line.is("info") && line.text.contains("not answered")).await;
+    assert!(line.text.contains(&format!("Call from {}", caller.number)), "{line:?}");
+    let card = world.command(JANE, &format!("/contact show {}", caller.number)).await;
+    assert!(card.is("answer") && card.text.to_uppercase().contains("INCOMPLETE"), "{card:?}");
+    world.write(&caller.number, "I called before").await;
+    world.line(JANE, &caller.number, "the words", |line| line.is("client_message")).await;
+    let calls = world.lines(JANE, &caller.number).await.iter().filter(|line| line.text.contains("Call from")).count();
+    assert_eq!(calls, 1, "one line for one call");
+    assert!(world.received(&caller.number).await.is_empty(), "a call is answered with nothing");
+}

@@ -210,9 +210,9 @@ fn stream_of(fact: &Fact) -> Option<&StreamId> {
         | Fact::RoomRenamed { stream, .. }
         | Fact::RoomActive { stream, .. } => Some(stream),
         Fact::ConnectionRequested { .. } | Fact::OfNoConcern { .. } | Fact::Unreadable { .. } => None,
-        Fact::ClientMessage(_) | Fact::DeliveryReported(_) | Fact::UserFound { .. } | Fact::EffectWanted { .. } => None,
-        Fact::EffectEnded { .. } | Fact::EffectPutOff { .. } | Fact::DoubtIsOld { .. } | Fact::TimeCame { .. } => None,
-        Fact::LineTroubled { .. } | Fact::LineWorks { .. } => None,
+        Fact::ClientMessage(_) | Fact::ClientCalled(_) | Fact::DeliveryReported(_) | Fact::UserFound { .. } => None,
+        Fact::EffectWanted { .. } | Fact::EffectEnded { .. } | Fact::EffectPutOff { .. } | Fact::DoubtIsOld { .. } => None,
+        Fact::TimeCame { .. } | Fact::LineTroubled { .. } | Fact::LineWorks { .. } => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Takes a webhook apart into its elements, each an event by itself: a bad one spoils no other.
 use super::content::{content, phone};
-use super::wire::{Change, Contact, Entry, Envelope, Message, Metadata, Status, Value};
-use crate::domain::event::{ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact};
+use super::wire::{Call, Change, Contact, Entry, Envelope, Message, Metadata, Status, Value};
+use crate::domain::event::{ClientCalled, ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact};
 use crate::domain::ids::{Channel, EventId, LineId, MessageId, Wamid};
 use crate::domain::time::{Span, Timestamp};
 use aws_lc_rs::digest;
@@ -83,25 +83,55 @@ impl Found {
     fn change(&mut self, change: &Change) {
         let field = change.field.as_deref().unwrap_or("no field");
         let Some(raw) = change.value else { return };
-        if field != "messages" {
+        if field != "messages" && field != "calls" {
             return self.of_no_concern(raw, field.to_owned());
         }
         match read::<Value>(raw) {
-            Ok(value) => self.value(raw, value),
+            Ok(value) => self.value(raw, value, field),
             Err(why) => self.set_aside(raw, format!("a value of unexpected shape: {why}")),
         }
     }
 
-    fn value(&mut self, raw: &RawValue, value: Value) {
+    fn value(&mut self, raw: &RawValue, value: Value, field: &str) {
         let Some(line) = value.metadata.and_then(|Metadata { phone_number_id }| phone_number_id) else {
             return self.set_aside(raw, "names no line (metadata.phone_number_id)".to_owned());
         };
         let contacts = value.contacts.into_iter().flatten().filter_map(|raw| read(raw).ok()).collect();
         let around = Around { line: LineId(line), contacts };
-        value.messages.into_iter().flatten().for_each(|raw| self.message(raw, &around));
-        value.statuses.into_iter().flatten().for_each(|raw| self.status(raw, &around));
-        // Such an error belongs to no message that could be named; the message itself stands in the same body.
-        value.errors.into_iter().flatten().for_each(|raw| self.of_no_concern(raw, "messages.errors".to_owned()));
+        if field == "calls" {
+            value.calls.into_iter().flatten().for_each(|raw| self.call(raw, &around));
+            // How a call goes on that some program of the firm makes.
+            value.statuses.into_iter().flatten().for_each(|raw| self.of_no_concern(raw, "calls.statuses".to_owned()));
+        } else {
+            value.messages.into_iter().flatten().for_each(|raw| self.message(raw, &around));
+            value.statuses.into_iter().flatten().for_each(|raw| self.status(raw, &around));
+        }
+        // Such an error belongs to no element that could be named; the element itself stands in the same body.
+        value.errors.into_iter().flatten().for_each(|raw| self.of_no_concern(raw, format!("{field}.errors")));
+    }
+
+    fn call(&mut self, raw: &RawValue, around: &Around) {
+        let call: Call = match read(raw) {
+            Ok(call) => call,
+            Err(why) => return self.set_aside(raw, format!("a call of unexpected shape: {why}")),
+        };
+        if call.direction.as_deref() == Some("BUSINESS_INITIATED") {
+            return self.of_no_concern(raw, "a call of the firm's own".to_owned());
+        }
+        let (Some(id), Some(event)) = (call.id, call.event) else {
+            return self.set_aside(raw, "a call without an id or an event".to_owned());
+        };
+        if event != "connect" && event != "terminate" {
+            return self.of_no_concern(raw, format!("call {event}"));
+        }
+        let from = around.keys(call.from, call.from_user_id);
+        let (sender, at) = (sender(&from), at(call.timestamp, self.now));
+        let event_id = EventId(format!("wa:call:{}:{id}:{event}", around.line));
+        let seconds = call.duration.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        let (channel, line, over) = (Channel::WhatsApp, around.line.clone(), event == "terminate");
+        let called = ClientCalled { channel, line, id, from, over, seconds };
+        let element = self.element(event_id, at, Fact::ClientCalled(called), raw, sender);
+        self.messages.push(element);
     }
 
     fn message(&mut self, raw: &RawValue, around: &Around) {

@@ -40,6 +40,9 @@ pub struct Value<'a> {
     pub messages: Option<Vec<&'a RawValue>>,
     #[serde(borrow, default)]
     pub statuses: Option<Vec<&'a RawValue>>,
+    /// Under the field `calls`.
+    #[serde(borrow, default)]
+    pub calls: Option<Vec<&'a RawValue>>,
     #[serde(borrow, default)]
     pub errors: Option<Vec<&'a RawValue>>,
 }
@@ -216,6 +219,22 @@ pub struct System {
     pub user_id: Option<String>,
     #[serde(default)]
     pub previous_user_id: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Call {
+    pub id: Option<String>,
+    pub from: Option<String>,
+    pub from_user_id: Option<String>,
+    pub event: Option<String>,
+    /// `USER_INITIATED`, or `BUSINESS_INITIATED` for what some program of the firm calls.
+    pub direction: Option<String>,
+    #[serde(deserialize_with = "seconds")]
+    pub timestamp: Option<i64>,
+    /// In seconds; missing where nobody answered.
+    #[serde(deserialize_with = "seconds")]
+    pub duration: Option<i64>,
 }
 
 #[derive(Deserialize, Default)]

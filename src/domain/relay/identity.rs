@@ -29,6 +29,16 @@ pub(super) fn who_wrote(scene: &mut Scene, said: &ClientMessage, at: Timestamp) 
     known.or_else(|| meet_stranger(scene, said, at))
 }
 
+/// The same for a call, which is a first contact like any message (S2-18); a stranger's counts once for all of its events.
+pub(super) fn who_called(scene: &mut Scene, said: &ClientMessage, at: Timestamp, first: bool) -> Option<Contact> {
+    close_who_lost_his_number(scene, said);
+    let known = find_contact(scene, &said.from);
+    if known.is_some() || !first {
+        return known;
+    }
+    meet_stranger(scene, said, at)
+}
+
 /// By any of the keys of the identity.
 fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
     let id = keys_in_store(keys).into_iter().find_map(|key| scene.pointer(key))?;
@@ -123,7 +133,8 @@ fn new_contact(scene: &mut Scene, keys: &ClientKeys, said: &ClientMessage, at: T
         recent: Default::default(),
     };
     scene.put(&contact);
-    let detail = json!({ "from": keys, "line": said.line, "how": "wrote first" });
+    let how = if matches!(said.content, Content::Sign { .. }) { "called first" } else { "wrote first" };
+    let detail = json!({ "from": keys, "line": said.line, "how": how });
     scene.note(Entry::new("contact.created", CLIENT).about(&contact.id).told_at(at).detail(detail));
     contact
 }
@@ -149,6 +160,17 @@ pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &Clien
         let evidence = json!({ "message": said.id });
         scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, evidence);
     }
+    contact
+}
+
+/// A call tells who he is and that he can be reached here. It ends no silence and opens nothing.
+pub(super) fn note_call(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, at: Timestamp) -> Contact {
+    learn_keys(scene, &mut contact, &said.from);
+    let on = contact.on_mut(said.channel);
+    on.line = Some(said.line.clone());
+    on.ever_reached = true;
+    scene.put(&contact);
+    scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, json!({ "message": said.id }));
     contact
 }
 

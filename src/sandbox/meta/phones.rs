@@ -19,6 +19,9 @@ pub(super) fn number(input: &str) -> Option<String> {
     (only_punctuation && DIGITS.contains(&digits.len())).then(|| format!("+{digits}"))
 }
 
+/// How long a call rings before the client gives up.
+const RINGS: Duration = Duration::from_millis(300);
+
 /// One thing a client sends.
 pub(super) struct Said {
     pub kind: String,
@@ -61,6 +64,22 @@ impl Inner {
         let message = message.ok_or_else(|| format!("There is no message {quoted} on this phone to quote."))?;
         let from = if message.from_firm { self.settings.digits() } else { phone.wa_id().to_string() };
         Ok(json!({"from": from, "id": quoted}))
+    }
+
+    /// It rings, and then it is over; like a message a call opens Meta's window.
+    pub(super) fn call(&self, number: &str) -> Result<(), String> {
+        let mut world = self.world();
+        let mut phone = known_phone(&world, number)?;
+        may_write(&world, &phone)?;
+        let now = (self.now)();
+        phone.last_own = phone.last_own.max(Some(now));
+        let id = shapes::call_id(phone.wa_id());
+        let hook = |event: &str, after: Duration| {
+            let value = shapes::call(&self.settings, &phone, &id, event, now);
+            Outgoing { value, message: None, after, copies: 1 }
+        };
+        let hooks = vec![hook("connect", Duration::ZERO), hook("terminate", RINGS)];
+        self.commit(&mut world, vec![Record::Phone(phone)], hooks).map_err(unwritten)
     }
 
     /// Taps the newest button with that payload.

@@ -49,6 +49,11 @@ pub(super) fn wamid(digits: &str, from_firm: bool) -> String {
     format!("wamid.{}", STANDARD.encode(bytes))
 }
 
+/// A fresh id of a call, wrapped like that of a message.
+pub(super) fn call_id(digits: &str) -> String {
+    wamid(digits, false).replacen("wamid", "wacid", 1)
+}
+
 /// A fresh id of a media file or a template: sixteen digits.
 pub(super) fn object_id() -> String {
     fastrand::u64(1_000_000_000_000_000..10_000_000_000_000_000).to_string()
@@ -108,6 +113,20 @@ pub(super) fn message(settings: &MetaSettings, heard: Heard<'_>, content: Value)
         _ => element[kind] = content,
     }
     envelope(settings, contact, "messages", element)
+}
+
+/// One event of a call that nobody answers. Statuses come as a word; nothing is told of a talk that never was.
+pub(super) fn call(settings: &MetaSettings, phone: &Phone, id: &str, event: &str, at: i64) -> Value {
+    let metadata = json!({"display_phone_number": settings.digits(), "phone_number_id": settings.phone_number_id});
+    let contact = json!({"profile": {"name": phone.name}, "wa_id": phone.wa_id(), "user_id": phone.user_id});
+    let mut element = json!({"id": id, "from": phone.wa_id(), "from_user_id": phone.user_id, "to": settings.digits(),
+        "event": event, "timestamp": seconds(at), "direction": "USER_INITIATED"});
+    match event {
+        "connect" => element["session"] = json!({"sdp_type": "offer", "sdp": "v=0\r\n"}),
+        _ => element["status"] = json!("FAILED"),
+    }
+    let value = json!({"messaging_product": "whatsapp", "metadata": metadata, "contacts": [contact], "calls": [element]});
+    change(settings, "calls", value)
 }
 
 /// What a status tells about the message it belongs to.

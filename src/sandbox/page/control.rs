@@ -366,7 +366,7 @@ fn phone_by(world: &dyn World, written: &str) -> Result<String, Complaint> {
         .ok_or_else(|| Complaint::missing("phone", written, "Add it with POST /api/phones {\"number\":…,\"name\":…}."))
 }
 
-/// Anybody may write to the firm: a number that nobody added yet becomes a phone when it first writes.
+/// Anybody may turn to the firm: a number that nobody added yet becomes a phone when it first writes or calls.
 fn phone_or_new(world: &dyn World, written: &str) -> Result<String, Complaint> {
     let known = phone_by(world, written);
     let (Err(_), Some(number)) = (&known, e164(written)) else { return known };
@@ -408,7 +408,7 @@ async fn write_on_phone(
 }
 
 async fn call(State(control): State<Control>, Path(number): Path<String>) -> Answer<Value> {
-    let number = phone_by(&*control.world, &number)?;
+    let number = phone_or_new(&*control.world, &number)?;
     control.world.phone_call(&number).map_err(|why| Complaint::bad(why, "number", "Send a message instead."))?;
     Ok(Json(json!({ "called": true })))
 }

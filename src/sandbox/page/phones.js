@@ -2,7 +2,7 @@
 import { attempt, byTestId, call, el, hourOf, initials, keepAtEnd, keyed, path, tint, wholeTime, withDays } from './dom.js';
 
 const MAX_SHOWN = 300;
-/** SMS and calls come with a later stage; until then the choice is shown, with the reason why it is not offered. */
+/** SMS comes with a later stage; until then the choice is shown, with the reason why it is not offered. */
 const SMS_WORKS = false;
 
 const TICKS = { pending: ['◷', 'on its way'], sent: ['✓✓', 'arrived'], delivered: ['', ''], read: ['', ''] };
@@ -53,7 +53,7 @@ function buildPhone(phone) {
   const words = el('input', { testid: 'phone-input', placeholder: 'Message', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
   const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); write(phone, channel.value, words); } },
     words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
-  const title = SMS_WORKS ? 'Call the firm' : 'Call the firm (calls come with SMS)';
+  const title = 'Call the firm on WhatsApp';
   return el('article', { class: 'phone', testid: 'phone', 'data-number': phone.number, 'aria-label': `Phone of ${phone.name}` },
     el('header', {},
       el('span', { class: `avatar ${tint(phone.name)}`, 'aria-hidden': 'true' }, initials(phone.name)),
