@@ -4,6 +4,7 @@ pub mod disk;
 use crate::domain::commit::{Commit, Committed, Key, Stored};
 use crate::domain::effect::{Attempt, Effect, LookUp, Prepared};
 use crate::domain::event::Event;
+use crate::domain::health::Health;
 use crate::domain::ids::EffectId;
 use crate::domain::time::Timestamp;
 use std::future::Future;
@@ -58,6 +59,11 @@ pub trait Clock: Send + Sync {
     fn is_sane(&self) -> bool {
         true
     }
+}
+
+/// Knows how the installation does at this moment. Asked now and then, by people; it must not wait for anything.
+pub trait Pulse: Send + Sync {
+    fn health(&self) -> Health;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -661,7 +661,32 @@ fn answers_on_rights(table: &mut Table) {
         ],
     });
     let bare = json!({ "lines": [], "default_advisors": [], "templates": [], "contacts": 0, "rooms": 0 });
-    table.insert("admin-status", vec![merged(&status, &bare), status]);
+    let health = json!({
+        "feed": { "transport": "websocket", "connected": true, "superseded": false, "since": BEFORE, "last_error": null },
+        "store": { "sequence": 1234, "behind": 0, "free": 80_u64 << 30, "writable": true },
+        "queues": { "due": 1, "in_flight": 1, "in_doubt": 0, "held": 2 }, "login": null, "clock": true, "lines": {},
+    });
+    let worse = json!({
+        "feed": { "transport": "long-poll", "connected": false, "superseded": true, "since": BEFORE, "last_error": "gone" },
+        "store": { "sequence": 1, "behind": 12, "free": 1_u64 << 28, "writable": false }, "login": "401", "clock": false,
+    });
+    let gone = json!({ "feed": merged(&worse["feed"], &json!({ "superseded": false })),
+        "store": merged(&worse["store"], &json!({ "free": null })) });
+    let line = |state: Value, detail: &str| {
+        let trouble = json!({ "code": "190", "detail": detail, "since": BEFORE });
+        json!({ "name": "Jane", "number": "+1555", "channel": "WhatsApp", "advisor": null, "state": state, "trouble": trouble })
+    };
+    let lines = json!([
+        line(json!("works"), ""),
+        line(json!("unheard"), ""),
+        line(json!("resting"), ""),
+        line(json!("stopped"), "The token has expired."),
+        line(json!("stopped"), ""),
+        line(Value::Null, ""),
+    ]);
+    let with = |health: Value| merged(&status, &json!({ "health": health, "lines": lines, "now": NOW }));
+    let told = [with(merged(&health, &worse)), with(merged(&health, &gone)), with(Value::Null), with(health)];
+    table.insert("admin-status", told.into_iter().chain([merged(&status, &bare), status]).collect());
     let commands: Vec<Value> = commands::ALL
         .iter()
         .map(|command| json!({ "path": command.path, "usage": command.usage, "about": command.about }))

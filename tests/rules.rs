@@ -17,3 +17,5 @@ mod inbound;
 mod onboarding;
 #[path = "rules/questions.rs"]
 mod questions;
+#[path = "rules/status.rs"]
+mod status;

@@ -1,17 +1,24 @@
 //! Is it alive, is it ready, and if not, why: what operators and load balancers ask.
+use crate::adapters::store::SledStore;
 use crate::adapters::symphony::feed::FeedState;
 use crate::adapters::symphony::login::SessionState;
+use crate::adapters::whatsapp::LineHealth;
 use crate::domain::commit::Key;
+use crate::domain::health::{self, FeedHealth, QueueHealth, StoreHealth};
 use crate::domain::ids::LineId;
+use crate::domain::time::Timestamp;
+use crate::flow::held::Counted;
+use crate::flow::lanes::Counts;
 use crate::ports::Lines;
 use crate::ports::disk::{DiskLevel, Level};
-use crate::ports::{Clock, Later, Store};
+use crate::ports::{Clock, Later, Pulse, Store};
 use crate::server::{Health, Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// An operator confirms the clock: what is then to be done.
 pub type ConfirmClock = Arc<dyn Fn() + Send + Sync>;
@@ -27,6 +34,14 @@ pub struct Vitals {
     pub confirm_clock: ConfirmClock,
     pub disk: Arc<DiskLevel>,
     pub lines: watch::Receiver<Lines>,
+    pub whatsapp: Arc<LineHealth>,
+    pub outbox: watch::Receiver<Counts>,
+    pub held: Arc<Counted>,
+    /// The store again, as one who knows its view.
+    pub view: Arc<SledStore>,
+    /// How the feed comes, and since when it is connected, or not, in milliseconds.
+    pub transport: &'static str,
+    pub feed_since: AtomicI64,
     /// The lines' numbers, by which operators know them.
     pub numbers: BTreeMap<LineId, String>,
 }
@@ -75,6 +90,66 @@ impl Vitals {
             );
         }
         reasons
+    }
+}
+
+impl Vitals {
+    /// Notes when the feed comes and goes, until `stop`.
+    pub async fn watch_feed(self: Arc<Self>, stop: CancellationToken) {
+        let mut feed = self.feed.clone();
+        let mut connected = None;
+        loop {
+            let now = feed.borrow_and_update().connected;
+            if connected.replace(now) != Some(now) {
+                self.feed_since.store(self.clock.now().0, Ordering::Release);
+            }
+            if stop.run_until_cancelled(feed.changed()).await.is_none_or(|changed| changed.is_err()) {
+                return;
+            }
+        }
+    }
+
+    fn lines_now(&self) -> BTreeMap<LineId, health::LineHealth> {
+        let told = self.lines.borrow().clone();
+        let of = |trouble| health::LineHealth { trouble, resting: false };
+        let mut lines: BTreeMap<_, _> = told.into_iter().map(|(line, trouble)| (line, of(trouble))).collect();
+        for line in self.whatsapp.resting() {
+            lines.entry(line).or_default().resting = true;
+        }
+        lines
+    }
+}
+
+impl Pulse for Vitals {
+    fn health(&self) -> health::Health {
+        let (feed, outbox) = (self.feed.borrow().clone(), *self.outbox.borrow());
+        let durable = self.store.durable();
+        let session = self.session.borrow().clone();
+        let first = (session.generation == 0).then(|| "the first login is under way".to_owned());
+        health::Health {
+            feed: FeedHealth {
+                transport: self.transport.to_owned(),
+                connected: feed.connected,
+                superseded: feed.superseded,
+                since: Timestamp(self.feed_since.load(Ordering::Acquire)),
+                last_error: feed.last_error,
+            },
+            store: StoreHealth {
+                sequence: *durable.borrow(),
+                behind: self.view.behind().unwrap_or_default(),
+                free: self.disk.free(),
+                writable: durable.has_changed().is_ok(),
+            },
+            queues: QueueHealth {
+                due: outbox.waiting,
+                in_flight: outbox.taken,
+                in_doubt: outbox.doubtful,
+                held: self.held.waiting(),
+            },
+            login: session.last_error.or(first),
+            clock: self.clock.is_sane(),
+            lines: self.lines_now(),
+        }
     }
 }
 

@@ -19,16 +19,17 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::words::Words;
 use crate::flow::desk::Desks;
 use crate::flow::held::Counted;
+use crate::flow::lanes::Counts;
 use crate::flow::outbox::Outbox;
 use crate::flow::{disk, lines, wakes};
-use crate::ports::{Clock, Inbox, Receipt, Store, StoreError};
+use crate::ports::{Clock, Inbox, Pulse, Receipt, Store, StoreError};
 use crate::server::{self, Health, Listener, WhatsAppHooks};
 use crate::telemetry;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -114,6 +115,7 @@ impl Bot {
         let first_policy = policy(&config, &wording, words);
         let (desks, news) = Desks::start(Arc::clone(&shared), first_policy, Arc::clone(&clock));
         let (feed_state, feed) = watch::channel(FeedState::default());
+        let (counts, counts_seen) = watch::channel(Counts::default());
         let vitals = Arc::new(Vitals {
             store: Arc::clone(&shared),
             clock: Arc::clone(&clock),
@@ -124,8 +126,18 @@ impl Bot {
             confirm_clock,
             disk: desks.disk(),
             lines: health.watch(),
+            whatsapp: Arc::clone(&health),
+            outbox: counts_seen,
+            held: Arc::clone(&counted),
+            view: Arc::clone(&store),
+            transport: match config.symphony.feed {
+                config::Feed::WebSocket => "websocket",
+                config::Feed::LongPoll => "long-poll",
+            },
+            feed_since: AtomicI64::new(clock.now().0),
             numbers: numbers(&config),
         });
+        desks.set_pulse(Arc::clone(&vitals) as Arc<dyn Pulse>);
         // Before anything is taken in: a bot that starts on a full disk knows it.
         let probe: Arc<dyn crate::ports::disk::Probe> = Arc::new(Disk(config.bot.data_dir.clone()));
         desks.disk().look(&*probe);
@@ -137,6 +149,7 @@ impl Bot {
             performer: Arc::clone(&board) as _,
             pacing: board,
             clock: Arc::clone(&clock),
+            counts,
         };
         let parts = Parts {
             config,
@@ -159,6 +172,7 @@ impl Bot {
             }
         });
         tasks.spawn(wakes::run(Arc::clone(&parts.store), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
+        tasks.spawn(Arc::clone(&vitals).watch_feed(stop.clone()));
         tasks.spawn(disk::watch(desks.disk(), probe, stop.clone()));
         tasks.spawn(lines::tell(health.watch(), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn_blocking(move || {

@@ -1,5 +1,6 @@
 //! The records that one event touches: read on demand, each with the version it had, and written back together.
 use super::commit::{Key, Put, Stored, Version};
+use super::health::Health;
 use super::ids::ContactId;
 use super::time::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,6 +14,10 @@ pub trait Records {
     fn get(&self, key: &Key) -> Option<Stored>;
     /// Keys that begin with `prefix` and lie behind `after`, ascending, at most `limit`.
     fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Vec<(Key, Stored)>;
+    /// How the installation does at that moment, where anybody knows. It is for showing: no commit rests on it.
+    fn health(&self) -> Option<Health> {
+        None
+    }
 }
 
 /// Something that is kept under a key of its own.
@@ -130,6 +135,10 @@ impl<'a> Case<'a> {
             None => Some(decode(&stored.value)),
         });
         as_it_stands.collect()
+    }
+
+    pub fn health(&self) -> Option<Health> {
+        self.records.health()
     }
 
     /// Writes the record and keeps its wake-up time in the index.

@@ -13,6 +13,7 @@ pub mod entitlement;
 pub mod event;
 pub mod gates;
 pub mod grammar;
+pub mod health;
 pub mod ids;
 pub mod lane;
 pub mod lines;

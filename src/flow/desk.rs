@@ -6,18 +6,19 @@ use crate::domain::case::Records;
 use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
 use crate::domain::decide::{Decision, decide};
 use crate::domain::event::{Event, Fact};
+use crate::domain::health::Health;
 use crate::domain::ids::*;
 use crate::domain::lane::Due;
 use crate::domain::policy::Policy;
 use crate::domain::time::Timestamp;
 use crate::fault;
 use crate::ports::disk::DiskLevel;
-use crate::ports::{Clock, Inbox, Later, Receipt, Store, StoreError};
+use crate::ports::{Clock, Inbox, Later, Pulse, Receipt, Store, StoreError};
 use serde_json::json;
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -80,6 +81,7 @@ impl Handled {
 /// Records read through a store; remembers the first failure, because a record that cannot be read is not absent.
 struct Reading<'s> {
     store: &'s dyn Store,
+    pulse: Option<&'s dyn Pulse>,
     failed: RefCell<Option<StoreError>>,
 }
 
@@ -96,14 +98,28 @@ impl Records for Reading<'_> {
             Vec::new()
         })
     }
+    fn health(&self) -> Option<Health> {
+        self.pulse.map(Pulse::health)
+    }
 }
 
 /// Decides and commits, again if a record changed meanwhile. Blocks for reads, never for the disk.
 pub fn handle(store: &dyn Store, policy: &Policy, clock: &dyn Clock, event: &Event, last_try: bool) -> Handled {
+    handle_knowing(store, None, policy, clock, event, last_try)
+}
+
+fn handle_knowing(
+    store: &dyn Store,
+    pulse: Option<&dyn Pulse>,
+    policy: &Policy,
+    clock: &dyn Clock,
+    event: &Event,
+    last_try: bool,
+) -> Handled {
     for _ in 0..DECIDES_AT_MOST {
         // Time never goes below the last commit's (RULES, Identity and time).
         let now = clock.now().max(store.last_time());
-        let reading = Reading { store, failed: RefCell::new(None) };
+        let reading = Reading { store, pulse, failed: RefCell::new(None) };
         let decided = catch_unwind(AssertUnwindSafe(|| decide(&reading, policy, now, event, last_try)));
         if let Some(error) = reading.failed.into_inner() {
             return Handled::Failed(error);
@@ -202,6 +218,8 @@ struct Shared {
     /// Client messages are taken only once the advisors are known (first start).
     open_to_clients: std::sync::atomic::AtomicBool,
     disk: Arc<DiskLevel>,
+    /// Known once everything was put together.
+    pulse: OnceLock<Arc<dyn Pulse>>,
 }
 
 /// What a commit changed in the outbox, to be acted on when it is durable. Bounded by the lanes of the outbox themselves.
@@ -223,6 +241,7 @@ impl Desks {
             news,
             open_to_clients: std::sync::atomic::AtomicBool::new(false),
             disk: Arc::default(),
+            pulse: OnceLock::new(),
         });
         for number in 0..desks {
             let shared = Arc::clone(&shared);
@@ -238,6 +257,10 @@ impl Desks {
     }
     pub fn set_policy(&self, policy: Policy) {
         *self.shared.policy.write().expect("nobody panics with the policy in hand") = Arc::new(policy);
+    }
+    /// Who is asked how the installation does; the first one stays.
+    pub fn set_pulse(&self, pulse: Arc<dyn Pulse>) {
+        self.shared.pulse.get_or_init(|| pulse);
     }
     pub fn open_to_clients(&self) {
         self.shared.open_to_clients.store(true, std::sync::atomic::Ordering::Release);
@@ -310,7 +333,8 @@ fn work(shared: &Shared, number: usize) {
     while let Some(job) = shared.doors[number].next() {
         let policy = Arc::clone(&shared.policy.read().expect("nobody panics with the policy in hand"));
         let begun = Instant::now();
-        let mut handled = handle(&*shared.store, &policy, &*shared.clock, &job.event, job.last_try);
+        let pulse = shared.pulse.get().map(|pulse| &**pulse);
+        let mut handled = handle_knowing(&*shared.store, pulse, &policy, &*shared.clock, &job.event, job.last_try);
         if let Handled::Kept { sequence, outbox } = &mut handled
             && !outbox.is_empty()
         {

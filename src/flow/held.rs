@@ -55,6 +55,11 @@ impl Counted {
         self.held().values().filter(|held| *held == gate).count()
     }
 
+    /// How many wait for any gate.
+    pub fn waiting(&self) -> usize {
+        self.held().len()
+    }
+
     /// Counts a message anew, as it stands in the store now: however commits overtake each other, the last look is right.
     fn look_at(&self, held: &mut HashMap<Key, String>, key: Key) {
         let stored = self.inner.get(&key).ok().flatten();

@@ -26,6 +26,8 @@ pub struct Outbox {
     pub performer: Arc<dyn Performer>,
     pub pacing: Arc<dyn Pacing>,
     pub clock: Arc<dyn Clock>,
+    /// Whoever wants to know how many effects there are, by state.
+    pub counts: watch::Sender<Counts>,
 }
 
 /// How a head's turn ended: its lane may go on, or pauses until then.
@@ -52,6 +54,7 @@ impl Outbox {
         loop {
             outbox.start_heads(&mut lanes, &slots, &tasks, &done, &stop);
             show(lanes.counts());
+            outbox.counts.send_replace(lanes.counts());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

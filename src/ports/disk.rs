@@ -1,6 +1,6 @@
 //! How much room the data folder has: the bounds, and the level that those who send and take in heed.
 use crate::domain::time::Span;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 const GIB: u64 = 1 << 30;
 /// Less than the smaller of these two and no send begins: what follows a send (its end, its statuses, the client's answer)
@@ -46,18 +46,26 @@ impl Space {
 
 /// The level as it was last seen; shared by all who heed it.
 #[derive(Default)]
-pub struct DiskLevel(AtomicU8);
+pub struct DiskLevel {
+    level: AtomicU8,
+    /// Bytes; 0 until somebody has looked.
+    free: AtomicU64,
+}
 
 impl DiskLevel {
     pub fn get(&self) -> Level {
-        match self.0.load(Ordering::Acquire) {
+        match self.level.load(Ordering::Acquire) {
             0 => Level::Enough,
             1 => Level::NoSends,
             _ => Level::StopsOnly,
         }
     }
     pub fn set(&self, level: Level) {
-        self.0.store(level as u8, Ordering::Release);
+        self.level.store(level as u8, Ordering::Release);
+    }
+    /// As it was last seen.
+    pub fn free(&self) -> Option<u64> {
+        Some(self.free.load(Ordering::Acquire)).filter(|free| *free > 0)
     }
     pub fn starts_no_sends(&self) -> bool {
         self.get() >= Level::NoSends
@@ -70,6 +78,7 @@ impl DiskLevel {
             Err(error) => return tracing::error!(%error, "the free space of the data folder cannot be read"),
         };
         metrics::gauge!("liaison_disk_free_bytes").set(space.free as f64);
+        self.free.store(space.free, Ordering::Release);
         let (before, level) = (self.get(), space.level());
         if before != level {
             tracing::warn!(?before, ?level, free = space.free, "the disk of the data folder");

@@ -9,6 +9,7 @@ use liaison::domain::decide::{Decision, decide};
 use liaison::domain::effect::*;
 use liaison::domain::entitlement::{Permission, Rights};
 use liaison::domain::event::*;
+use liaison::domain::health::Health;
 use liaison::domain::ids::*;
 use liaison::domain::lane::{Due, DueState};
 use liaison::domain::message::{DOUBT_HOLDS_LANE, Message, MessageState};
@@ -77,7 +78,7 @@ pub enum Fed {
 }
 
 #[derive(Default)]
-struct Store(BTreeMap<Key, Stored>);
+struct Store(BTreeMap<Key, Stored>, Option<Health>);
 
 impl Records for Store {
     fn get(&self, key: &Key) -> Option<Stored> {
@@ -88,6 +89,9 @@ impl Records for Store {
         let found = from.take_while(|(key, _)| key.as_str().starts_with(prefix));
         let behind = found.filter(|(key, _)| after.is_none_or(|after| key.as_str() > after));
         behind.take(limit).map(|(key, stored)| (key.clone(), stored.clone())).collect()
+    }
+    fn health(&self) -> Option<Health> {
+        self.1.clone()
     }
 }
 
@@ -482,6 +486,10 @@ impl World {
 
     pub fn get<R: Record>(&self, key: &Key) -> Option<R> {
         self.store.get(key).map(|stored| serde_json::from_slice(&stored.value).unwrap())
+    }
+    /// What whoever runs the bot knows of it.
+    pub fn does(&mut self, health: Health) {
+        self.store.1 = Some(health);
     }
     /// Past every rule: how a test sets its stage.
     pub fn put<R: Record>(&mut self, record: &R) {

@@ -124,3 +124,20 @@ async fn a_room_is_made_once_although_the_answer_was_lost() {
     let answers = world.lines(JANE, IM).await.into_iter().filter(about).count();
     assert_eq!(answers, 1, "one answer");
 }
+
+#[tokio::test]
+async fn the_status_shows_the_feed_the_store_the_queues_and_the_lines() {
+    let world = shared();
+    let client = world.agreed("Stan").await;
+    world.say(JANE, &client.name, "On the line").await;
+    world.receives(&client.number, "On the line").await;
+    let until_works = async || {
+        let status = world.command(OLGA, "/admin status").await;
+        status.text.contains("+15550100001: works").then_some(status)
+    };
+    let status = world.until("a line that works", until_works).await;
+    for part in ["Feed: connected since", "(websocket)", "commits", "free", "in flight", "Symphony: logged in"] {
+        assert!(status.text.contains(part), "{part}: {status:?}");
+    }
+    assert!(!status.text.contains("sandbox-token") && status.text.len() < 2_000, "{status:?}");
+}

@@ -87,6 +87,11 @@ impl SledStore {
         self.shared.line().map(drop)
     }
 
+    /// How many durable commits the view has yet to take; what it lacks is answered from memory.
+    pub fn behind(&self) -> Result<u64, StoreError> {
+        Ok(self.durable.borrow().saturating_sub(self.shared.view.applied()?))
+    }
+
     fn stop(&self) {
         self.shared.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

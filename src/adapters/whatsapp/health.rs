@@ -4,7 +4,7 @@ use crate::domain::event::LineTrouble;
 use crate::domain::ids::LineId;
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::Lines;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -30,6 +30,11 @@ struct Watched {
 impl LineHealth {
     pub fn watch(&self) -> watch::Receiver<Lines> {
         self.lines.subscribe()
+    }
+
+    /// Lines on which so many calls fail that only a probe goes now and then.
+    pub fn resting(&self) -> BTreeSet<LineId> {
+        self.watched().iter().filter(|(_, watched)| watched.breaker.is_open()).map(|(line, _)| line.clone()).collect()
     }
 
     /// `Err` names the time of the next try. Asking changes nothing.
@@ -172,6 +177,7 @@ mod tests {
         let health = LineHealth::default();
         (0..20).for_each(|_| health.ended(&line(), false, NOON));
         assert_eq!(health.may_go(&line(), NOON), Err(NOON + Span::seconds(10)));
+        assert_eq!(health.resting(), BTreeSet::from([line()]));
         assert!(health.watch().borrow().is_empty(), "that is the provider's trouble, not the line's");
     }
 }

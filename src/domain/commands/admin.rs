@@ -8,11 +8,14 @@ use crate::domain::effect::Reply;
 use crate::domain::email;
 use crate::domain::entitlement::{Permission, Rights};
 use crate::domain::grammar::Who;
+use crate::domain::health::{Health, LineHealth};
 use crate::domain::ids::Channel;
 use crate::domain::lane::Lane;
+use crate::domain::policy::{Line, Policy};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
+use crate::domain::sending::shortened;
 use serde_json::{Value, json};
 
 pub const ENTITLE: Command = Command {
@@ -54,7 +57,7 @@ pub const STATUS: Command = Command {
     path: "admin status",
     usage: "/admin status",
     example: "/admin status",
-    about: "lines, defaults, counts and version of this installation",
+    about: "how this installation does: feed, store, queues, providers, lines, counts",
     needs: &[Permission::Admin],
     run: status,
     ..PLAIN
@@ -107,10 +110,11 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 
 fn status(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
     let policy = scene.policy;
-    let line = |line: &crate::domain::policy::Line| json!({ "name": line.name, "number": line.number.e164(), "channel": line.channel.name(), "advisor": line.advisor });
-    let lines: Vec<Value> = policy.lines.iter().map(line).collect();
+    let health = scene.case.health().map(|health| brief(health, policy));
+    let lines: Vec<Value> = policy.lines.iter().map(|line| line_row(line, health.as_ref())).collect();
     let templates: Vec<&String> = policy.templates.keys().collect();
-    let held: usize = scene.case.scan::<Lane>("lane/", None, LOOKED_THROUGH).iter().map(|lane| lane.held.len()).sum();
+    let held_here = || scene.case.scan::<Lane>("lane/", None, LOOKED_THROUGH).iter().map(|lane| lane.held.len()).sum();
+    let held: usize = health.as_ref().map_or_else(held_here, |health| health.queues.held);
     let rooms: Vec<Room> = scene.case.scan("room/", None, LOOKED_THROUGH);
     let reply = Reply::answer("admin-status")
         .with("firm", policy.firm.clone())
@@ -124,8 +128,40 @@ fn status(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
         .with("contacts", scene.case.scan::<Contact>("contact/", None, LOOKED_THROUGH).len())
         .with("rooms", rooms.iter().filter(|room| room.is_live()).count())
         .with("held", held)
-        .with("most", LOOKED_THROUGH);
+        .with("most", LOOKED_THROUGH)
+        .with("health", json!(health))
+        .with("now", scene.now.0);
     Ok(Answer::Say(reply))
+}
+
+/// Errors of providers can be long, and they can quote what they were sent; their beginning says what is wrong.
+const ERROR_SHOWN: usize = 120;
+
+/// With no more of anybody's words than fit a line, and of our own lines only.
+fn brief(mut health: Health, policy: &Policy) -> Health {
+    let cut = |error: &mut Option<String>| *error = error.take().map(|error| shortened(&error, ERROR_SHOWN));
+    cut(&mut health.feed.last_error);
+    cut(&mut health.login);
+    health.lines.retain(|line, _| policy.line(line).is_some());
+    for trouble in health.lines.values_mut().filter_map(|line| line.trouble.as_mut()) {
+        trouble.detail = shortened(&trouble.detail, ERROR_SHOWN);
+    }
+    health
+}
+
+fn line_row(line: &Line, health: Option<&Health>) -> Value {
+    let known = health.and_then(|health| health.lines.get(&line.id));
+    let state = match known {
+        _ if health.is_none() => None,
+        None => Some("unheard"),
+        Some(LineHealth { trouble: Some(_), .. }) => Some("stopped"),
+        Some(LineHealth { resting: true, .. }) => Some("resting"),
+        Some(_) => Some("works"),
+    };
+    json!({
+        "name": line.name, "number": line.number.e164(), "channel": line.channel.name(), "advisor": line.advisor,
+        "state": state, "trouble": known.and_then(|known| known.trouble.as_ref()),
+    })
 }
 
 // ---- reading
