@@ -430,12 +430,26 @@ pub fn unconfirmed(scene: &mut Scene, mut message: Message) {
 
 /// The effect that carries this message, if it still stands in the outbox, leaves it.
 fn settle_due_of(scene: &mut Scene, message: &Message) {
+    if let Some(due) = due_of(scene, message) {
+        scene.settle(&due);
+    }
+}
+
+fn due_of(scene: &Scene, message: &Message) -> Option<Due> {
     let lane = OutboxLane::to_contact(message.channel, &message.contact);
     let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
-    let carries = |due: &&Due| matches!(&due.effect, Effect::Send(send) if send.message == message.id);
-    if let Some(due) = due.iter().find(carries) {
+    due.into_iter().find(|due| matches!(&due.effect, Effect::Send(send) if send.message == message.id))
+}
+
+/// Takes a message that is due out of the outbox, unless it was taken for sending. Both are commits that rest on the
+/// message as it was read: of two at the same moment one is decided anew.
+pub fn take_back(scene: &mut Scene, message: &Message) -> bool {
+    let due = due_of(scene, message).filter(|due| matches!(due.state, DueState::Waiting { .. }));
+    if let (MessageState::Ready, Some(due)) = (&message.state, &due) {
         scene.settle(due);
+        return true;
     }
+    false
 }
 
 // ---- what the provider tells later

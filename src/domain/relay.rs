@@ -132,7 +132,7 @@ pub fn advisor_deleted(scene: &mut Scene, chat: &ChatMessageId, by: UserId) {
     }
 }
 
-/// Takes a held message out of its lane for good.
+/// Takes a message that waits out of its lane for good.
 pub fn cancel(scene: &mut Scene, message: &mut super::message::Message, by: UserId) {
     message.state = MessageState::Cancelled;
     scene.put(message);

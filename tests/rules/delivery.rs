@@ -270,3 +270,34 @@ fn quiet_hours_hold_and_the_morning_releases() {
     world.passes(Span(1));
     assert_eq!(world.state_of("Good night"), "sent");
 }
+
+#[test]
+fn s4_27_what_is_released_and_not_taken_yet_can_be_cancelled() {
+    let mut world = World::agreed(|_| {});
+    world.client(ANN).writes("Hello");
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "Wrong words");
+    world.in_room("Ann Lee").says("jane", "Right words");
+    let id = world.message("Wrong words").id;
+    assert_eq!(world.state_of("Wrong words"), "ready");
+    world.says("jane", &format!("/queue cancel {id}"));
+    assert_eq!(world.last_told("jane"), "answer queue-cancelled");
+    world.outbox_stands = false;
+    world.passes(Span::minutes(1));
+    assert_eq!(world.state_of("Wrong words"), "cancelled");
+    assert!(!world.sent_to(ANN).contains(&"Wrong words".to_owned()));
+    assert_eq!(world.sent_to(ANN).last().map(String::as_str), Some("Right words"));
+    let sent = world.message("Right words").id;
+    assert_eq!(world.says("jane", &format!("/queue cancel {sent}")), ["refusal(already-sent)"]);
+}
+
+#[test]
+fn s4_27_what_was_taken_is_not_cancelled_any_more() {
+    let mut world = World::agreed(|_| {});
+    world.client(ANN).writes("Hello");
+    world.troubles.push_back(Trouble::UnknownAndLost);
+    world.in_room("Ann Lee").says("jane", "On its way");
+    let id = world.message("On its way").id;
+    assert_eq!(world.says("jane", &format!("/queue cancel {id}")), ["refusal(already-sent)"]);
+    assert_ne!(world.state_of("On its way"), "cancelled");
+}

@@ -8,7 +8,7 @@ use crate::domain::message::{Message, MessageState};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
-use crate::domain::{relay, rooms};
+use crate::domain::{outbox, relay, rooms};
 use serde_json::Value;
 
 pub const LIST: Command = Command {
@@ -67,7 +67,9 @@ fn cancel(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         refusal.card = Some(Box::new(words));
         return Err(refusal);
     }
-    if !matches!(message.state, MessageState::Held { .. }) {
+    // One that was released and is still in the outbox can be had back, too.
+    let waits = matches!(message.state, MessageState::Held { .. }) || outbox::take_back(scene, &message);
+    if !waits {
         let refusal = Refusal::new("already-sent").about(&message.contact).with("id", message.id.to_string());
         return Err(refusal.with("state", message.state.name()));
     }
