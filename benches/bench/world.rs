@@ -324,6 +324,7 @@ fn contact(nth: u64, owner: UserId) -> Contact {
         rooms: vec![room],
         blocked: None,
         recent: Default::default(),
+        keys_since: None,
     }
 }
 

@@ -43,6 +43,10 @@ pub struct Contact {
     pub blocked: Option<String>,
     /// Newest last.
     pub recent: VecDeque<MessageId>,
+    /// Provider time since when he has these keys, or may be another person: what was said before and comes late may be kept
+    /// and read, but agrees to nothing, opens nothing and tells nothing of who he is.
+    #[serde(default)]
+    pub keys_since: Option<Timestamp>,
 }
 
 /// Where a contact stands on one channel.
@@ -132,6 +136,11 @@ impl Contact {
 
     pub fn address(&self) -> Address {
         Address { phone: self.phone.clone(), user_id: self.user_id.clone() }
+    }
+
+    /// Whether something said at that time (by the provider's clock) was said under other keys, or by somebody else.
+    pub fn was_another(&self, at: Timestamp) -> bool {
+        self.keys_since.is_some_and(|since| at < since)
     }
 
     pub fn remember(&mut self, message: &MessageId) {

@@ -173,7 +173,11 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     }
     // The room first, so that whoever answers this client reads of a yes or a stop in it too.
     let opened = open_if_there_is_no_room(scene, &contact, said);
-    let consented = heed(scene, &contact.id, said, meaning, at);
+    let consented = if contact.was_another(at) {
+        heed_late(scene, &contact.id, said, meaning, at)
+    } else {
+        heed(scene, &contact.id, said, meaning, at)
+    };
     if let Some(room) = opened {
         welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
     }
@@ -217,6 +221,14 @@ fn heed(scene: &mut Scene, contact: &ContactId, said: &ClientMessage, meaning: M
             any_answer(scene, contact, said, at)
         }
         Meaning::Ordinary => any_answer(scene, contact, said, at),
+    }
+}
+
+/// Words of an earlier person or number agree to nothing any more; a stop is heard at any time.
+fn heed_late(scene: &mut Scene, contact: &ContactId, said: &ClientMessage, meaning: Meaning, at: Timestamp) -> Heeded {
+    match meaning {
+        Meaning::Stop | Meaning::PossibleStop => heed(scene, contact, said, meaning, at),
+        Meaning::Yes | Meaning::Help | Meaning::Ordinary => Heeded::No,
     }
 }
 

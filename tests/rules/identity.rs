@@ -1,6 +1,8 @@
 //! RULES, Identity and time: a client with a new number, a number with a new client, and signs from nobody we know.
 use crate::common::world::*;
+use liaison::domain::commit::Key;
 use liaison::domain::consent::Consent;
+use liaison::domain::contact::Contact;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::time::Span;
@@ -156,7 +158,7 @@ fn identity_a_number_with_another_user_id_is_a_strangers_and_closes_the_old_iden
     assert_eq!(world.state_of("Your statement is ready"), "withdrawn(address)");
     assert!(!world.sent_to(ANN).contains(&"Your statement is ready".to_owned()));
 
-    let old: liaison::domain::contact::Contact = world.get(&liaison::domain::commit::Key::new("contact", &ann)).unwrap();
+    let old: Contact = world.get(&Key::new("contact", &ann)).unwrap();
     assert_eq!((old.phone, old.wa_id, old.user_id), (None, None, None));
     assert_eq!(old.channels[&Channel::WhatsApp].consent, Consent::None);
     assert!(world.kinds().contains(&"contact.closed"));
@@ -189,7 +191,7 @@ fn identity_a_known_client_on_a_number_that_was_another_ones_keeps_his_own_ident
 #[test]
 fn identity_what_comes_late_from_the_one_before_takes_the_number_from_nobody() {
     let mut world = known_by_user_id();
-    let early = world.now;
+    let (early, ann) = (world.now, world.contact(ANN).id);
     world.passes(Span::minutes(5));
     world.client(ANN).with_keys(keys(ANN, "DE.9")).writes("Hello");
     let stranger = world.contact(ANN).id;
@@ -197,6 +199,50 @@ fn identity_what_comes_late_from_the_one_before_takes_the_number_from_nobody() {
     world.client(ANN).at(early).with_keys(keys(ANN, "DE.1")).writes("My last words from here");
     assert_eq!(world.contact(ANN).id, stranger);
     assert_eq!(world.last_told("Ann Lee"), "client_message Ann Lee: My last words from here", "not in the stranger's room");
+    let old: Contact = world.get(&Key::new("contact", &ann)).unwrap();
+    assert_eq!((old.phone, old.wa_id, old.user_id), (None, None, None), "and it stays closed");
+}
+
+#[test]
+fn identity_what_comes_late_from_the_old_number_is_read_and_agrees_to_nothing() {
+    let mut world = known_by_user_id();
+    let early = world.now;
+    world.passes(Span::minutes(5));
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).sends(sign("user_changed_number", BEN));
+    world.passes(Span::minutes(1));
+    world.client(ANN).at(early).with_keys(keys(ANN, "DE.1")).writes("I shall change my number");
+    assert_eq!(world.last_told("Ann Lee"), "client_message Ann Lee: I shall change my number");
+    world.client(ANN).at(early).with_keys(keys(ANN, "DE.1")).taps("consent:yes");
+    assert_eq!(world.consent(BEN).name(), "PENDING", "he said yes at another number");
+    let ann = world.contact(BEN);
+    assert!(!ann.on(Channel::WhatsApp).window(&LineId::new(LINE)).is_open(world.now));
+    assert_eq!((ann.wa_id.as_deref(), ann.user_id.as_deref()), (Some(&BEN[1..]), None), "and the old keys do not come back");
+    world.client(ANN).with_keys(keys(ANN, "DE.3")).writes("Hello");
+    assert_eq!((contacts(&world), world.contact(BEN).id), (2, ann.id), "the old number's next owner is a stranger");
+    world.client(ANN).at(early).with_keys(keys(ANN, "DE.1")).writes("STOP");
+    assert!(world.consent(BEN).is_opted_out(), "a stop is heard at any time");
+}
+
+#[test]
+fn identity_a_yes_from_before_the_sign_is_no_answer_to_a_later_question() {
+    for any_reply in [false, true] {
+        let mut world = World::agreed(|policy| {
+            if any_reply {
+                policy.whatsapp_consent = liaison::domain::policy::ConsentRule::AnyReply;
+            }
+        });
+        let early = world.now;
+        world.passes(Span::minutes(5));
+        world.client(ANN).sends(identity_changed());
+        world.says("jane", "/optin send Ann Lee");
+        world.presses("jane", "confirm");
+        assert_eq!(world.consent(ANN).name(), "PENDING");
+        world.client(ANN).at(early).taps("consent:yes");
+        world.client(ANN).at(early).writes("fine");
+        assert_eq!(world.consent(ANN).name(), "PENDING", "the one before said so");
+        world.client(ANN).taps("consent:yes");
+        assert!(world.consent(ANN).is_opted_in());
+    }
 }
 
 #[test]

@@ -234,6 +234,7 @@ fn create(scene: &mut Scene, given: &Given, typed: &Typed, requestor: &User) -> 
         rooms: Vec::new(),
         blocked: None,
         recent: Default::default(),
+        keys_since: None,
     };
     let detail = json!({
         "by": given.caller.email, "requestor": requestor.email, "first": typed.first, "last": typed.last,

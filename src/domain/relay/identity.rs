@@ -131,6 +131,7 @@ fn new_contact(scene: &mut Scene, keys: &ClientKeys, said: &ClientMessage, at: T
         rooms: Vec::new(),
         blocked: None,
         recent: Default::default(),
+        keys_since: None,
     };
     scene.put(&contact);
     let how = if matches!(said.content, Content::Sign { .. }) { "called first" } else { "wrote first" };
@@ -140,9 +141,13 @@ fn new_contact(scene: &mut Scene, keys: &ClientKeys, said: &ClientMessage, at: T
 }
 
 /// What every message of a client does: it completes his keys, opens the window, ends the silence, makes him reachable.
+/// One that comes late from an earlier number or person does nothing of that.
 pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, at: Timestamp) -> Contact {
-    learn_keys(scene, &mut contact, &said.from);
-    let is_message = !matches!(said.content, Content::Sign { .. });
+    let late = contact.was_another(at);
+    if !late {
+        learn_keys(scene, &mut contact, &said.from);
+    }
+    let is_message = !late && !matches!(said.content, Content::Sign { .. });
     let on = contact.on_mut(said.channel);
     on.line = Some(said.line.clone());
     if is_message {
@@ -165,6 +170,9 @@ pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &Clien
 
 /// A call tells who he is and that he can be reached here. It ends no silence and opens nothing.
 pub(super) fn note_call(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, at: Timestamp) -> Contact {
+    if contact.was_another(at) {
+        return contact;
+    }
     learn_keys(scene, &mut contact, &said.from);
     let on = contact.on_mut(said.channel);
     on.line = Some(said.line.clone());
@@ -255,7 +263,7 @@ fn moved(scene: &mut Scene, id: &ContactId, said: &ClientMessage, to: ClientKeys
     if taken {
         return close(scene, contact, said, true);
     }
-    free_keys(scene, &contact, true);
+    free_number(scene, &contact);
     keys_in_store(&to).into_iter().for_each(|key| scene.point(key, id));
     contact.phone_raw = to.phone.as_ref().map(|phone| phone.e164().to_owned());
     (contact.phone, contact.wa_id, contact.user_id) = (to.phone, to.wa_id, to.user_id);
@@ -306,14 +314,16 @@ fn suspend(scene: &mut Scene, contact: &mut Contact, channel: Channel, said: &Cl
     let at = scene.event.at.min(scene.now);
     let evidence = json!({ "actor": PROGRAM, "message": said.id, "content": said.content, "from": said.from });
     scene.turn_consent(contact, channel, Turn::AnotherPerson, at, evidence);
-    // What was exchanged with somebody else opens nothing.
+    // What was exchanged with somebody else, or at another number, opens nothing.
     contact.on_mut(channel).windows.clear();
+    contact.keys_since = contact.keys_since.max(Some(at));
     scene.put(contact);
 }
 
 // ---- a number handed to a stranger
 
-/// Who holds this number here under another business-scoped id has it no more. What is older than his own latest message
+/// Who holds this number here under another business-scoped id has it no more: within one business account a person has one
+/// such id for as long as he has his number. What is older than his own latest message
 /// proves nothing: webhooks may come days late.
 fn close_who_lost_his_number(scene: &mut Scene, said: &ClientMessage) {
     let Some(user_id) = &said.from.user_id else { return };
@@ -329,13 +339,12 @@ fn close_who_lost_his_number(scene: &mut Scene, said: &ClientMessage) {
 }
 
 /// The old identity is closed: no number leads to it and nothing to its number, on any channel. Consent, e-mail address and
-/// evidence stay with the person; whoever has the number now is a stranger. The business-scoped id goes on leading here,
-/// because what bears it and comes late was said by this client.
+/// evidence stay with the person; whoever has the number now is a stranger.
 fn close(scene: &mut Scene, mut contact: Contact, said: &ClientMessage, taken: bool) {
     let number = contact.number();
     let detail = json!({ "from": keys_of(&contact), "seen": said.from, "taken": taken });
     scene.note(Entry::new("contact.closed", PROGRAM).about(&contact.id).told_at(scene.event.at).detail(detail));
-    free_keys(scene, &contact, false);
+    free_number(scene, &contact);
     (contact.phone, contact.phone_raw, contact.wa_id, contact.user_id) = (None, None, None, None);
     scene.put(&contact);
     tell_of_person(scene, &contact, said, |reply| reply.with("number", number).with("taken", taken), "number-handed-on");
@@ -371,9 +380,10 @@ fn keys_in_store(keys: &ClientKeys) -> Vec<Key> {
     [by_user_id, by_wa_id, by_phone].into_iter().flatten().collect()
 }
 
-fn free_keys(scene: &mut Scene, contact: &Contact, user_id_too: bool) {
-    let mut keys = keys_of(contact);
-    keys.user_id = keys.user_id.filter(|_| user_id_too);
+/// The number leads here no more. The business-scoped id goes on leading here: it is never given to another, and what bears
+/// it and comes late was said by this client.
+fn free_number(scene: &mut Scene, contact: &Contact) {
+    let keys = ClientKeys { user_id: None, ..keys_of(contact) };
     for key in keys_in_store(&keys) {
         if scene.pointer(key.clone()).is_some_and(|owner| owner == contact.id.0) {
             scene.case.remove::<Pointer>(&key);
