@@ -1,8 +1,8 @@
 //! RULES.md, rule by rule, through the pure core: each test bears the number of what it proves.
 #![allow(clippy::unwrap_used)] // A test that cannot go on panics.
-mod common;
 #[path = "rules/calls.rs"]
 mod calls;
+mod common;
 #[path = "rules/consent.rs"]
 mod consent;
 #[path = "rules/conversation.rs"]

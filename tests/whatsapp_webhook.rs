@@ -76,7 +76,9 @@ fn call(event: &str, more: &Value) -> Value {
         "id": "wacid.HBgNNDkxNTExMjM0NTY3OBUCABIYFDNB", "from": "4915112345678", "to": "15550783881", "event": event,
         "timestamp": "1800000000", "direction": "USER_INITIATED",
     });
-    call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    for (name, field) in more.as_object().into_iter().flatten() {
+        call[name] = field.clone();
+    }
     call
 }
 
