@@ -337,3 +337,56 @@ async fn many_clients_at_once_are_each_heard_once_and_in_order() {
         assert_eq!(replies, (0..15).map(|nth| format!("reply {nth:02}")).collect::<Vec<_>>());
     }
 }
+
+/// A webhook of this client's with another element in the place of his text.
+fn hook_of(client: &Client, wamid: &str, user_id: Option<&str>, change: impl FnOnce(&mut Value)) -> Value {
+    let mut hook = text_of(client, wamid, "Hello", None);
+    let value = &mut hook["entry"][0]["changes"][0]["value"];
+    if let Some(user_id) = user_id {
+        value["contacts"][0]["user_id"] = json!(user_id);
+        value["messages"][0]["from_user_id"] = json!(user_id);
+    }
+    change(&mut value["messages"][0]);
+    hook
+}
+
+#[tokio::test]
+async fn identity_a_sign_that_somebody_else_may_read_suspends_the_consent() {
+    let world = shared();
+    let client = world.agreed("Ida").await;
+    let sign = hook_of(&client, "wamid.IDENTITY1", None, |message| {
+        message["type"] = json!("system");
+        message["system"] = json!({ "body": "User identity changed", "type": "customer_identity_changed" });
+    });
+    assert_eq!(world.hook_signed(&sign).await, 200);
+    let notice = world.line(JANE, &client.name, "the notice", |line| line.is("notice")).await;
+    assert!(notice.text.contains("somebody else") && notice.text.contains("/optin send"), "{notice:?}");
+    world.say(JANE, &client.name, "For your eyes only").await;
+    let question = world.line(JANE, &client.name, "the question of S3-6", |line| line.is("confirm")).await;
+    world.press(JANE, &client.name, &question, "confirm", "confirm", json!({})).await;
+    let asked_again = async || (world.counts(&client.number, "liaison_invitation").await == 2).then_some(());
+    world.until("the second invitation", asked_again).await;
+    assert_eq!(world.counts(&client.number, "For your eyes only").await, 0, "held until the yes");
+    let history = world.command(JANE, &format!("/consent history {}", client.name)).await;
+    assert!(history.text.contains("suspended: somebody else may have the number now"), "{history:?}");
+    world.tap(&client.number, "consent:yes").await;
+    world.receives(&client.number, "For your eyes only").await;
+}
+
+#[tokio::test]
+async fn identity_another_user_id_on_a_known_number_is_a_stranger() {
+    let world = shared();
+    let client = world.agreed("Olive").await;
+    world.write(&client.number, "It is me").await;
+    world.line(JANE, &client.name, "her words", |line| line.text.ends_with("It is me")).await;
+    // Meta counts in whole seconds: the stranger writes later than she did.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let hook = hook_of(&client, "wamid.STRANGER1", Some("DE.1234567890"), |_| {});
+    assert_eq!(world.hook_signed(&hook).await, 200);
+    let notice = world.line(JANE, &client.name, "the notice", |line| line.is("notice")).await;
+    assert!(notice.text.contains("belongs to somebody else"), "{notice:?}");
+    world.line(JANE, &client.number, "the stranger's words in a room of his own", |line| line.text.ends_with("Hello")).await;
+    world.say(JANE, &client.name, "Olive?").await;
+    world.line(JANE, &client.name, "the refusal", |line| line.refuses("address")).await;
+    assert_eq!(world.counts(&client.number, "Olive?").await, 0);
+}
