@@ -1,11 +1,11 @@
 # What one does with this project. Every target runs from a fresh clone; `make test` is what must pass.
-.PHONY: test lint rust-test page-test picture bench campaign
+.PHONY: test lint rust-test page-test contract-test picture bench campaign
 
 # The deliberate defects belong to the test build; the lint reads the same code.
 FEATURES := --features planted-faults
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/debug/liaison
 
-test: lint rust-test page-test
+test: lint rust-test page-test contract-test
 
 lint:
 	cargo fmt --check
@@ -31,6 +31,21 @@ picture: page-test
 
 tests/page/node_modules: tests/page/package-lock.json
 	cd tests/page && npm ci --no-audit --no-fund
+	touch $@
+
+# Symphony's own documents and its own Python client against the pod of the sandbox, and against the bot.
+CONTRACT := tests/symphony_contract
+contract-test: $(CONTRACT)/node_modules $(CONTRACT)/venv/tools $(CONTRACT)/venv/bdk-2 $(CONTRACT)/venv/bdk-3
+	cargo test --locked $(FEATURES) --no-run --test symphony_contract
+	$(CONTRACT)/venv/tools/bin/python $(CONTRACT)/run.py $(PROGRAM) $(CONTRACT)/venv/bdk-2/bin/python $(CONTRACT)/venv/bdk-3/bin/python
+
+$(CONTRACT)/node_modules: $(CONTRACT)/package-lock.json
+	cd $(CONTRACT) && npm ci --no-audit --no-fund
+	touch $@
+
+$(CONTRACT)/venv/%: $(CONTRACT)/requirements-%.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 bench:

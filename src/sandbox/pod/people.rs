@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::login::Caller;
 use super::state::{Connection, ConnectionStatus, Refused, State, User};
-use super::{Parameters, Pod, parse};
+use super::{Parameters, Pod, flag, parse};
 
 /// Users in one look-up, from the contract.
 const MAX_LOOKUP: usize = 100;
@@ -37,7 +37,7 @@ pub async fn look_up(Shared(pod): Shared<Pod>, Caller(_): Caller, Query(query): 
     let [key] = given[..] else {
         return Err(Refused::bad("Exactly one of uid, email and username must be given"));
     };
-    if key == "username" && query.get("local").map(String::as_str) != Some("true") {
+    if key == "username" && flag(&query, "local")? != Some(true) {
         return Err(Refused::bad("username can only be searched with local=true"));
     }
     let wanted: Vec<&str> = query[key].split(',').map(str::trim).filter(|item| !item.is_empty()).collect();

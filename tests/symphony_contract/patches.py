@@ -1,0 +1,46 @@
+"""What the documents get wrong or leave out, mended in the test's copies only: the place, what is put there, and why."""
+
+# Takes the last key of the path away.
+REMOVE = object()
+
+# Each entry: document, path to the place (a step into a list is the `name` of its item), what to put there, reason.
+PATCHES = [
+    (
+        "agent",
+        ["paths", "/v5/datafeeds/{datafeedId}", "delete", "responses", "204", "content"],
+        REMOVE,
+        "A 204 never has a body, and the real agent sends none; the document wants a V2Error there.",
+    ),
+]
+
+ANY_BOOLEAN = {"type": "string", "enum": ["true", "false", "True", "False"]}
+WRITES_TRUE = "It writes booleans in queries as Python does, `True`, and real pods read that."
+
+# Only in the copies through which the BDK for Python 2.11.4 is led: where that client departs from the documents and real pods
+# bear with it. It also writes null for every optional field of a body that it does not use; see `nulls_allowed` in documents.py.
+PATCHES_FOR_BDK_2 = [
+    (
+        "pod",
+        ["paths", "/v3/users", "get", "parameters", "local"],
+        {"name": "local", "in": "query", "required": False, **ANY_BOOLEAN},
+        WRITES_TRUE,
+    ),
+    (
+        "pod",
+        ["paths", "/v3/users", "get", "parameters", "active"],
+        {"name": "active", "in": "query", "required": False, **ANY_BOOLEAN},
+        WRITES_TRUE,
+    ),
+    (
+        "pod",
+        ["paths", "/v3/room/search", "post", "parameters", "includeNonDiscoverable"],
+        {"name": "includeNonDiscoverable", "in": "query", "required": False, **ANY_BOOLEAN},
+        WRITES_TRUE,
+    ),
+    (
+        "pod",
+        ["paths", "/v1/room/{id}/setActive", "post", "parameters", "active"],
+        {"name": "active", "in": "query", "required": True, **ANY_BOOLEAN},
+        WRITES_TRUE,
+    ),
+]

@@ -1,0 +1,282 @@
+"""Symphony's own documents and client against the embedded pod, and against the bot: run.py PROGRAM BDK_PYTHON…
+
+Prism stands between both sides and refuses what the documents do not allow. Nothing is printed but a line at the end, or what
+went wrong.
+"""
+import asyncio
+import json
+import random
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import jwt
+
+import documents
+from frames import Checker, Recorder, planted
+from meter import Meter
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+CONTRACTS = PROJECT.parent / "shared" / "contracts" / "symphony"
+PRISM = HERE / "node_modules" / ".bin" / "prism"
+# Below the range from which systems take ports for outgoing connections.
+PORTS = range(20_000, 31_000)
+START_SECONDS = 60
+STORY_SECONDS = 90
+
+# What a bot may want of a pod, all of which each BDK must have called.
+WANTED_OF_A_BDK = """
+POST /login/pubkey/authenticate | POST /relay/pubkey/authenticate | GET /pod/v2/sessioninfo | GET /pod/v3/users
+GET /agent/v5/datafeeds | POST /agent/v5/datafeeds | POST /agent/v5/datafeeds/{datafeedId}/read
+POST /agent/v4/stream/{sid}/message/create | POST /agent/v4/stream/{sid}/message/{mid}/update
+GET /agent/v4/stream/{sid}/message | GET /agent/v1/message/{id} | GET /agent/v1/stream/{sid}/attachment
+GET /agent/v1/info | GET /agent/v3/health | GET /agent/v3/health/extended
+POST /pod/v1/im/create | POST /pod/v3/room/create | POST /pod/v3/room/{id}/update | GET /pod/v3/room/{id}/info
+POST /pod/v3/room/search | POST /pod/v1/room/{id}/setActive | GET /pod/v2/room/{id}/membership/list
+POST /pod/v1/room/{id}/membership/add | POST /pod/v1/room/{id}/membership/remove
+POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/room/{id}/membership/demoteOwner
+POST /pod/v1/streams/list | GET /pod/v2/streams/{sid}/info | POST /pod/v1/connection/create | POST /pod/v1/connection/accept | GET /pod/v1/connection/list
+POST /pod/v1/admin/messagesuppression/{id}/suppress
+"""
+# Every type of event that the embedded pod knows.
+EVENTS = {
+    "MESSAGESENT", "MESSAGESUPPRESSED", "SYMPHONYELEMENTSACTION", "INSTANTMESSAGECREATED", "ROOMCREATED", "ROOMUPDATED",
+    "ROOMDEACTIVATED", "ROOMREACTIVATED", "USERJOINEDROOM", "USERLEFTROOM", "ROOMMEMBERPROMOTEDTOOWNER",
+    "ROOMMEMBERDEMOTEDFROMOWNER", "CONNECTIONREQUESTED", "CONNECTIONACCEPTED",
+}  # fmt: skip
+
+
+def listed(text):
+    return {part.strip() for line in text.strip().splitlines() for part in line.split("|")}
+
+
+def free_ports(count):
+    for _ in range(500):
+        first = random.choice(PORTS)
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as taken:
+                    taken.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+    raise SystemExit(f"no {count} free ports in a row")
+
+
+class Child:
+    """A process of ours; it ends with this run at the latest."""
+
+    def __init__(self, process, log):
+        self.process, self.log = process, log
+
+    @staticmethod
+    async def start(command, log, talks, environment=None):
+        pipe = asyncio.subprocess.PIPE
+        with open(log, "wb") as file:
+            out = pipe if talks else file
+            process = await asyncio.create_subprocess_exec(
+                *map(str, command), stdin=pipe, stdout=out, stderr=file, env=environment, cwd=PROJECT
+            )
+        return Child(process, log)
+
+    async def line(self, seconds):
+        line = await asyncio.wait_for(self.process.stdout.readline(), seconds)
+        if not line:
+            await self.process.wait()
+            raise Failure(f"{self.log.stem} ended:\n{self.told()}")
+        return line.decode().strip()
+
+    def told(self):
+        return self.log.read_text(errors="replace")[-4000:]
+
+    async def end(self):
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            await asyncio.wait_for(self.process.wait(), 30)
+        except asyncio.TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+
+
+class Failure(Exception):
+    pass
+
+
+class Run:
+    def __init__(self, scratch, program, pythons):
+        self.scratch, self.program, self.pythons = scratch, program, pythons
+        self.children = []
+        self.meters, self.ports = {}, {}
+        self.violations = []
+        self.exchanges = Counter()
+        self.first = free_ports(6)
+        self.pod = f"http://127.0.0.1:{self.first + 1}"
+
+    async def child(self, name, command, talks=True, environment=None):
+        child = await Child.start(command, self.scratch / f"{name}.log", talks, environment)
+        self.children.append(child)
+        return child
+
+    async def end(self):
+        for child in reversed(self.children):
+            await child.end()
+        for meter in self.meters.values():
+            await meter.stop()
+
+    # ---- the proxies
+
+    async def proxies(self):
+        """All are started together, for each takes seconds to read its document."""
+        documents.main(CONTRACTS, self.scratch)
+        names = ["agent", "pod", "agent-bdk-2", "pod-bdk-2"]
+        await asyncio.gather(*[self.proxy(name) for name in names])
+
+    async def proxy(self, name):
+        port, document = free_ports(1), self.scratch / f"{name}.json"
+        command = [PRISM, "proxy", "--errors", "-h", "127.0.0.1", "-p", port, document, self.pod]
+        prism = await self.child(f"prism-{name}", command, talks=False)
+        await self.listening(prism)
+        self.meters[name] = Meter(document, f"http://127.0.0.1:{port}")
+        self.ports[name] = await self.meters[name].start()
+
+    async def listening(self, prism):
+        end = time.monotonic() + START_SECONDS
+        while "is listening" not in prism.told():
+            if prism.process.returncode is not None or time.monotonic() > end:
+                raise Failure(f"{prism.log.stem} does not start")
+            await asyncio.sleep(0.1)
+
+    def url(self, name):
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def take(self, part):
+        """Counts what went through since the last time."""
+        seen = Counter()
+        for meter in self.meters.values():
+            operations, _, violations = meter.reset()
+            seen.update(operations)
+            self.violations += [f"{part}: {violation}" for violation in violations]
+        self.exchanges[part] += sum(seen.values())
+        return set(seen)
+
+    # ---- (a) and (c): the BDK, and the frames meanwhile
+
+    async def sandbox(self, name):
+        data = self.scratch / name
+        command = [self.program, "sandbox", "--listen", f"127.0.0.1:{self.first}", "--data", data, "--json"]
+        sandbox = await self.child(f"sandbox-{name}", command)
+        page = json.loads(await sandbox.line(START_SECONDS))["page"]
+        return sandbox, page, data / "keys"
+
+    async def tokens(self, key_file):
+        now = int(time.time())
+        signed = jwt.encode({"sub": "guest-bot", "exp": now + 240}, key_file.read_text(), algorithm="RS512")
+        async with aiohttp.ClientSession() as http:
+            found = []
+            for place in ["login", "relay"]:
+                async with http.post(f"{self.url('pod')}/{place}/pubkey/authenticate", json={"token": signed}) as answer:
+                    found.append((await answer.json())["token"])
+        return found
+
+    async def bdk(self, python):
+        name = python.parent.parent.name
+        sandbox, page, keys = await self.sandbox(name)
+        variant = "-bdk-2" if name == "bdk-2" else ""
+        ports = [self.ports[f"pod{variant}"], self.ports[f"agent{variant}"]]
+        command = [python, HERE / "bdk_story.py", *ports, keys, page]
+        story = await self.child(name, command)
+        if await story.line(STORY_SECONDS) != "feed":
+            raise Failure(f"{name} said something else than that its feed is read")
+        tokens = await self.tokens(keys / "guest-bot.pem")
+        recorder = Recorder(f"ws://127.0.0.1:{self.first + 1}/agent/v5/datafeeds/ws", tokens)
+        await recorder.start()
+        story.process.stdin.write(b"go on\n")
+        said = json.loads(await story.line(STORY_SECONDS))
+        frames = await recorder.stop()
+        missing = listed(WANTED_OF_A_BDK) - self.take(said["bdk"])
+        if missing:
+            raise Failure(f"BDK {said['bdk']} never called {sorted(missing)}")
+        if set(said["events"]) != EVENTS:
+            raise Failure(f"BDK {said['bdk']} never handed on {sorted(EVENTS - set(said['events']))}")
+        self.frames(frames)
+        await self.is_able_to_fail(tokens, page)
+        await sandbox.end()
+        return said["bdk"]
+
+    def frames(self, frames):
+        checker = Checker(self.scratch / "agent.json")
+        kinds = {event["type"] for frame in frames for event in frame["events"]}
+        if kinds != EVENTS:
+            raise Failure(f"no frame held {sorted(EVENTS - kinds)}")
+        for frame in frames:
+            self.violations += [f"frame: {fault} in {json.dumps(frame)[:600]}" for fault in checker.faults(frame)]
+        for bad in planted(frames[0]):
+            if not checker.faults(bad):
+                raise Failure(f"a frame that is wrong was taken: {json.dumps(bad)[:600]}")
+        self.exchanges["frames"] += len(frames)
+
+    async def is_able_to_fail(self, tokens, page):
+        """Wrong requests and a wrong answer, each of which must be seen as a violation."""
+        headers = {"sessionToken": tokens[0], "keyManagerToken": tokens[1]}
+        room = "abc"
+        wrong = [
+            ("agent", "POST", "/agent/v5/datafeeds", {"json": {"tag": 5}, "headers": headers}),
+            ("agent", "GET", "/agent/v5/datafeeds", {"headers": {"keyManagerToken": tokens[1]}}),
+            ("agent", "POST", "/agent/v5/datafeeds", {"json": {"tag": "a", "invented": 1}, "headers": headers}),
+            ("agent", "GET", "/agent/v9/nothing", {"headers": headers}),
+            ("pod", "POST", "/pod/v3/room/create", {"json": {"name": "x", "invented": True}, "headers": headers}),
+            ("pod", "POST", f"/pod/v1/room/{room}/setActive", {"headers": headers}),
+        ]
+        async with aiohttp.ClientSession() as http:
+            for name, method, path, more in wrong:
+                async with http.request(method, self.url(name) + path, **more):
+                    self.seen(name, f"{method} {path} {more.get('json')}")
+            async with http.post(page + "/api/trouble", json={"provider": "symphony", "code": "502-html", "times": 1}):
+                pass
+            async with http.get(self.url("pod") + "/pod/v2/sessioninfo", headers=headers):
+                self.seen("pod", "an answer in HTML")
+
+    def seen(self, name, what):
+        _, _, violations = self.meters[name].reset()
+        if not violations:
+            raise Failure(f"the proof sees nothing: {what} was let through")
+
+
+async def prove(program, pythons):
+    with tempfile.TemporaryDirectory(prefix="symphony-contract-") as scratch:
+        run = Run(Path(scratch), program, pythons)
+        try:
+            await run.proxies()
+            versions = [await run.bdk(python) for python in pythons]
+        except BaseException:
+            run.take("before it failed")
+            for child in run.children:
+                print(f"--- {child.log.name}\n{child.told()[-2000:]}", file=sys.stderr)
+            print("\n".join(run.violations), file=sys.stderr)
+            raise
+        finally:
+            await run.end()
+    return run, versions
+
+
+def main(program, *pythons):
+    if not CONTRACTS.is_dir():
+        raise SystemExit(f"{CONTRACTS} is not there: the documents lie beside the project")
+    began = time.monotonic()
+    run, versions = asyncio.run(prove(Path(program).resolve(), [Path(python).absolute() for python in pythons]))
+    for violation in run.violations:
+        print(violation)
+    counted = ", ".join(f"{count} {part}" for part, count in run.exchanges.items())
+    seconds = time.monotonic() - began
+    print(f"Symphony's documents: {counted}; {len(run.violations)} violations ({seconds:.0f} s)")
+    sys.exit(1 if run.violations else 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
