@@ -35,17 +35,20 @@ tests/page/node_modules: tests/page/package-lock.json
 
 # Symphony's own documents and its own Python client against the pod of the sandbox, and against the bot.
 CONTRACT := tests/symphony_contract
-contract-test: $(CONTRACT)/node_modules $(CONTRACT)/venv/tools $(CONTRACT)/venv/bdk-2 $(CONTRACT)/venv/bdk-3
+CONTRACT_VENVS := $(foreach name,tools bdk-2 bdk-3,$(CONTRACT)/venv/$(name)/installed)
+contract-test: $(CONTRACT)/node_modules $(CONTRACT_VENVS)
 	cargo test --locked $(FEATURES) --no-run --test symphony_contract
-	$(CONTRACT)/venv/tools/bin/python $(CONTRACT)/run.py $(PROGRAM) $(CONTRACT)/venv/bdk-2/bin/python $(CONTRACT)/venv/bdk-3/bin/python
+	$(CONTRACT)/venv/tools/bin/python $(CONTRACT)/run.py $(PROGRAM) \
+	  "cargo test --locked $(FEATURES) --test symphony_contract -- --ignored" \
+	  $(CONTRACT)/venv/bdk-2/bin/python $(CONTRACT)/venv/bdk-3/bin/python
 
 $(CONTRACT)/node_modules: $(CONTRACT)/package-lock.json
 	cd $(CONTRACT) && npm ci --no-audit --no-fund
 	touch $@
 
-$(CONTRACT)/venv/%: $(CONTRACT)/requirements-%.txt
-	python3 -m venv --clear $@
-	$@/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+$(CONTRACT)/venv/%/installed: $(CONTRACT)/requirements-%.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
 	touch $@
 
 bench:

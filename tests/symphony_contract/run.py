@@ -1,11 +1,16 @@
-"""Symphony's own documents and client against the embedded pod, and against the bot: run.py PROGRAM BDK_PYTHON…
+"""Symphony's own documents and client against the embedded pod, and against the bot: run.py PROGRAM BOT_TEST BDK_PYTHON…
+
+BOT_TEST is the command that lets the bot itself do its work through the proxies; CONTRACT_FEED=long-poll leads its feed through
+them as well.
 
 Prism stands between both sides and refuses what the documents do not allow. Nothing is printed but a line at the end, or what
 went wrong.
 """
 import asyncio
 import json
+import os
 import random
+import shlex
 import socket
 import sys
 import tempfile
@@ -42,6 +47,9 @@ POST /pod/v1/room/{id}/membership/add | POST /pod/v1/room/{id}/membership/remove
 POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/room/{id}/membership/demoteOwner
 POST /pod/v1/streams/list | GET /pod/v2/streams/{sid}/info | POST /pod/v1/connection/create | POST /pod/v1/connection/accept | GET /pod/v1/connection/list
 POST /pod/v1/admin/messagesuppression/{id}/suppress
+"""
+# What a whole onboarding needs of the platform.
+WANTED_OF_THE_BOT = """
 """
 # Every type of event that the embedded pod knows.
 EVENTS = {
@@ -92,7 +100,7 @@ class Child:
         return line.decode().strip()
 
     def told(self):
-        return self.log.read_text(errors="replace")[-4000:]
+        return self.log.read_text(errors="replace")[-8000:]
 
     async def end(self):
         if self.process.returncode is None:
@@ -199,7 +207,7 @@ class Run:
         story.process.stdin.write(b"go on\n")
         said = json.loads(await story.line(STORY_SECONDS))
         frames = await recorder.stop()
-        missing = listed(WANTED_OF_A_BDK) - self.take(said["bdk"])
+        missing = listed(WANTED_OF_A_BDK) - self.take(f"of the BDK {said['bdk']}")
         if missing:
             raise Failure(f"BDK {said['bdk']} never called {sorted(missing)}")
         if set(said["events"]) != EVENTS:
@@ -220,6 +228,26 @@ class Run:
             if not checker.faults(bad):
                 raise Failure(f"a frame that is wrong was taken: {json.dumps(bad)[:600]}")
         self.exchanges["frames"] += len(frames)
+
+    # ---- (b): the bot
+
+    async def bot(self, command):
+        environment = os.environ | {
+            "CONTRACT_POD_LISTEN": f"127.0.0.1:{self.first + 1}",
+            "CONTRACT_POD_URL": self.url("pod"),
+            "CONTRACT_AGENT_URL": self.url("agent"),
+        }
+        test = await self.child("bot", shlex.split(command), talks=False, environment=environment)
+        status = await asyncio.wait_for(test.process.wait(), STORY_SECONDS * 2)
+        called = self.take("of the bot")
+        print(sorted(called))
+        if status or "1 passed" not in test.told():
+            raise Failure("the bot's own story went wrong")
+        missing = listed(WANTED_OF_THE_BOT) - called
+        if missing:
+            raise Failure(f"the bot never called {sorted(missing)}")
+
+    # ---- that a mistake would be seen
 
     async def is_able_to_fail(self, tokens, page):
         """Wrong requests and a wrong answer, each of which must be seen as a violation."""
@@ -248,28 +276,30 @@ class Run:
             raise Failure(f"the proof sees nothing: {what} was let through")
 
 
-async def prove(program, pythons):
+async def prove(program, bot_test, pythons):
     with tempfile.TemporaryDirectory(prefix="symphony-contract-") as scratch:
         run = Run(Path(scratch), program, pythons)
         try:
             await run.proxies()
-            versions = [await run.bdk(python) for python in pythons]
+            for python in pythons:
+                await run.bdk(python)
+            await run.bot(bot_test)
         except BaseException:
             run.take("before it failed")
             for child in run.children:
-                print(f"--- {child.log.name}\n{child.told()[-2000:]}", file=sys.stderr)
+                print(f"--- {child.log.name}\n{child.told()[-4000:]}", file=sys.stderr)
             print("\n".join(run.violations), file=sys.stderr)
             raise
         finally:
             await run.end()
-    return run, versions
+    return run
 
 
-def main(program, *pythons):
+def main(program, bot_test, *pythons):
     if not CONTRACTS.is_dir():
         raise SystemExit(f"{CONTRACTS} is not there: the documents lie beside the project")
     began = time.monotonic()
-    run, versions = asyncio.run(prove(Path(program).resolve(), [Path(python).absolute() for python in pythons]))
+    run = asyncio.run(prove(Path(program).resolve(), bot_test, [Path(python).absolute() for python in pythons]))
     for violation in run.violations:
         print(violation)
     counted = ", ".join(f"{count} {part}" for part, count in run.exchanges.items())
