@@ -1,7 +1,6 @@
 """Symphony's own documents and client against the embedded pod, and against the bot: run.py PROGRAM BOT_TEST BDK_PYTHON…
 
-BOT_TEST is the command that lets the bot itself do its work through the proxies; CONTRACT_FEED=long-poll leads its feed through
-them as well.
+BOT_TEST is the command that lets the bot itself do its work through the proxies.
 
 Prism stands between both sides and refuses what the documents do not allow. Nothing is printed but a line at the end, or what
 went wrong.
@@ -20,8 +19,10 @@ from pathlib import Path
 
 import aiohttp
 import jwt
+from aiohttp import web
 
 import documents
+import examples
 from frames import Checker, Recorder, planted
 from meter import Meter
 
@@ -31,6 +32,7 @@ CONTRACTS = PROJECT.parent / "shared" / "contracts" / "symphony"
 PRISM = HERE / "node_modules" / ".bin" / "prism"
 # Below the range from which systems take ports for outgoing connections.
 PORTS = range(20_000, 31_000)
+EXAMPLES = HERE.parent / "symphony_documents" / "documents.json"
 START_SECONDS = 60
 STORY_SECONDS = 90
 
@@ -50,7 +52,15 @@ POST /pod/v1/admin/messagesuppression/{id}/suppress
 """
 # What a whole onboarding needs of the platform.
 WANTED_OF_THE_BOT = """
+POST /login/pubkey/authenticate | POST /relay/pubkey/authenticate | GET /pod/v2/sessioninfo | GET /pod/v3/users
+GET /agent/v1/info | GET /agent/v4/stream/{sid}/message | POST /agent/v4/stream/{sid}/message/create
+POST /pod/v1/im/create | POST /pod/v3/room/create | POST /pod/v3/room/search | GET /pod/v2/room/{id}/membership/list
+POST /pod/v1/room/{id}/membership/add | POST /pod/v1/room/{id}/membership/remove
+POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/streams/list | POST /pod/v1/connection/accept
 """
+# The feeds with which the bot does its work, once each. Prism cannot pass a websocket on, so "websocket" goes to the pod directly;
+# "long-poll" is HTTP and goes through the proxies as well.
+FEEDS = ["websocket"]
 # Every type of event that the embedded pod knows.
 EVENTS = {
     "MESSAGESENT", "MESSAGESUPPRESSED", "SYMPHONYELEMENTSACTION", "INSTANTMESSAGECREATED", "ROOMCREATED", "ROOMUPDATED",
@@ -136,6 +146,20 @@ class Run:
             await child.end()
         for meter in self.meters.values():
             await meter.stop()
+
+    # ---- (d): what the readers' own test reads
+
+    def examples_are_theirs(self):
+        if EXAMPLES.read_text(encoding="utf-8") != examples.excerpt(CONTRACTS):
+            raise Failure(f"{EXAMPLES} is not what the documents say; make it anew with examples.py")
+
+    def examples_fit(self):
+        """What was made of the schemas must fit them."""
+        checker = Checker(self.scratch / "agent.json")
+        for event in json.loads(EXAMPLES.read_text(encoding="utf-8"))["events"]:
+            faults = checker.faults({"events": [event], "ackId": "a"})
+            if faults:
+                raise Failure(f"the example of {event['type']}: {faults}")
 
     # ---- the proxies
 
@@ -231,19 +255,22 @@ class Run:
 
     # ---- (b): the bot
 
-    async def bot(self, command):
+    async def bot(self, command, feed):
         environment = os.environ | {
+            "CONTRACT_FEED": feed,
             "CONTRACT_POD_LISTEN": f"127.0.0.1:{self.first + 1}",
             "CONTRACT_POD_URL": self.url("pod"),
             "CONTRACT_AGENT_URL": self.url("agent"),
         }
-        test = await self.child("bot", shlex.split(command), talks=False, environment=environment)
+        test = await self.child(f"bot-{feed}", shlex.split(command), talks=False, environment=environment)
         status = await asyncio.wait_for(test.process.wait(), STORY_SECONDS * 2)
-        called = self.take("of the bot")
-        print(sorted(called))
+        called = self.take(f"of the bot ({feed})")
         if status or "1 passed" not in test.told():
             raise Failure("the bot's own story went wrong")
-        missing = listed(WANTED_OF_THE_BOT) - called
+        wanted = listed(WANTED_OF_THE_BOT)
+        if feed == "long-poll":
+            wanted |= {"POST /agent/v5/datafeeds", "POST /agent/v5/datafeeds/{datafeedId}/read"}
+        missing = wanted - called
         if missing:
             raise Failure(f"the bot never called {sorted(missing)}")
 
@@ -270,6 +297,24 @@ class Run:
             async with http.get(self.url("pod") + "/pod/v2/sessioninfo", headers=headers):
                 self.seen("pod", "an answer in HTML")
 
+    async def sees_wrong_answers(self):
+        """At the place of the pod, which is gone by now, somebody answers what no pod may."""
+        wrong = [{"onPrem": "yes"}, {"version": 7}, {"invented": True}, []]
+
+        async def answer(request):
+            return web.json_response(wrong[int(request.headers["X-Trace-Id"])])
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.first + 1).start()
+        async with aiohttp.ClientSession() as http:
+            for number, body in enumerate(wrong):
+                async with http.get(self.url("agent") + "/agent/v1/info", headers={"X-Trace-Id": str(number)}):
+                    self.seen("agent", f"the answer {body}")
+        await runner.cleanup()
+
     def seen(self, name, what):
         _, _, violations = self.meters[name].reset()
         if not violations:
@@ -280,10 +325,14 @@ async def prove(program, bot_test, pythons):
     with tempfile.TemporaryDirectory(prefix="symphony-contract-") as scratch:
         run = Run(Path(scratch), program, pythons)
         try:
+            run.examples_are_theirs()
             await run.proxies()
+            run.examples_fit()
             for python in pythons:
                 await run.bdk(python)
-            await run.bot(bot_test)
+            for feed in FEEDS:
+                await run.bot(bot_test, feed)
+            await run.sees_wrong_answers()
         except BaseException:
             run.take("before it failed")
             for child in run.children:
