@@ -2,9 +2,12 @@
 import asyncio
 import copy
 import json
+import time
 
 import aiohttp
 import jsonschema
+
+LAST_EVENT_SECONDS = 10
 
 
 def as_json_schema(node):
@@ -76,7 +79,11 @@ class Recorder:
                 self.frames.append(frame)
                 await self.socket.send_json({"type": "ack", "ackId": frame["ackId"]})
 
-    async def stop(self):
+    async def stop(self, wanted):
+        """Once every wanted type has come, or it is clear that some never will."""
+        end = time.monotonic() + LAST_EVENT_SECONDS
+        while not wanted <= {event["type"] for frame in self.frames for event in frame["events"]} and time.monotonic() < end:
+            await asyncio.sleep(0.05)
         await self.socket.close()
         await self.reading
         await self.http.close()

@@ -19,9 +19,7 @@ CALL_SECONDS = 60
 class Meter:
     def __init__(self, document, upstream):
         self.upstream = upstream
-        self.operations = Counter()
-        self.statuses = Counter()
-        self.violations = []
+        self.operations, self.violations = Counter(), []
         paths = json.loads(document.read_text(encoding="utf-8"))["paths"]
         # Fixed parts before variable ones, as a router looks.
         ordered = sorted(paths, key=lambda path: path.count("{"))
@@ -33,14 +31,13 @@ class Meter:
 
     def reset(self):
         """What was counted so far, and zero again."""
-        counted = self.operations, self.statuses, self.violations
-        self.operations, self.statuses, self.violations = Counter(), Counter(), []
+        counted = self.operations, self.violations
+        self.operations, self.violations = Counter(), []
         return counted
 
     def count(self, method, path, status, headers, body):
         name = self.name(method, path)
         self.operations[name] += 1
-        self.statuses[f"{name} {status}"] += 1
         if headers.get("Content-Type", "").startswith("application/problem+json"):
             self.violations.append(f"{name}: {complaint(body)}")
         elif "sl-violations" in headers:

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shlex
+import signal
 import socket
 import sys
 import tempfile
@@ -33,6 +34,8 @@ PRISM = HERE / "node_modules" / ".bin" / "prism"
 # Below the range from which systems take ports for outgoing connections.
 PORTS = range(20_000, 31_000)
 EXAMPLES = HERE.parent / "symphony_documents" / "documents.json"
+# Each with its copy of a document; the BDK 2.11.4 needs copies of its own.
+PROXIES = ["agent", "pod", "agent-bdk-2", "pod-bdk-2"]
 START_SECONDS = 60
 STORY_SECONDS = 90
 
@@ -98,7 +101,7 @@ class Child:
         with open(log, "wb") as file:
             out = pipe if talks else file
             process = await asyncio.create_subprocess_exec(
-                *map(str, command), stdin=pipe, stdout=out, stderr=file, env=environment, cwd=PROJECT
+                *map(str, command), stdin=pipe, stdout=out, stderr=file, env=environment, cwd=PROJECT, start_new_session=True
             )
         return Child(process, log)
 
@@ -113,12 +116,14 @@ class Child:
         return self.log.read_text(errors="replace")[-8000:]
 
     async def end(self):
-        if self.process.returncode is None:
-            self.process.terminate()
+        """With all that it started itself, for which it leads a group of its own."""
+        if self.process.returncode is not None:
+            return
+        os.killpg(self.process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(self.process.wait(), 30)
         except asyncio.TimeoutError:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.wait()
 
 
@@ -133,7 +138,9 @@ class Run:
         self.meters, self.ports = {}, {}
         self.violations = []
         self.exchanges = Counter()
-        self.first = free_ports(6)
+        self.faults_seen = 0
+        # Six for the sandbox, one for each proxy.
+        self.first = free_ports(6 + len(PROXIES))
         self.pod = f"http://127.0.0.1:{self.first + 1}"
 
     async def child(self, name, command, talks=True, environment=None):
@@ -166,11 +173,10 @@ class Run:
     async def proxies(self):
         """All are started together, for each takes seconds to read its document."""
         documents.main(CONTRACTS, self.scratch)
-        names = ["agent", "pod", "agent-bdk-2", "pod-bdk-2"]
-        await asyncio.gather(*[self.proxy(name) for name in names])
+        await asyncio.gather(*[self.proxy(name) for name in PROXIES])
 
     async def proxy(self, name):
-        port, document = free_ports(1), self.scratch / f"{name}.json"
+        port, document = self.first + 6 + PROXIES.index(name), self.scratch / f"{name}.json"
         command = [PRISM, "proxy", "--errors", "-h", "127.0.0.1", "-p", port, document, self.pod]
         prism = await self.child(f"prism-{name}", command, talks=False)
         await self.listening(prism)
@@ -191,7 +197,7 @@ class Run:
         """Counts what went through since the last time."""
         seen = Counter()
         for meter in self.meters.values():
-            operations, _, violations = meter.reset()
+            operations, violations = meter.reset()
             seen.update(operations)
             self.violations += [f"{part}: {violation}" for violation in violations]
         self.exchanges[part] += sum(seen.values())
@@ -230,7 +236,7 @@ class Run:
         await recorder.start()
         story.process.stdin.write(b"go on\n")
         said = json.loads(await story.line(STORY_SECONDS))
-        frames = await recorder.stop()
+        frames = await recorder.stop(EVENTS)
         missing = listed(WANTED_OF_A_BDK) - self.take(f"of the BDK {said['bdk']}")
         if missing:
             raise Failure(f"BDK {said['bdk']} never called {sorted(missing)}")
@@ -239,7 +245,6 @@ class Run:
         self.frames(frames)
         await self.is_able_to_fail(tokens, page)
         await sandbox.end()
-        return said["bdk"]
 
     def frames(self, frames):
         checker = Checker(self.scratch / "agent.json")
@@ -251,7 +256,8 @@ class Run:
         for bad in planted(frames[0]):
             if not checker.faults(bad):
                 raise Failure(f"a frame that is wrong was taken: {json.dumps(bad)[:600]}")
-        self.exchanges["frames"] += len(frames)
+            self.faults_seen += 1
+        self.exchanges["websocket frames"] += len(frames)
 
     # ---- (b): the bot
 
@@ -316,9 +322,10 @@ class Run:
         await runner.cleanup()
 
     def seen(self, name, what):
-        _, _, violations = self.meters[name].reset()
+        _, violations = self.meters[name].reset()
         if not violations:
             raise Failure(f"the proof sees nothing: {what} was let through")
+        self.faults_seen += 1
 
 
 async def prove(program, bot_test, pythons):
@@ -348,12 +355,15 @@ def main(program, bot_test, *pythons):
     if not CONTRACTS.is_dir():
         raise SystemExit(f"{CONTRACTS} is not there: the documents lie beside the project")
     began = time.monotonic()
+    # A run that is asked to end takes its processes along.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = asyncio.run(prove(Path(program).resolve(), bot_test, [Path(python).absolute() for python in pythons]))
     for violation in run.violations:
         print(violation)
     counted = ", ".join(f"{count} {part}" for part, count in run.exchanges.items())
     seconds = time.monotonic() - began
-    print(f"Symphony's documents: {counted}; {len(run.violations)} violations ({seconds:.0f} s)")
+    faults = f"{run.faults_seen} planted faults seen"
+    print(f"Symphony's documents, exchanges checked: {counted}; {len(run.violations)} violations; {faults} ({seconds:.0f} s)")
     sys.exit(1 if run.violations else 0)
 
 
