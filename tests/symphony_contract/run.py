@@ -50,7 +50,8 @@ POST /pod/v1/im/create | POST /pod/v3/room/create | POST /pod/v3/room/{id}/updat
 POST /pod/v3/room/search | POST /pod/v1/room/{id}/setActive | GET /pod/v2/room/{id}/membership/list
 POST /pod/v1/room/{id}/membership/add | POST /pod/v1/room/{id}/membership/remove
 POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/room/{id}/membership/demoteOwner
-POST /pod/v1/streams/list | GET /pod/v2/streams/{sid}/info | POST /pod/v1/connection/create | POST /pod/v1/connection/accept | GET /pod/v1/connection/list
+POST /pod/v1/streams/list | GET /pod/v2/streams/{sid}/info
+POST /pod/v1/connection/create | POST /pod/v1/connection/accept | GET /pod/v1/connection/list
 POST /pod/v1/admin/messagesuppression/{id}/suppress
 """
 # What a whole onboarding needs of the platform.
