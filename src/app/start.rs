@@ -150,6 +150,7 @@ impl Bot {
             pacing: board,
             clock: Arc::clone(&clock),
             counts,
+            crowd: desks.crowd(),
         };
         let parts = Parts {
             config,

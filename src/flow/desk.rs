@@ -1,6 +1,6 @@
 //! The desk: one event, one decision, one commit. Events that concern the same chat, client or lane are handled in order.
 use super::disk::has_room_for;
-use super::door::Door;
+use super::door::{Crowd, Door};
 use super::durable::Durable;
 use crate::domain::case::Records;
 use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
@@ -213,6 +213,7 @@ struct Shared {
     policy: RwLock<Arc<Policy>>,
     clock: Arc<dyn Clock>,
     doors: Vec<Door<Job>>,
+    crowd: Crowd,
     durable: Durable,
     news: mpsc::UnboundedSender<News>,
     /// Client messages are taken only once the advisors are known (first start).
@@ -232,12 +233,14 @@ impl Desks {
     pub fn start(store: Arc<dyn Store>, policy: Policy, clock: Arc<dyn Clock>) -> (Desks, mpsc::UnboundedReceiver<News>) {
         let (news, heard) = mpsc::unbounded_channel();
         let desks = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+        let crowd = Crowd::default();
         let shared = Arc::new(Shared {
             durable: Durable::follow(store.durable()),
             store,
             policy: RwLock::new(Arc::new(policy)),
             clock,
-            doors: (0..desks).map(|_| Door::new(WAITING_EVENTS / desks)).collect(),
+            doors: (0..desks).map(|_| Door::new(WAITING_EVENTS / desks, crowd.clone())).collect(),
+            crowd,
             news,
             open_to_clients: std::sync::atomic::AtomicBool::new(false),
             disk: Arc::default(),
@@ -264,6 +267,10 @@ impl Desks {
     }
     pub fn open_to_clients(&self) {
         self.shared.open_to_clients.store(true, std::sync::atomic::Ordering::Release);
+    }
+    /// Whether more is brought than the desks take up at once.
+    pub fn crowd(&self) -> Crowd {
+        self.shared.crowd.clone()
     }
     /// How full the disk is: whoever looks at it says so here, and the desks heed it.
     pub fn disk(&self) -> Arc<DiskLevel> {

@@ -1,12 +1,46 @@
 //! The door of a desk: what comes from outside goes first, since somebody waits for its answer; our own facts never starve.
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 /// So many from outside in a row, then one of our own if any waits: an answer stays quick while everything keeps moving.
 const OUTSIDE_IN_A_ROW: u32 = 4;
 
+/// A crowd seen so recently is still there: several times as long as a desk has with one event.
+const CROWD_LASTS: Duration = Duration::from_millis(20);
+
+/// Whether the world brings more than the desks take up at once. Then the outbox steps back, so that whoever waits for an
+/// answer gets it; what is due goes out a little later.
+#[derive(Clone)]
+pub struct Crowd {
+    began: Instant,
+    /// Milliseconds since then at which somebody last stood behind another; 0 for never.
+    seen: Arc<AtomicU64>,
+}
+
+impl Default for Crowd {
+    fn default() -> Crowd {
+        Crowd { began: Instant::now(), seen: Arc::default() }
+    }
+}
+
+impl Crowd {
+    pub fn is_there(&self) -> bool {
+        let seen = self.seen.load(Ordering::Relaxed);
+        seen > 0 && self.now().saturating_sub(seen) <= CROWD_LASTS.as_millis() as u64
+    }
+    fn note(&self) {
+        self.seen.store(self.now().max(1), Ordering::Relaxed);
+    }
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+}
+
 pub struct Door<J> {
     most: usize,
+    crowd: Crowd,
     waiting: Mutex<Waiting<J>>,
     came: Condvar,
 }
@@ -20,9 +54,9 @@ struct Waiting<J> {
 
 impl<J> Door<J> {
     /// At most `most` jobs of each kind wait.
-    pub fn new(most: usize) -> Door<J> {
+    pub fn new(most: usize, crowd: Crowd) -> Door<J> {
         let waiting = Waiting { outside: VecDeque::new(), own: VecDeque::new(), in_a_row: 0, closed: false };
-        Door { most, waiting: Mutex::new(waiting), came: Condvar::new() }
+        Door { most, crowd, waiting: Mutex::new(waiting), came: Condvar::new() }
     }
 
     /// False: the door is closed, or too many wait.
@@ -43,7 +77,11 @@ impl<J> Door<J> {
     pub fn next(&self) -> Option<J> {
         let nothing = |waiting: &mut Waiting<J>| waiting.outside.is_empty() && waiting.own.is_empty() && !waiting.closed;
         let mut waiting = self.came.wait_while(self.waiting(), nothing).expect("nobody panics at the door");
-        waiting.take()
+        let job = waiting.take();
+        if !waiting.outside.is_empty() {
+            self.crowd.note();
+        }
+        job
     }
 
     /// Nothing more comes in; what waits is still handed out.
@@ -72,19 +110,22 @@ mod tests {
 
     #[test]
     fn outside_goes_first_and_own_facts_are_never_kept_waiting_for_ever() {
-        let door = Door::new(10);
+        let crowd = Crowd::default();
+        let door = Door::new(10, crowd.clone());
+        assert!(!crowd.is_there());
         for n in 0..10 {
             assert!(door.bring(n, true) && door.bring(100 + n, false));
         }
         door.close();
         let order: Vec<i32> = std::iter::from_fn(|| door.next()).collect();
+        assert!(crowd.is_there());
         assert_eq!(order[..10], [0, 1, 2, 3, 100, 4, 5, 6, 7, 101]);
         assert_eq!(order[10..], [8, 9, 102, 103, 104, 105, 106, 107, 108, 109]);
     }
 
     #[test]
     fn a_full_or_closed_door_says_so() {
-        let door = Door::new(1);
+        let door = Door::new(1, Crowd::default());
         assert!(door.bring(1, true) && !door.bring(2, true));
         assert!(door.bring(3, false), "each kind has its own bound");
         door.close();

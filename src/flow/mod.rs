@@ -1,7 +1,7 @@
 //! How events become commits and commits become acts: the desk and the outbox.
 pub mod desk;
 pub mod disk;
-mod door;
+pub mod door;
 mod durable;
 pub mod held;
 pub mod lanes;

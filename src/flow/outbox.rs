@@ -1,5 +1,6 @@
 //! The outbox: takes the head of each lane, asks once more whether it may go, performs it, and reports how it ended.
 use super::desk::News;
+use super::door::Crowd;
 use super::lanes::{Counts, Head, Lanes};
 use super::turn::{self, Means, Next, Turn};
 use crate::domain::effect::{Attempt, Effect, Prepared};
@@ -15,6 +16,8 @@ use tokio_util::task::TaskTracker;
 
 /// Effects performed at the same time: enough to keep every lane of a busy line moving, few enough for any provider.
 const AT_ONCE: usize = 128;
+/// While the world crowds the desks: a few lines still go out between what comes in.
+const AT_ONCE_IN_A_CROWD: usize = 16;
 /// How long the outbox sleeps at most before it looks at the clock again: a clock that can be moved needs looking at.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_millis(50);
 /// A report that cannot be kept now is brought again after this time; it is never dropped.
@@ -26,6 +29,7 @@ pub struct Outbox {
     pub performer: Arc<dyn Performer>,
     pub pacing: Arc<dyn Pacing>,
     pub clock: Arc<dyn Clock>,
+    pub crowd: Crowd,
     /// Whoever wants to know how many effects there are, by state.
     pub counts: watch::Sender<Counts>,
 }
@@ -89,7 +93,8 @@ impl Outbox {
         done: &mpsc::UnboundedSender<Ended>,
         stop: &CancellationToken,
     ) {
-        while !stop.is_cancelled() && slots.available_permits() > 0 {
+        let most = if self.crowd.is_there() { AT_ONCE_IN_A_CROWD } else { AT_ONCE };
+        while !stop.is_cancelled() && AT_ONCE - slots.available_permits() < most {
             let Some(head) = turn::next_head(lanes, &*self.clock) else { return };
             let Ok(permit) = Arc::clone(slots).try_acquire_owned() else { return };
             let (outbox, done) = (Arc::clone(self), done.clone());
