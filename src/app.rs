@@ -2,6 +2,7 @@
 pub mod doctor;
 pub mod health;
 pub mod policy;
+pub mod read_back;
 pub mod sandbox;
 pub mod start;
 

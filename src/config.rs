@@ -309,6 +309,8 @@ fn bot(mut section: Section) -> Bot {
 fn symphony(mut section: Section) -> Symphony {
     let pod_url = section.required_url("pod_url", HTTP);
     let feed = section.choice("feed", &[("websocket", Feed::WebSocket), ("long-poll", Feed::LongPoll)]);
+    let feed_tag = section.text("feed_tag", "liaison");
+    checks::feed_tag(&section, "feed_tag", &feed_tag);
     let symphony = Symphony {
         agent_url: section.url("agent_url", HTTP).unwrap_or_else(|| pod_url.clone()),
         key_manager_url: section.url("key_manager_url", HTTP).unwrap_or_else(|| pod_url.clone()),
@@ -318,7 +320,7 @@ fn symphony(mut section: Section) -> Symphony {
             Feed::LongPoll => section.url("feed_url", WEBSOCKET),
         },
         feed,
-        feed_tag: section.text("feed_tag", "liaison"),
+        feed_tag,
     };
     section.done();
     symphony

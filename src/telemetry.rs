@@ -81,7 +81,7 @@ fn describe() {
     for result in ["taken", "failed"] {
         counter!(names::SNAPSHOTS, "result" => result).increment(0);
     }
-    for reason in ["closed", "silence", "superseded", "unreachable"] {
+    for reason in ["closed", "silent", "superseded", "unreachable"] {
         counter!(names::FEED_RECONNECTS, "reason" => reason).increment(0);
     }
 }

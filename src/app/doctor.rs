@@ -3,7 +3,7 @@ use super::start;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{has_its_keys, is_in_use};
-use crate::adapters::symphony::feed::{self, FeedSettings, Pace as FeedPace, Transport};
+use crate::adapters::symphony::feed;
 use crate::adapters::symphony::{LoginError, Session, Symphony};
 use crate::adapters::whatsapp::templates::{LineStatus, Listed, NoAnswer};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
@@ -271,12 +271,20 @@ async fn server_clock(report: &mut Report<'_>, session: &Session) {
 }
 
 async fn datafeed(report: &mut Report<'_>, config: &Config, session: Arc<Session>) {
-    let url = config.symphony.feed_url.as_ref().map(url::Url::to_string).unwrap_or_default();
-    let transport = Transport::WebSocket { url: url.clone() };
-    let settings = FeedSettings { transport, tag: config.symphony.feed_tag.clone(), pace: FeedPace::default() };
-    let greeted = feed::greet(session, settings).await.map_err(|why| format!("{url} does not answer as it should: {why}."));
-    let remedy = "See that [symphony] feed_url is right and that nothing in between stops websockets.";
-    report.result("datafeed", &format!("{url} greets us; no feed was opened."), greeted, remedy);
+    const CHECK: &str = "datafeed";
+    match feed::look(session, start::feed_settings(config)).await {
+        Ok(found) => report.good(CHECK, found),
+        Err(why) => report.bad(CHECK, why, remedy_of_feed(config.symphony.feed)),
+    }
+}
+
+fn remedy_of_feed(feed: config::Feed) -> &'static str {
+    match feed {
+        config::Feed::WebSocket => "See that [symphony] feed_url is right and that nothing in between stops websockets.",
+        config::Feed::LongPoll => {
+            "See that [symphony] agent_url is the agent's address; feeds that nobody reads end by themselves after half an hour."
+        }
+    }
 }
 
 async fn advisors(report: &mut Report<'_>, config: &Config, symphony: &Symphony) {

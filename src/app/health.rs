@@ -62,7 +62,8 @@ impl Vitals {
         if feed.superseded {
             say("superseded", "Another client reads this datafeed.".to_owned());
         } else if !feed.connected {
-            say("feed", feed.last_error.unwrap_or_else(|| "The datafeed is not open yet.".to_owned()));
+            let why = feed.last_error.unwrap_or_else(|| "it is being opened".to_owned());
+            say("feed", format!("The datafeed is not read: {why}."));
         }
         if !self.started.load(Ordering::Acquire) {
             say("starting", "It is starting.".to_owned());

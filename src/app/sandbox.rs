@@ -14,6 +14,7 @@ use crate::sandbox::{NowMs, twilio};
 use crate::server::{Health, bind};
 use axum::Router;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -35,6 +36,9 @@ pub struct SandboxOptions {
     pub whatsapp_callback: Option<String>,
     pub expose: bool,
 }
+
+/// `LIAISON__SYMPHONY__FEED=long-poll liaison sandbox` runs the bot over the platform's own datafeed instead of websockets.
+const FEED_OVERRIDE: &str = "LIAISON__SYMPHONY__FEED";
 
 /// Where six ports are looked for: below the range from which systems take the ports of outgoing connections, which could be
 /// taken between the look and the listening.
@@ -113,7 +117,7 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
     let config_file = write_config(&data, &addresses, &settings)?;
     let (pod, bot_id) = open_pod(&data, &now)?;
     let meta = Meta::open(Arc::clone(&now), settings, Some(data.join("sandbox"))).map_err(cannot)?;
-    let (config, wording) = load_all(&config_file, &Default::default()).map_err(all_mistakes)?;
+    let (config, wording) = load_all(&config_file, &overrides()).map_err(all_mistakes)?;
     for template in wording.templates() {
         let submitted = template.as_submitted();
         let text = |field: &str| submitted[field].as_str().unwrap_or_default().to_owned();
@@ -385,6 +389,12 @@ sub_org = "Private Clients"
     let path = data.join("bot-config.toml");
     std::fs::write(&path, text).map_err(|error| StartError(format!("{} cannot be written: {error}.", path.display())))?;
     Ok(path)
+}
+
+/// Whoever has the settings of a real bot in his environment must still get a sandbox, and one that touches nothing real: of
+/// all overrides only the choice of the datafeed counts here.
+fn overrides() -> BTreeMap<String, String> {
+    crate::config::environment().into_iter().filter(|(name, _)| name == FEED_OVERRIDE).collect()
 }
 
 /// Beside the place where the program was started, or beside the program itself.

@@ -1,6 +1,7 @@
 //! From a checked configuration to a running bot, in the order in which each part may lean on the one before.
 use super::health::{ConfirmClock, Vitals};
 use super::policy::{KEYWORDS, policy};
+use super::read_back::ReadBack;
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{OpenStore, SledStore};
 use crate::adapters::switchboard::Switchboard;
@@ -15,7 +16,7 @@ use crate::config::{self, Config};
 use crate::domain::event::{Event, Fact};
 use crate::domain::ids::*;
 use crate::domain::lines::StoppedLine;
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::domain::words::Words;
 use crate::flow::desk::Desks;
 use crate::flow::held::Counted;
@@ -40,10 +41,6 @@ use tokio_util::task::TaskTracker;
 const DRAIN: Duration = Duration::from_secs(25);
 /// A step of the start that the platform refuses is tried again after this, for ever.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// How far behind the last commit a lost feed is read back.
-const READ_BACK: Span = Span::minutes(10);
-/// And no further than this: older events are set aside anyway.
-const READ_BACK_MOST: Span = Span::days(14);
 /// Rights given by `/admin` whose holders are looked up at start: more than any firm has advisors.
 const GRANTS_AT_MOST: usize = 10_000;
 
@@ -242,6 +239,17 @@ pub(super) fn symphony_settings(config: &Config) -> Result<SymphonySettings, Sta
     })
 }
 
+pub(super) fn feed_settings(config: &Config) -> FeedSettings {
+    let symphony = &config.symphony;
+    let transport = match symphony.feed {
+        config::Feed::WebSocket => {
+            Transport::WebSocket { url: symphony.feed_url.as_ref().map(url::Url::to_string).unwrap_or_default() }
+        }
+        config::Feed::LongPoll => Transport::LongPoll,
+    };
+    FeedSettings { transport, tag: symphony.feed_tag.clone(), pace: FeedPace::default() }
+}
+
 fn plain_url(url: &url::Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
@@ -333,23 +341,24 @@ impl Parts {
         self.desks.open_to_clients();
         self.vitals.started.store(true, Ordering::Release);
         let translator = || Translator::new(bot, [self.config.bot.username.clone()]);
-        let settings = FeedSettings {
-            transport: Transport::WebSocket {
-                url: self.config.symphony.feed_url.as_ref().map(url::Url::to_string).unwrap_or_default(),
-            },
-            tag: self.config.symphony.feed_tag.clone(),
-            pace: FeedPace::default(),
-        };
         let inbox: Arc<dyn Inbox> = Arc::new(self.desks.clone());
         let feed = feed::run(
             self.symphony.session(),
-            settings,
+            feed_settings(&self.config),
             Arc::clone(&inbox),
             translator(),
             self.feed_state.clone(),
             self.stop.clone(),
         );
-        tokio::join!(feed, self.read_back_lost_feeds(translator(), inbox));
+        let read_back = ReadBack {
+            symphony: Arc::clone(&self.symphony),
+            translator: translator(),
+            inbox,
+            clock: Arc::clone(&self.clock),
+            feed: self.feed_state.subscribe(),
+            stop: self.stop.clone(),
+        };
+        tokio::join!(feed, read_back.run(self.last_known));
     }
 
     async fn until_done<T, F: Future<Output = Result<T, String>>>(&self, what: &str, step: impl Fn() -> F) -> Option<T> {
@@ -390,51 +399,6 @@ impl Parts {
             }
         }
         Ok(())
-    }
-
-    /// A feed that is gone was replaced: what came between is read back from the history of each chat (INTERFACES §4).
-    async fn read_back_lost_feeds(&self, translator: Translator, inbox: Arc<dyn Inbox>) {
-        let mut state = self.feed_state.subscribe();
-        let mut made = 0;
-        let mut since = self.last_known;
-        loop {
-            let changed = tokio::select! { () = self.stop.cancelled() => return, changed = state.changed() => changed };
-            if changed.is_err() {
-                return;
-            }
-            let feeds = state.borrow_and_update().feeds_created;
-            if feeds > made {
-                made = feeds;
-                // The very first feed of a new installation has nothing before it.
-                if let Some(last) = since {
-                    let from = (last - READ_BACK).max(self.clock.now() - READ_BACK_MOST);
-                    self.read_back(&translator, &*inbox, from).await;
-                }
-            }
-            since = Some(self.store.last_time()).filter(|at| at.0 > 0);
-        }
-    }
-
-    async fn read_back(&self, translator: &Translator, inbox: &dyn Inbox, from: Timestamp) {
-        tracing::warn!("the datafeed was replaced; reading back what it may have lost");
-        let streams = self
-            .until_done("list the chats", || async { self.symphony.streams(&["ROOM", "IM"]).await.map_err(|e| e.to_string()) });
-        for stream in streams.await.unwrap_or_default() {
-            let Some(id) = stream.id.as_deref().map(crate::adapters::symphony::url_safe).map(StreamId) else { continue };
-            let history = match self.symphony.whole_history(&id, from).await {
-                Ok(history) => history,
-                Err(error) => {
-                    tracing::error!(stream = %id, %error, "this chat could not be read back");
-                    continue;
-                }
-            };
-            for message in &history {
-                let told = translator.history(message);
-                while inbox.deliver(told.event.clone()).await == Receipt::NotNow && !self.stop.is_cancelled() {
-                    tokio::time::sleep(TRY_AGAIN).await;
-                }
-            }
-        }
     }
 }
 

@@ -26,6 +26,8 @@ const PERMISSIONS: [&str; 18] = [
     "export",
     "admin",
 ];
+/// Characters of a datafeed's tag, from the agent's contract.
+const FEED_TAG_MAX: usize = 100;
 /// Bundles of COMMANDS §2; "admin" is both a bundle and a permission.
 const BUNDLES: [&str; 5] = ["advisor", "advisor-central", "onboarder", "compliance", "admin"];
 
@@ -49,6 +51,14 @@ pub(super) fn api_version(section: &Section, name: &str, version: &str) {
     let fits = version.strip_prefix('v').and_then(|rest| rest.split_once('.')).is_some_and(|(a, b)| digits(a) && digits(b));
     if !fits {
         section.wrong(name, format!("\"{version}\" is no version."), "Write it as Meta does, such as \"v23.0\".");
+    }
+}
+
+/// Feeds of other programs of the same account are told apart by it, so that it may not be empty.
+pub(super) fn feed_tag(section: &Section, name: &str, tag: &str) {
+    if tag.trim().is_empty() || tag.chars().count() > FEED_TAG_MAX {
+        let remedy = format!("Write a name of the bot's own, of at most {FEED_TAG_MAX} characters.");
+        section.wrong(name, "By this the bot finds its datafeed again.", remedy);
     }
 }
 

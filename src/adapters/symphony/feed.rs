@@ -1,38 +1,41 @@
 //! The datafeed: one task that never ends on its own, brings every event to the inbox, and acknowledges what is durable.
 //!
-//! connect --hello--> open --opened--> read --any end--> wait --> connect; a `disconnect` opens the next connection first.
+//! open --opened--> read --any end--> mend, wait --> open. What brings the events is a `Transport`; all else stands here once.
 mod ended;
+mod keeping;
+mod poll;
 mod socket;
 
-use super::events::{Translated, Translator};
-use super::login::{self, Session, SessionState};
+use super::events::Translator;
+use super::login::{self, Session};
 use crate::ports::{Inbox, Receipt};
-use ended::{Ended, backoff, wait_after};
-use futures_util::future::{BoxFuture, OptionFuture};
-use futures_util::{FutureExt, StreamExt};
-use serde_json::value::RawValue;
-use socket::{Batch, Connection, Dialler, Frame, Memory, in_time, read_frame};
-use std::collections::BTreeMap;
+use ended::{Ended, wait_after};
+use keeping::Keeping;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long a batch may go on after the end was asked for.
-const LAST_BATCH_WAIT: Duration = Duration::from_secs(5);
-/// Streams of one batch that are delivered at the same time.
-const STREAMS_AT_ONCE: usize = 64;
-/// A pause before a batch is tried again that could not be kept.
-const NOT_KEPT_PAUSE: Duration = Duration::from_millis(500);
+/// How long the agent holds a read that finds no events, and how long a batch that nobody acknowledges stays out of sight.
+/// Both are what its own client libraries reckon with.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+const VISIBILITY: Duration = Duration::from_secs(30);
+/// Longer than the hold by half, for an agent under load and a large answer: who is silent for longer is not holding, but gone.
+const READ_WAIT: Duration = Duration::from_secs(45);
+/// Three reads could have been answered, and a batch could have come again: by then it is not the hour that is quiet.
+const WATCHDOG: Duration = Duration::from_secs(3 * LONGEST_HOLD.as_secs() + VISIBILITY.as_secs());
+/// Feeds that were given up and are not taken up again; an account cannot have more at a time.
+const GIVEN_UP_MAX: usize = poll::FEEDS_MAX;
 
-/// How the events come. A long-poll twin stands here one day.
+/// How the events come.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// `ws://` or `wss://`.
     WebSocket { url: String },
+    /// The platform's own calls at the agent's address.
+    LongPoll,
 }
 
 #[derive(Clone, Debug)]
@@ -43,10 +46,11 @@ pub struct FeedSettings {
     pub pace: Pace,
 }
 
-/// How patient reconnecting is (INTERFACES §4).
+/// How patient reading and reconnecting are (INTERFACES §4).
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The span from which the first wait is drawn; it doubles with each failure.
+    /// The span from which the first wait is drawn; it doubles with each failure. Reads that bring nothing new begin no
+    /// faster one after another than this.
     pub first: Duration,
     /// No wait is longer.
     pub longest: Duration,
@@ -54,12 +58,17 @@ pub struct Pace {
     pub slow: Duration,
     /// A connection that lived so long counts as a success.
     pub steady: Duration,
+    /// A long poll that is not answered within this time has no living peer.
+    pub read_wait: Duration,
+    /// When no long poll has succeeded for so long, everything is built anew.
+    pub watchdog: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Pace {
         let (first, longest) = (Duration::from_millis(500), Duration::from_secs(60));
-        Pace { first, longest, slow: longest, steady: Duration::from_secs(10) }
+        let steady = Duration::from_secs(10);
+        Pace { first, longest, slow: longest, steady, read_wait: READ_WAIT, watchdog: WATCHDOG }
     }
 }
 
@@ -70,13 +79,17 @@ pub struct FeedState {
     pub connected: bool,
     /// Another client holds the feed.
     pub superseded: bool,
+    /// Why the feed is not read, and when it is tried again.
     pub last_error: Option<String>,
     pub feed_id: Option<String>,
-    /// Grows each time the server had to make a new feed: what came before it must be read back from the history.
+    /// Grows each time the server made, or may have made, a new feed: what came before must be read back from the history.
     pub feeds_created: u64,
+    /// When the feed that was lost last was last certain to live. It is kept while nobody can tell.
+    pub alive_at: Option<Instant>,
     /// Connections that ended, by reason.
     pub reconnects: BTreeMap<&'static str, u64>,
 }
+
 /// Reads the datafeed until `cancel`, through every failure.
 pub async fn run(
     session: Arc<Session>,
@@ -86,330 +99,364 @@ pub async fn run(
     state: watch::Sender<FeedState>,
     cancel: CancellationToken,
 ) {
-    let http = match upgrade_client(&session) {
-        Ok(http) => http,
-        Err(why) => {
-            // The session was built from the same settings, so this cannot be cured by waiting.
-            state.send_modify(|s| s.last_error = Some(why));
-            return cancel.cancelled().await;
-        }
+    let keeping = Keeping::new(inbox, translator);
+    let ended = match &settings.transport {
+        Transport::WebSocket { .. } => match socket::Sockets::new(session.clone(), settings.clone()) {
+            Ok(sockets) => Ok(Feed::new(sockets, session, settings.pace, keeping, &state, &cancel).live().await),
+            Err(why) => Err(why),
+        },
+        Transport::LongPoll => match poll::Agent::new(session.clone(), settings.clone()) {
+            Ok(agent) => Ok(Feed::new(agent, session, settings.pace, keeping, &state, &cancel).live().await),
+            Err(why) => Err(why),
+        },
     };
-    let line = Dialler { http, session: session.clone(), settings };
-    let mut feed = Feed {
-        line,
-        inbox,
-        translator: Arc::new(translator),
-        state,
-        cancel,
-        memory: Memory::default(),
-        busy: None,
-        waiting: None,
-        not_kept: false,
-        hasty: 0,
-    };
-    feed.live().await;
+    if let Err(why) = ended {
+        // The session was built from the same settings, so this cannot be cured by waiting.
+        state.send_modify(|s| s.last_error = Some(why));
+        cancel.cancelled().await;
+    }
 }
 
-/// Whether the datafeed answers: the upgrade and the hello. Nothing is opened, so a running bot keeps its feed.
-pub async fn greet(session: Arc<Session>, settings: FeedSettings) -> Result<(), String> {
-    let http = upgrade_client(&session)?;
-    let tokens = session.tokens().await.map_err(|error| error.to_string())?;
-    let line = Dialler { http, session, settings };
-    let told = |ended: Ended| ended.told();
-    let socket = in_time(line.upgrade(&tokens)).await.map_err(told)?;
-    let mut connection = Connection::new(socket, tokens.generation);
-    let hello = in_time(connection.hello()).await.map(drop).map_err(told);
-    connection.say_goodbye().await;
-    hello
+/// Whether the datafeed answers, in a sentence. Nothing is opened or read, so a running bot keeps its feed.
+pub async fn look(session: Arc<Session>, settings: FeedSettings) -> Result<String, String> {
+    match &settings.transport {
+        Transport::WebSocket { .. } => socket::Sockets::new(session, settings)?.greet().await,
+        Transport::LongPoll => poll::Agent::new(session, settings)?.count().await,
+    }
 }
 
-/// One HTTP/1.1 client for the upgrade, so that proxy and certificates are those of every other call.
-fn upgrade_client(session: &Session) -> Result<reqwest::Client, String> {
+/// A client of the feed's own: no limit of time stands on it, since each exchange has its own.
+fn feed_client(session: &Session) -> Result<reqwest::Client, String> {
     let builder = login::client(session.settings()).map_err(|e| e.to_string())?;
+    // The upgrade to a websocket is one of HTTP/1.1, and a read that hangs must not hang others on the same connection.
     builder.http1_only().build().map_err(|e| login::unusable_client(&e).to_string())
 }
 
-struct Feed {
-    line: Dialler,
-    inbox: Arc<dyn Inbox>,
-    translator: Arc<Translator>,
-    state: watch::Sender<FeedState>,
-    cancel: CancellationToken,
-    memory: Memory,
-    /// The batch that is being delivered; it goes on while connections come and go.
-    busy: Option<Busy>,
-    /// A batch that came while another was being delivered.
-    waiting: Option<Batch>,
-    not_kept: bool,
-    /// Changes of connection that the server asked for in quick succession.
-    hasty: u32,
+// ---- what a transport is
+
+/// What brings the events. It survives every failure of what it opens.
+trait Opens {
+    type Line: Line;
+    /// Finds the feed of this memory or by its tag, else has one made.
+    async fn open(&mut self, memory: &mut Memory) -> Result<(Self::Line, Opened), NotOpened>;
+    /// How long nothing may come before something must be wrong; `None` where the line watches over itself.
+    fn longest_silence(&self) -> Option<Duration>;
+    /// Forgets every connection that may be there.
+    fn start_afresh(&mut self);
 }
 
-struct Busy {
+/// An open feed.
+trait Line {
+    /// What comes next. It may be dropped and asked again at any time without a loss.
+    async fn next(&mut self) -> Result<News, Ended>;
+    /// When it was last certain that this very feed lives; `None` before the first sign.
+    fn heard(&self) -> Option<Instant>;
+    /// How the batch went that came last: what may be acknowledged, or `None` where it must come again.
+    async fn settled(&mut self, ack_id: Option<&str>) -> Result<(), Ended>;
+    /// Somebody has signed in anew.
+    async fn renewed(&mut self) -> Result<(), Ended>;
+    async fn close(&mut self);
+}
+
+enum News {
+    Batch(Batch),
+    /// A new connection has taken the place of the old one, as the server wished.
+    Reopened(Opened),
+    /// It should have, but could not be made; the old one still lives.
+    NotReopened(Ended),
+}
+
+struct Batch {
+    /// The elements as they came, to know a redelivery by.
     events: String,
-    /// The newest one under which this batch came.
     ack_id: String,
-    delivered: JoinHandle<Receipt>,
 }
 
-/// How a connection was left.
-enum Next {
-    /// The server's wish: the next one is open already.
-    Replaced(Box<Connection>),
-    Ended(Ended),
+#[derive(Clone)]
+struct Opened {
+    feed_id: String,
+    created: bool,
 }
 
-impl Feed {
+/// An `open` that failed.
+struct NotOpened {
+    ended: Ended,
+    /// The server may have made a feed, of which only its answer would have told.
+    maybe_made: bool,
+}
+
+impl From<Ended> for NotOpened {
+    fn from(ended: Ended) -> NotOpened {
+        NotOpened { ended, maybe_made: false }
+    }
+}
+
+/// What outlives a connection.
+#[derive(Clone, Default)]
+struct Memory {
+    feed_id: Option<String>,
+    /// The last ackId whose events are durable here.
+    durable: String,
+    /// Feeds that are gone or of no use, the newest last: they may still be listed.
+    given_up: VecDeque<String>,
+    /// The one of them that the server was not asked to delete yet.
+    to_delete: Option<String>,
+    /// A feed may have been made for us, so that the next one that we find counts as new.
+    maybe_made: bool,
+}
+
+impl Memory {
+    fn give_up_feed(&mut self) {
+        self.durable.clear();
+        let Some(id) = self.feed_id.take() else { return };
+        self.to_delete = Some(id.clone());
+        self.given_up.push_back(id);
+        if self.given_up.len() > GIVEN_UP_MAX {
+            self.given_up.pop_front();
+        }
+    }
+}
+
+// ---- the loop
+
+struct Feed<'r, T: Opens> {
+    transport: T,
+    session: Arc<Session>,
+    pace: Pace,
+    keeping: Keeping,
+    state: &'r watch::Sender<FeedState>,
+    cancel: &'r CancellationToken,
+    memory: Memory,
+    opened_at: Option<Instant>,
+    /// The last feed that was opened gave no sign of life, so that an opening proves nothing for now.
+    doubted: bool,
+    watch: Watch,
+}
+
+/// Over the reads: since when none has succeeded, and what was done about it.
+struct Watch {
+    silent_since: Instant,
+    /// The transport has started afresh since.
+    afresh: bool,
+    /// A feed could be opened since, so that the agent is there and only the reads fail.
+    opened: bool,
+}
+
+impl Watch {
+    fn begin() -> Watch {
+        Watch { silent_since: Instant::now(), afresh: false, opened: false }
+    }
+}
+
+impl<'r, T: Opens> Feed<'r, T> {
+    fn new(
+        transport: T,
+        session: Arc<Session>,
+        pace: Pace,
+        keeping: Keeping,
+        state: &'r watch::Sender<FeedState>,
+        cancel: &'r CancellationToken,
+    ) -> Feed<'r, T> {
+        let (memory, watch) = (Memory::default(), Watch::begin());
+        Feed { transport, session, pace, keeping, state, cancel, memory, opened_at: None, doubted: false, watch }
+    }
+
     async fn live(&mut self) {
-        let mut failures = 0;
+        let (mut failures, cancel) = (0, self.cancel);
         loop {
-            let began = Instant::now();
             let ended = self.one_life().await;
+            let lived = self.opened_at.take().map_or(Duration::ZERO, |at| at.elapsed());
             self.state.send_modify(|s| s.connected = false);
             if ended == Ended::Cancelled {
-                return;
+                return self.finish_batch().await;
             }
-            failures = if began.elapsed() >= self.line.settings.pace.steady { 1 } else { failures + 1 };
-            self.note(&ended);
-            self.mend(&ended).await;
-            let cancel = self.cancel.clone();
-            tokio::select! {
-                () = cancel.cancelled() => return self.finish_batch().await,
-                () = sleep(wait_after(&ended, failures, &self.line.settings.pace)) => {}
+            failures = if lived >= self.pace.steady { 1 } else { failures + 1 };
+            let ended = self.watched(ended);
+            let wait = wait_after(&ended, failures, &self.pace);
+            self.note(&ended, wait);
+            let mended = cancel.run_until_cancelled(async {
+                self.mend(&ended).await;
+                sleep(wait).await;
+            });
+            if mended.await.is_none() {
+                return self.finish_batch().await;
             }
         }
     }
 
-    /// From the first byte to the last, over all connections that replace each other.
+    /// From the first byte to the end, over all connections that replace each other.
     async fn one_life(&mut self) -> Ended {
         self.collect_finished().await;
-        let cancel = self.cancel.clone();
-        let dialled = tokio::select! {
-            () = cancel.cancelled() => Err(Ended::Cancelled),
-            dialled = self.line.clone().dial(self.memory.clone()) => dialled,
-        };
-        let mut connection = match dialled {
-            Ok(connection) => connection,
-            Err(ended) => return ended,
-        };
-        loop {
-            self.opened(&connection);
-            match self.read(&mut connection).await {
-                Next::Ended(ended) => return ended,
-                Next::Replaced(next) => {
-                    connection.say_goodbye().await;
-                    self.count("replaced");
-                    connection = *next;
-                }
+        let cancel = self.cancel;
+        let opening = cancel.run_until_cancelled(self.transport.open(&mut self.memory));
+        let (mut line, opened) = match opening.await {
+            None => return Ended::Cancelled,
+            Some(Ok(open)) => open,
+            Some(Err(failed)) => {
+                self.memory.maybe_made |= failed.maybe_made;
+                return failed.ended;
             }
+        };
+        self.opened(opened, line.heard().is_some());
+        let ended = self.read(&mut line).await;
+        self.doubted = line.heard().is_none();
+        if let Some(heard) = line.heard() {
+            self.state.send_modify(|s| s.alive_at = Some(heard));
+        }
+        ended
+    }
+
+    fn opened(&mut self, opened: Opened, proven: bool) {
+        let Opened { feed_id, created } = opened;
+        if self.memory.feed_id.as_ref() != Some(&feed_id) {
+            // An ackId counts on its own feed only: what is under way is still delivered, but no longer acknowledged.
+            self.memory.durable.clear();
+            self.keeping.forget_acks();
+            self.memory.feed_id = Some(feed_id.clone());
+        }
+        let created = u64::from(created | std::mem::take(&mut self.memory.maybe_made));
+        self.opened_at = Some(Instant::now());
+        self.watch.opened = true;
+        self.state.send_modify(|s| {
+            s.feed_id = Some(feed_id);
+            s.feeds_created += created;
+        });
+        if proven || !self.doubted {
+            self.is_read();
         }
     }
 
-    fn opened(&mut self, connection: &Connection) {
-        let id = Some(connection.feed_id.clone());
-        if self.memory.feed_id != id {
-            self.forget_feed();
-            self.memory.feed_id = id.clone();
-        }
-        let created = u64::from(connection.created);
-        self.state.send_modify(|s| {
-            (s.connected, s.superseded, s.last_error, s.feed_id) = (true, false, None, id);
-            s.feeds_created += created;
+    fn is_read(&self) {
+        self.state.send_if_modified(|s| {
+            let was = std::mem::replace(&mut s.connected, true);
+            (s.superseded, s.last_error) = (false, None);
+            !was
         });
     }
 
-    /// An ackId counts on its own feed only: what is under way is still delivered, but no longer acknowledged.
-    fn forget_feed(&mut self) {
-        self.memory = Memory::default();
-        self.waiting = None;
-        if let Some(busy) = &mut self.busy {
-            busy.ack_id.clear();
-        }
-    }
-
-    async fn read(&mut self, line: &mut Connection) -> Next {
-        let mut renewals = self.line.session.watch();
+    async fn read(&mut self, line: &mut T::Line) -> Ended {
+        let mut renewals = self.session.watch();
         // One that came between the tokens' way into the connection and this line is told as well.
         renewals.mark_changed();
-        let mut beat = tokio::time::interval(line.heartbeat);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut next: Option<BoxFuture<'static, Result<Connection, Ended>>> = None;
-        let cancel = self.cancel.clone();
+        let cancel = self.cancel;
         loop {
-            let dead_at = line.heard + line.heartbeat.mul_f32(2.5);
             let step = tokio::select! {
-                () = cancel.cancelled() => Ok(self.leave(line).await),
-                frame = line.socket.next() => self.heard(line, frame, &mut next).await,
-                _ = beat.tick() => line.send(Message::Ping(Default::default())).await.map(|()| None),
-                () = tokio::time::sleep_until(dead_at) => Err(Ended::Silent),
-                changed = renewals.changed() => self.told_of_renewal(line, changed.is_ok(), &renewals).await,
-                Some(receipt) = OptionFuture::from(self.busy.as_mut().map(|busy| &mut busy.delivered)) => {
-                    self.delivered(line, receipt.unwrap_or(Receipt::NotNow)).await
+                () = cancel.cancelled() => {
+                    self.leave(line).await;
+                    return Ended::Cancelled;
                 }
-                Some(dialled) = OptionFuture::from(next.as_mut()) => {
-                    next = None;
-                    Ok(dialled.map_err(|e| self.note(&e)).ok().map(|c| Next::Replaced(Box::new(c))))
-                }
+                news = line.next() => news.map(|news| self.take_in(news)),
+                Ok(()) = renewals.changed() => line.renewed().await,
+                receipt = self.keeping.finished() => self.kept(line, receipt).await,
             };
-            match (step, next.take()) {
-                (Ok(Some(left)), _) => return left,
-                (Ok(None), under_way) => next = under_way,
-                (Err(ended), None) => return Next::Ended(ended),
-                // However the old connection ends, we replaced it ourselves.
-                (Err(ended), Some(under_way)) => {
-                    let opened = cancel.run_until_cancelled(under_way).await.unwrap_or(Err(Ended::Cancelled));
-                    return opened.map_or(Next::Ended(ended), |connection| Next::Replaced(Box::new(connection)));
-                }
+            if let Err(ended) = step {
+                return ended;
             }
         }
     }
 
-    async fn leave(&mut self, line: &mut Connection) -> Option<Next> {
+    fn take_in(&mut self, news: News) {
+        self.watch = Watch::begin();
+        self.is_read();
+        match news {
+            News::Batch(batch) => self.keeping.take(batch),
+            News::Reopened(opened) => {
+                self.opened(opened, true);
+                self.count("replaced");
+            }
+            News::NotReopened(ended) => {
+                tracing::info!(reason = ended.reason(), why = ended.told(), "the next connection of the datafeed was not made");
+                self.count(ended.reason());
+            }
+        }
+    }
+
+    async fn kept(&mut self, line: &mut T::Line, receipt: Receipt) -> Result<(), Ended> {
+        // What took its time was our own keeping.
+        self.watch = Watch::begin();
+        let ack_id = self.keeping.settle(receipt);
+        if let Some(ack_id) = &ack_id {
+            self.memory.durable = ack_id.clone();
+        }
+        self.keeping.start_waiting();
+        line.settled(ack_id.as_deref()).await
+    }
+
+    async fn leave(&mut self, line: &mut T::Line) {
         let before = self.memory.durable.clone();
         self.finish_batch().await;
         if self.memory.durable != before {
             // A lost ack costs a redelivery, no more.
-            let _ = line.acknowledge(&self.memory.durable).await;
+            let _ = line.settled(Some(&self.memory.durable)).await;
         }
-        line.say_goodbye().await;
-        Some(Next::Ended(Ended::Cancelled))
+        line.close().await;
     }
 
-    async fn heard(
-        &mut self,
-        line: &mut Connection,
-        frame: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-        next: &mut Option<BoxFuture<'static, Result<Connection, Ended>>>,
-    ) -> Result<Option<Next>, Ended> {
-        let text = match line.text_of(frame)? {
-            Some(text) => text,
-            None => return Ok(None),
-        };
-        match read_frame(&text) {
-            Frame::Events(batch) => self.take(batch),
-            Frame::Disconnect { reason } if next.is_none() => {
-                tracing::info!(reason, "the datafeed asks for a new connection");
-                let (pause, dialling) = (self.pause_before_replacing(line), self.line.clone().dial(self.memory.clone()));
-                *next = Some(sleep(pause).then(|()| dialling).boxed());
-            }
-            Frame::Error { code, message, .. } => tracing::warn!(code, message, "the datafeed complains"),
-            Frame::Unreadable(why) => self.complain(&why),
-            Frame::Disconnect { .. } | Frame::Hello(_) | Frame::Opened { .. } | Frame::Other => {}
-        }
-        Ok(None)
-    }
-
-    /// A server that wants a change all the time gets it more and more slowly.
-    fn pause_before_replacing(&mut self, line: &Connection) -> Duration {
-        let hasty = line.began.elapsed() < self.line.settings.pace.steady;
-        self.hasty = if hasty { self.hasty + 1 } else { 0 };
-        if hasty { backoff(self.hasty, &self.line.settings.pace) } else { Duration::ZERO }
-    }
-
-    fn complain(&self, why: &str) {
-        metrics::counter!("liaison_feed_unreadable_frames_total").increment(1);
-        tracing::error!(why, "a frame of the datafeed cannot be read; it is not acknowledged");
-    }
-
-    async fn told_of_renewal(
-        &self,
-        line: &mut Connection,
-        alive: bool,
-        renewals: &watch::Receiver<SessionState>,
-    ) -> Result<Option<Next>, Ended> {
-        let newer = renewals.borrow().generation > line.generation;
-        if !alive || !newer {
-            return Ok(None);
-        }
-        let tokens = self.line.session.tokens().await.map_err(|e| Ended::Login(e.to_string()))?;
-        line.authenticate(&tokens).await.map(|()| None)
-    }
-
-    /// Starts a batch, or notes that the one under way came again.
-    fn take(&mut self, batch: Batch) {
-        match &mut self.busy {
-            Some(busy) if busy.events == batch.events => busy.ack_id = batch.ack_id,
-            Some(_) => self.waiting = Some(batch),
-            None => self.start(batch),
-        }
-    }
-
-    fn start(&mut self, batch: Batch) {
-        let pause = if std::mem::take(&mut self.not_kept) { NOT_KEPT_PAUSE } else { Duration::ZERO };
-        let work = deliver(batch.events.clone(), self.translator.clone(), self.inbox.clone());
-        let delivered = tokio::spawn(async move {
-            sleep(pause).await;
-            work.await
-        });
-        self.busy = Some(Busy { events: batch.events, ack_id: batch.ack_id, delivered });
-    }
-
-    /// Notes how a batch went; says which ackId may go out now.
-    fn settle(&mut self, receipt: Receipt) -> Option<String> {
-        let busy = self.busy.take()?;
-        match receipt {
-            Receipt::Kept if busy.ack_id.is_empty() => None,
-            Receipt::Kept => {
-                self.memory.durable = busy.ack_id.clone();
-                Some(busy.ack_id)
-            }
-            Receipt::NotNow => {
-                self.not_kept = true;
-                metrics::counter!("liaison_feed_batches_not_kept_total").increment(1);
-                None
-            }
-        }
-    }
-
-    async fn delivered(&mut self, line: &mut Connection, receipt: Receipt) -> Result<Option<Next>, Ended> {
-        let ack = self.settle(receipt);
-        if let Some(next) = self.waiting.take() {
-            self.start(next);
-        }
-        match ack {
-            Some(ack_id) => line.acknowledge(&ack_id).await.map(|()| None),
-            None => Ok(None),
-        }
-    }
-
-    /// A batch that ended while nobody was connected counts in the next `open`.
+    /// A batch that ended while nobody was connected counts in the next opening.
     async fn collect_finished(&mut self) {
-        if self.busy.as_ref().is_some_and(|busy| busy.delivered.is_finished()) {
+        self.keeping.forget_waiting();
+        if self.keeping.is_finished() {
             self.finish_batch().await;
         }
     }
 
     async fn finish_batch(&mut self) {
-        let Some(busy) = &mut self.busy else { return };
-        if let Ok(receipt) = timeout(LAST_BATCH_WAIT, &mut busy.delivered).await {
-            self.settle(receipt.unwrap_or(Receipt::NotNow));
+        if let Some(ack_id) = self.keeping.finish().await {
+            self.memory.durable = ack_id;
         }
+    }
+
+    /// When reads have failed for too long: first everything but the feed is made anew, then the feed too, if the agent
+    /// answers all but its reads. While nobody answers at all, the feed may live on and is not given up.
+    fn watched(&mut self, ended: Ended) -> Ended {
+        if ended.is_refusal() {
+            // Who says no in so many words is neither silent nor broken.
+            self.watch = Watch::begin();
+            return ended;
+        }
+        let silence = self.watch.silent_since.elapsed();
+        if self.transport.longest_silence().is_none_or(|longest| silence < longest) {
+            return ended;
+        }
+        self.transport.start_afresh();
+        if self.watch.afresh && self.watch.opened {
+            self.keeping.forget_acks();
+            self.memory.give_up_feed();
+            self.watch = Watch::begin();
+        } else {
+            self.watch = Watch { afresh: true, ..Watch::begin() };
+        }
+        Ended::Silent(format!("no read has succeeded for {} s; the last one: {}", silence.as_secs(), ended.told()))
     }
 
     /// Sets right what the end has put wrong, before the next connection.
     async fn mend(&mut self, ended: &Ended) {
         match ended {
-            Ended::Gone => self.forget_feed(),
+            Ended::Gone => {
+                self.keeping.forget_acks();
+                self.memory.give_up_feed();
+            }
             Ended::Unauthorised { generation } => {
-                if let Err(error) = self.line.session.renew(*generation).await {
+                if let Err(error) = self.session.renew(*generation).await {
                     self.state.send_modify(|s| s.last_error = Some(error.to_string()));
                 }
             }
-            Ended::Cancelled | Ended::TooMany | Ended::Superseded | Ended::TooFast(_) | Ended::Restarting => {}
-            Ended::Silent | Ended::Closed(_) | Ended::Login(_) | Ended::Unreachable(_) | Ended::Broken(_) => {}
+            Ended::Cancelled | Ended::TooMany(_) | Ended::Superseded | Ended::TooFast(_) | Ended::Restarting => {}
+            Ended::Silent(_) | Ended::Closed(_) | Ended::Login(_) | Ended::Unreachable(_) | Ended::Broken(_) => {}
         }
     }
 
-    fn note(&self, ended: &Ended) {
+    fn note(&self, ended: &Ended, wait: Duration) {
         let (reason, why) = (ended.reason(), ended.told());
+        let wait = wait.as_secs_f64().ceil();
         match ended {
-            Ended::TooMany | Ended::Superseded => tracing::warn!(reason, why, "the datafeed is not read"),
-            _ => tracing::info!(reason, why, "the datafeed is connected anew"),
+            Ended::TooMany(_) | Ended::Superseded => tracing::warn!(reason, why, wait, "the datafeed is not read"),
+            _ => tracing::info!(reason, why, wait, "the datafeed is connected anew"),
         }
         self.count(reason);
         self.state.send_modify(|s| {
             s.superseded = *ended == Ended::Superseded || (s.superseded && !s.connected);
-            s.last_error = Some(why);
+            s.last_error = Some(format!("{why}; next try in {wait} s"));
         });
     }
 
@@ -417,37 +464,4 @@ impl Feed {
         metrics::counter!("liaison_feed_reconnects_total", "reason" => reason).increment(1);
         self.state.send_modify(|s| *s.reconnects.entry(reason).or_default() += 1);
     }
-}
-
-/// Brings all elements to the inbox: streams side by side, each stream in the order of its clock. One that cannot be kept
-/// stops its own stream only, so that nothing overtakes it.
-async fn deliver(events: String, translator: Arc<Translator>, inbox: Arc<dyn Inbox>) -> Receipt {
-    let elements: Vec<&RawValue> = match serde_json::from_str(&events) {
-        Ok(elements) => elements,
-        Err(_) => return Receipt::NotNow,
-    };
-    let groups = by_stream(elements.into_iter().map(|raw| translator.event(raw)));
-    let receipts =
-        futures_util::stream::iter(groups).map(|group| deliver_in_order(group, inbox.clone())).buffer_unordered(STREAMS_AT_ONCE);
-    let all_kept = receipts.fold(true, async |kept, receipt| kept && receipt == Receipt::Kept).await;
-    if all_kept { Receipt::Kept } else { Receipt::NotNow }
-}
-
-fn by_stream(events: impl Iterator<Item = Translated>) -> Vec<Vec<Translated>> {
-    let mut groups: BTreeMap<_, Vec<Translated>> = BTreeMap::new();
-    for event in events {
-        groups.entry(event.stream.clone()).or_default().push(event);
-    }
-    let mut groups: Vec<_> = groups.into_values().collect();
-    groups.iter_mut().for_each(|group| group.sort_by_key(|t| t.event.at));
-    groups
-}
-
-async fn deliver_in_order(group: Vec<Translated>, inbox: Arc<dyn Inbox>) -> Receipt {
-    for translated in group {
-        if inbox.deliver(translated.event).await == Receipt::NotNow {
-            return Receipt::NotNow;
-        }
-    }
-    Receipt::Kept
 }
