@@ -4,7 +4,11 @@ use serde_json::json;
 
 #[tokio::test]
 async fn the_first_conversation_of_the_readme() {
-    let world = own();
+    first_conversation(own()).await;
+}
+
+/// Whatever the transport of the datafeed.
+pub async fn first_conversation(world: Outside) {
     let ann = "+4915112345678";
     let added = world.command(JANE, "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room").await;
     assert!(added.is("answer"), "{added:?}");

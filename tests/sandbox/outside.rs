@@ -17,6 +17,8 @@ pub const NINA: &str = "nina.roy@acme.com";
 pub const IM: &str = "";
 /// The number of the firm's line, as §9 gives it.
 pub const LINE_ID: &str = "100000000000001";
+/// Chooses the datafeed by HTTP long polling.
+pub const LONG_POLL: (&str, &str) = ("LIAISON__SYMPHONY__FEED", "long-poll");
 pub const ACCOUNT: &str = "200000000000001";
 
 /// The codes of INTERFACES §5; any other is a mistake.
@@ -55,8 +57,9 @@ pub struct Program {
 }
 
 impl Program {
-    fn start(data: &Path, folder: Option<tempfile::TempDir>, more: &[&str]) -> Program {
+    fn start(data: &Path, folder: Option<tempfile::TempDir>, more: &[&str], environment: &[(&str, &str)]) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_liaison"))
+            .envs(environment.iter().copied())
             .args(["sandbox", "--listen", "127.0.0.1:0", "--json", "--data"])
             .arg(data)
             .args(more)
@@ -153,7 +156,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub fn shared() -> Outside {
     let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let program = shared.upgrade().unwrap_or_else(|| {
-        let program = Arc::new(fresh(&[]));
+        let program = Arc::new(fresh(&[], &[]));
         *shared = Arc::downgrade(&program);
         program
     });
@@ -166,17 +169,22 @@ pub fn own() -> Outside {
 }
 
 pub fn own_with(more: &[&str]) -> Outside {
-    Outside::of(Arc::new(fresh(more)))
+    Outside::of(Arc::new(fresh(more, &[])))
+}
+
+/// One whose bot reads the platform's own datafeed.
+pub fn own_over_long_polls() -> Outside {
+    Outside::of(Arc::new(fresh(&[], &[LONG_POLL])))
 }
 
 pub fn in_folder(data: &Path) -> Outside {
-    Outside::of(Arc::new(Program::start(data, None, &[])))
+    Outside::of(Arc::new(Program::start(data, None, &[], &[])))
 }
 
-fn fresh(more: &[&str]) -> Program {
+fn fresh(more: &[&str], environment: &[(&str, &str)]) -> Program {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_owned();
-    Program::start(&data, Some(folder), more)
+    Program::start(&data, Some(folder), more, environment)
 }
 
 /// A client whom nobody knows yet.

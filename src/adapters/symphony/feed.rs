@@ -136,6 +136,8 @@ fn feed_client(session: &Session) -> Result<reqwest::Client, String> {
 
 /// What brings the events. It survives every failure of what it opens.
 trait Opens {
+    /// As the configuration has it.
+    const NAME: &'static str;
     type Line: Line;
     /// Finds the feed of this memory or by its tag, else has one made.
     async fn open(&mut self, memory: &mut Memory) -> Result<(Self::Line, Opened), NotOpened>;
@@ -314,6 +316,7 @@ impl<'r, T: Opens> Feed<'r, T> {
             self.keeping.forget_acks();
             self.memory.feed_id = Some(feed_id.clone());
         }
+        tracing::info!(feed = feed_id, created, transport = T::NAME, "the datafeed is open");
         let created = u64::from(created | std::mem::take(&mut self.memory.maybe_made));
         self.opened_at = Some(Instant::now());
         self.watch.opened = true;

@@ -220,6 +220,7 @@ fn brings_events(id: &str) -> bool {
 }
 
 impl Opens for Agent {
+    const NAME: &'static str = "long-poll";
     type Line = Reading;
 
     /// The list is asked for even where the feed is known: it is answered at once and so tells that agent and tokens are

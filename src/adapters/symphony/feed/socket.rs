@@ -110,6 +110,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Ended>>) -> Result<T, E
 }
 
 impl Opens for Sockets {
+    const NAME: &'static str = "websocket";
     type Line = Socket;
 
     async fn open(&mut self, memory: &mut Memory) -> Result<(Socket, Opened), NotOpened> {
