@@ -120,6 +120,13 @@ fn a_good_file_loads_with_the_defaults_of_the_page() {
 }
 
 #[test]
+fn a_long_polled_feed_needs_no_address_of_its_own() {
+    let folder = Folder::with(&GOOD.replace("feed_url = ", "feed = \"long-poll\" # "));
+    let config = folder.load(&[]).unwrap();
+    assert_eq!((config.symphony.feed, config.symphony.feed_url), (config::Feed::LongPoll, None));
+}
+
+#[test]
 fn the_example_at_the_top_loads_once_its_keys_are_there() {
     let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("bot-config.toml")).unwrap();
     let folder = Folder::with(&example);
@@ -200,6 +207,11 @@ fn each_mistake_says_file_key_and_remedy() {
             "[symphony]",
             "[symphony]\nfeed = \"pigeon\"",
             "symphony.feed: \"pigeon\" is not understood. Write \"websocket\" or \"long-poll\".",
+        ),
+        (
+            "[symphony]",
+            "[symphony]\nfeed_tag = \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"",
+            "symphony.feed_tag: The agent takes no such tag. Write a name of at most 100 characters.",
         ),
         ("[symphony]", "[store]\nengine = \"postgres\"\n[symphony]", "store.engine: PostgreSQL comes with a later release."),
         (

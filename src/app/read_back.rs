@@ -34,7 +34,7 @@ impl ReadBack {
     /// `covered` is the time up to which everything is known: at the start that of the last commit, `None` in a new
     /// installation, before whose first feed there was nothing.
     pub async fn run(mut self, mut covered: Option<Timestamp>) {
-        let (mut made, stop) = (0, self.stop.clone());
+        let (mut made, mut alive_at, stop) = (0, None, self.stop.clone());
         while let Some(Ok(())) = stop.run_until_cancelled(self.feed.changed()).await {
             let feed = self.feed.borrow_and_update().clone();
             let now = self.clock.now();
@@ -43,9 +43,11 @@ impl ReadBack {
                     self.read_back((covered - READ_BACK).max(now - READ_BACK_MOST)).await;
                 }
                 (made, covered) = (feed.feeds_created, Some(now));
-            } else if let Some(alive_at) = feed.alive_at {
-                // Up to then the feed that is ours now lived, and brings what it has not brought yet.
-                covered = covered.max(Some(now - elapsed(alive_at)));
+            } else if let Some(at) = feed.alive_at.filter(|at| alive_at != Some(*at)) {
+                // Up to then the feed that is ours now lived, and brings what it has not brought yet. That moment is put
+                // into our time once, because the clock may be moved while nobody can be reached.
+                covered = covered.max(Some(now - elapsed(at)));
+                alive_at = Some(at);
             }
         }
     }

@@ -54,11 +54,10 @@ pub(super) fn api_version(section: &Section, name: &str, version: &str) {
     }
 }
 
-/// Feeds of other programs of the same account are told apart by it, so that it may not be empty.
 pub(super) fn feed_tag(section: &Section, name: &str, tag: &str) {
-    if tag.trim().is_empty() || tag.chars().count() > FEED_TAG_MAX {
-        let remedy = format!("Write a name of the bot's own, of at most {FEED_TAG_MAX} characters.");
-        section.wrong(name, "By this the bot finds its datafeed again.", remedy);
+    if tag.chars().count() > FEED_TAG_MAX {
+        let remedy = format!("Write a name of at most {FEED_TAG_MAX} characters.");
+        section.wrong(name, "The agent takes no such tag.", remedy);
     }
 }
 

@@ -150,8 +150,7 @@ impl Agent {
                 ("POST", path) if path == format!("/{feed}/read") => {
                     let opening = Opening { feed: known.then(|| feed.to_owned()), ack: call.ack(), token: call.token.clone() };
                     self.opened.push(feed.to_owned());
-                    let poll =
-                        Poll { calls: Arc::clone(&self.calls), feed: feed.to_owned(), ack: call.ack(), read: Some(call) };
+                    let poll = Poll { calls: Arc::clone(&self.calls), feed: feed.to_owned(), ack: call.ack(), read: Some(call) };
                     return (poll, opening);
                 }
                 (method, path) => panic!("{method} {path} was not expected"),

@@ -168,8 +168,7 @@ impl World {
         let feed_settings = FeedSettings { transport, tag: "liaison".to_owned(), pace };
         let cancel = CancellationToken::new();
         let translator = Translator::new(UserId(1), []);
-        let task =
-            tokio::spawn(feed::run(session.clone(), feed_settings, inbox.clone(), translator, state_in, cancel.clone()));
+        let task = tokio::spawn(feed::run(session.clone(), feed_settings, inbox.clone(), translator, state_in, cancel.clone()));
         World { server, inbox, session, logins, oldest_good, state, cancel, task }
     }
 

@@ -124,7 +124,9 @@ pub(super) fn wait_after(ended: &Ended, failures: u32, pace: &Pace) -> Duration 
         // A little chance on top, so that many clients do not come back in one instant.
         Ended::TooFast(wait) => *wait + jitter(pace.first),
         Ended::Cancelled | Ended::Gone | Ended::Unauthorised { .. } | Ended::Restarting => backoff(failures, pace),
-        Ended::Silent(_) | Ended::Closed(_) | Ended::Login(_) | Ended::Unreachable(_) | Ended::Broken(_) => backoff(failures, pace),
+        Ended::Silent(_) | Ended::Closed(_) | Ended::Login(_) | Ended::Unreachable(_) | Ended::Broken(_) => {
+            backoff(failures, pace)
+        }
     }
 }
 
