@@ -6,6 +6,8 @@ use crate::adapters::symphony::{Symphony, url_safe};
 use crate::domain::ids::StreamId;
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::{Clock, Inbox, Receipt};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,40 +30,77 @@ pub struct ReadBack {
     pub clock: Arc<dyn Clock>,
     pub feed: watch::Receiver<FeedState>,
     pub stop: CancellationToken,
+    /// While it is not certain that everything was brought, it is written here from when on, for the next start.
+    pub note: PathBuf,
 }
 
 impl ReadBack {
-    /// `covered` is the time up to which everything is known: at the start that of the last commit, `None` in a new
-    /// installation, before whose first feed there was nothing.
-    pub async fn run(mut self, mut covered: Option<Timestamp>) {
+    /// `last_known` is the time of the last commit, `None` in a new installation, before whose first feed there was nothing.
+    pub async fn run(mut self, last_known: Option<Timestamp>) {
+        let noted = self.noted().await;
+        // The time up to which everything is known.
+        let mut covered = noted.map_or(last_known, |noted| Some(last_known.map_or(noted, |last| last.min(noted))));
+        let (mut owed, mut in_gap) = (noted.is_some(), true);
         let (mut made, mut alive_at, stop) = (0, None, self.stop.clone());
+        self.owe(covered).await;
         while let Some(Ok(())) = stop.run_until_cancelled(self.feed.changed()).await {
             let feed = self.feed.borrow_and_update().clone();
             let now = self.clock.now();
-            if feed.feeds_created > made {
-                if let Some(covered) = covered {
-                    self.read_back((covered - READ_BACK).max(now - READ_BACK_MOST)).await;
+            if feed.feeds_created > made || (owed && feed.connected) {
+                let all_known = match covered {
+                    Some(covered) => self.read_back((covered - READ_BACK).max(now - READ_BACK_MOST)).await,
+                    None => true,
+                };
+                if !all_known {
+                    return;
                 }
-                (made, covered) = (feed.feeds_created, Some(now));
+                (made, owed, covered) = (feed.feeds_created, false, Some(now));
             } else if let Some(at) = feed.alive_at.filter(|at| alive_at != Some(*at)) {
                 // Up to then the feed that is ours now lived, and brings what it has not brought yet. That moment is put
                 // into our time once, because the clock may be moved while nobody can be reached.
                 covered = covered.max(Some(now - elapsed(at)));
                 alive_at = Some(at);
             }
+            match (feed.connected, in_gap) {
+                (true, true) => self.owe(None).await,
+                (false, false) => self.owe(covered).await,
+                (true, false) | (false, true) => {}
+            }
+            in_gap = !feed.connected;
         }
     }
 
-    async fn read_back(&self, from: Timestamp) {
+    /// What an earlier run still owed.
+    async fn noted(&self) -> Option<Timestamp> {
+        let text = tokio::fs::read_to_string(&self.note).await.ok()?;
+        text.trim().parse().ok().map(Timestamp)
+    }
+
+    async fn owe(&self, from: Option<Timestamp>) {
+        let done = match from {
+            Some(from) => write_through(&self.note, from).await,
+            None => match tokio::fs::remove_file(&self.note).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                done => done,
+            },
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, file = %self.note.display(), "the note of a gap in the datafeed could not be kept");
+        }
+    }
+
+    /// False where the end came first.
+    async fn read_back(&self, from: Timestamp) -> bool {
         tracing::warn!("the datafeed was replaced; reading back what it may have lost");
         let mut left = self.chats().await;
         for round in 1..=ROUNDS {
             left = self.round(left, from).await;
             if left.is_empty() || self.pause(TRY_AGAIN * round).await.is_none() {
-                return;
+                return !self.stop.is_cancelled();
             }
         }
         tracing::error!(chats = left.len(), "these chats could not be read back; what was lost in them stays lost");
+        true
     }
 
     /// Those that must be tried again.
@@ -113,6 +152,14 @@ impl ReadBack {
     async fn pause(&self, span: Duration) -> Option<()> {
         self.stop.run_until_cancelled(sleep(span)).await
     }
+}
+
+/// A half-written number would be another one.
+async fn write_through(note: &Path, from: Timestamp) -> io::Result<()> {
+    let beside = note.with_extension("new");
+    tokio::fs::write(&beside, from.0.to_string()).await?;
+    tokio::fs::File::open(&beside).await?.sync_all().await?;
+    tokio::fs::rename(&beside, note).await
 }
 
 fn elapsed(since: Instant) -> Span {

@@ -41,6 +41,8 @@ use tokio_util::task::TaskTracker;
 const DRAIN: Duration = Duration::from_secs(25);
 /// A step of the start that the platform refuses is tried again after this, for ever.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// In the data folder: from when on the datafeed may have missed something; there only while it may.
+const FEED_GAP: &str = "feed-gap";
 /// Rights given by `/admin` whose holders are looked up at start: more than any firm has advisors.
 const GRANTS_AT_MOST: usize = 10_000;
 
@@ -357,6 +359,7 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             feed: self.feed_state.subscribe(),
             stop: self.stop.clone(),
+            note: self.config.bot.data_dir.join(FEED_GAP),
         };
         tokio::join!(feed, read_back.run(self.last_known));
     }

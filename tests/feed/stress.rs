@@ -102,6 +102,7 @@ struct Stage {
     people: Vec<(u64, String)>,
     stop: CancellationToken,
     written: usize,
+    _folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -121,6 +122,7 @@ impl Stage {
             Over::WebSockets => Transport::WebSocket { url: format!("ws://{through}/agent/v5/datafeeds/ws") },
             Over::LongPolls => Transport::LongPoll,
         };
+        let folder = tempfile::tempdir().unwrap();
         let (ledger, stop) = (Ledger::default(), CancellationToken::new());
         let inbox: Arc<dyn Inbox> = Arc::new(ledger.clone());
         let (state_in, state) = watch::channel(FeedState::default());
@@ -131,6 +133,7 @@ impl Stage {
             clock: Arc::new(Moved::default()),
             feed: state_in.subscribe(),
             stop: stop.clone(),
+            note: folder.path().join("feed-gap"),
         };
         tokio::spawn(read_back.run(None));
         let session = Arc::new(Session::new(settings(format!("http://{through}"))).unwrap());
@@ -138,7 +141,7 @@ impl Stage {
         let translator = Translator::new(UserId(bot), []);
         let cancel = stop.clone();
         tokio::spawn(async move { feed::run(session, feed_settings, inbox, translator, state_in, cancel).await });
-        Stage { over, pod, ledger, state, cut, people: people.into(), stop, written: 0 }
+        Stage { over, pod, ledger, state, cut, people: people.into(), stop, written: 0, _folder: folder }
     }
 
     fn write(&mut self, dice: &mut fastrand::Rng) {
@@ -232,49 +235,121 @@ async fn two_hundred_losses_over_long_polls() {
     nothing_is_lost_and_nothing_handled_twice(Over::LongPolls).await;
 }
 
-/// The agent is away for half an hour, in which its feed dies; the time of the last commit goes on, that of the gap does not.
+/// A pod whose clock is moved, and what the feed says of itself.
+struct Outage {
+    clock: Moved,
+    pod: Pod,
+    bot: u64,
+    jane: u64,
+    stream: String,
+    address: String,
+    ledger: Ledger,
+    folder: tempfile::TempDir,
+}
+
+impl Outage {
+    async fn new() -> Outage {
+        let clock = Moved::default();
+        let now: NowMs = {
+            let clock = clock.clone();
+            Arc::new(move || clock.now().0)
+        };
+        let pod = Pod::open(now, None).unwrap();
+        let bot = pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(keys().1.clone()));
+        let jane = pod.add_user("Jane", "Doe", "jane@acme.com", "jane", false, None);
+        let (stream, address) = (pod.im(jane, bot), serve(pod.router()).await);
+        Outage { clock, pod, bot, jane, stream, address, ledger: Ledger::default(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn start(&self) -> (watch::Sender<FeedState>, CancellationToken, tokio::task::JoinHandle<()>) {
+        let ((state, feed), stop) = (watch::channel(FeedState::default()), CancellationToken::new());
+        let read_back = ReadBack {
+            symphony: Arc::new(Symphony::new(settings(self.address.clone()), Arc::new(self.clock.clone())).unwrap()),
+            translator: Translator::new(UserId(self.bot), []),
+            inbox: Arc::new(self.ledger.clone()),
+            clock: Arc::new(self.clock.clone()),
+            feed,
+            stop: stop.clone(),
+            note: self.note(),
+        };
+        (state, stop, tokio::spawn(read_back.run(Some(self.clock.now()))))
+    }
+
+    fn note(&self) -> std::path::PathBuf {
+        self.folder.path().join("feed-gap")
+    }
+
+    fn minutes_go_by(&self, minutes: i64) {
+        self.clock.0.fetch_add(minutes * 60_000, Ordering::SeqCst);
+    }
+
+    fn write(&self, text: &str) {
+        self.pod.post_as(self.jane, &self.stream, text).unwrap();
+    }
+
+    async fn half_an_hour_without(&self, state: &watch::Sender<FeedState>) {
+        tell(state, |s| (s.connected, s.alive_at) = (false, Some(tokio::time::Instant::now()))).await;
+        for minutes in 0..30 {
+            self.write(&format!("minute {minutes}"));
+            self.minutes_go_by(1);
+            tell(state, |s| s.last_error = Some(format!("away for {minutes} minutes"))).await;
+        }
+    }
+
+    async fn all_of_it_is_handled(&self) {
+        let began = Instant::now();
+        while self.handled().len() < 30 {
+            assert!(began.elapsed() < SOON, "{:?}", self.handled());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(self.handled().iter().all(|text| text.starts_with("minute ")), "no more than the gap and a margin");
+    }
+
+    fn handled(&self) -> Vec<String> {
+        self.ledger.0.handled.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+async fn tell(state: &watch::Sender<FeedState>, change: impl FnOnce(&mut FeedState)) {
+    state.send_modify(change);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// The agent is away for half an hour, in which its feed dies; commits go on for other reasons, and the clock too.
 #[tokio::test]
 async fn a_long_outage_is_read_back_from_where_it_began() {
-    let clock = Moved::default();
-    let now: NowMs = {
-        let clock = clock.clone();
-        Arc::new(move || clock.now().0)
-    };
-    let pod = Pod::open(now, None).unwrap();
-    let bot = pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(keys().1.clone()));
-    let jane = pod.add_user("Jane", "Doe", "jane@acme.com", "jane", false, None);
-    let stream = pod.im(jane, bot);
-    let ledger = Ledger::default();
-    let (state, feed) = watch::channel(FeedState::default());
-    let symphony = Symphony::new(settings(serve(pod.router()).await), Arc::new(clock.clone())).unwrap();
-    let inbox: Arc<dyn Inbox> = Arc::new(ledger.clone());
-    let stop = CancellationToken::new();
-    let (translator, symphony) = (Translator::new(UserId(bot), []), Arc::new(symphony));
-    let read_back = ReadBack { symphony, translator, inbox, clock: Arc::new(clock.clone()), feed, stop: stop.clone() };
-    let task = tokio::spawn(read_back.run(Some(clock.now())));
-    let tell = async |change: &dyn Fn(&mut FeedState)| {
-        state.send_modify(|s| change(s));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    tell(&|s| s.connected = true).await;
-    clock.0.fetch_add(20 * 60_000, Ordering::SeqCst);
-    pod.post_as(jane, &stream, "long before, and brought by the feed").unwrap();
-    clock.0.fetch_add(20 * 60_000, Ordering::SeqCst);
-    tell(&|s| (s.connected, s.alive_at) = (false, Some(tokio::time::Instant::now()))).await;
-    for minutes in 0..30 {
-        pod.post_as(jane, &stream, &format!("minute {minutes}")).unwrap();
-        clock.0.fetch_add(60_000, Ordering::SeqCst);
-        tell(&|s| s.last_error = Some(format!("away for {minutes} minutes"))).await;
-    }
-    tell(&|s| (s.connected, s.feeds_created) = (true, 1)).await;
-    let began = Instant::now();
-    while ledger.0.handled.lock().unwrap().len() < 30 {
-        assert!(began.elapsed() < SOON, "{:?}", ledger.0.handled.lock().unwrap());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert!(ledger.0.handled.lock().unwrap().keys().all(|text| text.starts_with("minute ")), "no more than the gap and a margin");
+    let outage = Outage::new().await;
+    let (state, stop, task) = outage.start();
+    tell(&state, |s| s.connected = true).await;
+    outage.minutes_go_by(20);
+    outage.write("long before, and brought by the feed");
+    outage.minutes_go_by(20);
+    outage.half_an_hour_without(&state).await;
+    tell(&state, |s| (s.connected, s.feeds_created) = (true, 1)).await;
+    outage.all_of_it_is_handled().await;
+    tell(&state, |_| {}).await;
+    assert!(!outage.note().exists(), "nothing is owed any more");
     stop.cancel();
     task.await.unwrap();
+}
+
+/// The program is killed meanwhile, or after the new feed was made and before anything was read back.
+#[tokio::test]
+async fn what_was_owed_at_the_end_is_read_back_after_the_next_start() {
+    for killed_after_the_new_feed in [false, true] {
+        let outage = Outage::new().await;
+        let (state, _stop, task) = outage.start();
+        tell(&state, |s| s.connected = true).await;
+        outage.half_an_hour_without(&state).await;
+        if killed_after_the_new_feed {
+            // The new feed is there, but nobody has heard of it.
+            outage.minutes_go_by(1);
+        }
+        task.abort();
+        let (state, _stop, _task) = outage.start();
+        tell(&state, |s| (s.connected, s.feeds_created) = (true, u64::from(!killed_after_the_new_feed))).await;
+        outage.all_of_it_is_handled().await;
+    }
 }
 
 #[tokio::test]
