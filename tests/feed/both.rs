@@ -158,14 +158,14 @@ async fn the_end_lets_a_batch_finish(mut world: World) {
     if let Peer::Socket(socket) = &mut peer {
         assert_eq!(socket.acked().await, "a1");
     }
-    peer.is_left().await;
+    peer.sees_the_client_leave().await;
     timeout(SOON, world.task).await.unwrap().unwrap();
 }
 
 async fn the_end_comes_at_once_where_nothing_is_under_way(mut world: World) {
     let (peer, _) = world.opened().await;
     world.cancel.cancel();
-    peer.is_left().await;
+    peer.sees_the_client_leave().await;
     timeout(A_WHILE * 4, world.task).await.unwrap().unwrap();
 }
 

@@ -229,7 +229,7 @@ impl Poll {
     }
 
     /// A read that waits is let go, and none follows.
-    pub async fn is_left(&mut self) {
+    pub async fn sees_the_client_leave(&mut self) {
         if let Some(mut read) = self.read.take() {
             timeout(SOON, read.answer.closed()).await.expect("the read is given up");
         }

@@ -246,10 +246,10 @@ impl Peer {
     }
 
     /// The client ends, politely.
-    pub async fn is_left(self) {
+    pub async fn sees_the_client_leave(self) {
         match self {
             Peer::Socket(mut socket) => assert_eq!(timeout(SOON, socket.next_text()).await.unwrap(), None),
-            Peer::Poll(mut poll) => poll.is_left().await,
+            Peer::Poll(mut poll) => poll.sees_the_client_leave().await,
         }
     }
 }

@@ -60,7 +60,8 @@ async fn a_lost_feed_costs_nothing(world: Outside) {
     }
     let lines = world.lines(JANE, IM).await;
     for contact in &added {
-        let answers: Vec<&Line> = lines.iter().filter(|line| !line.code.is_empty() && line.text.contains(&contact.name)).collect();
+        let answers: Vec<&Line> =
+            lines.iter().filter(|line| !line.code.is_empty() && line.text.contains(&contact.name)).collect();
         assert_eq!(answers.len(), 1, "{answers:?}");
     }
     let made = world.journal(&[]).iter().filter(|entry| entry["kind"] == "contact.created").count();

@@ -100,21 +100,20 @@ pub async fn run(
     cancel: CancellationToken,
 ) {
     let keeping = Keeping::new(inbox, translator);
-    let ended = match &settings.transport {
-        Transport::WebSocket { .. } => match socket::Sockets::new(session.clone(), settings.clone()) {
-            Ok(sockets) => Ok(Feed::new(sockets, session, settings.pace, keeping, &state, &cancel).live().await),
-            Err(why) => Err(why),
+    let pace = settings.pace;
+    let unusable = match &settings.transport {
+        Transport::WebSocket { .. } => match socket::Sockets::new(session.clone(), settings) {
+            Ok(sockets) => return Feed::new(sockets, session, pace, keeping, &state, &cancel).live().await,
+            Err(why) => why,
         },
-        Transport::LongPoll => match poll::Agent::new(session.clone(), settings.clone()) {
-            Ok(agent) => Ok(Feed::new(agent, session, settings.pace, keeping, &state, &cancel).live().await),
-            Err(why) => Err(why),
+        Transport::LongPoll => match poll::Agent::new(session.clone(), settings) {
+            Ok(agent) => return Feed::new(agent, session, pace, keeping, &state, &cancel).live().await,
+            Err(why) => why,
         },
     };
-    if let Err(why) = ended {
-        // The session was built from the same settings, so this cannot be cured by waiting.
-        state.send_modify(|s| s.last_error = Some(why));
-        cancel.cancelled().await;
-    }
+    // The session was built from the same settings, so this cannot be cured by waiting.
+    state.send_modify(|s| s.last_error = Some(unusable));
+    cancel.cancelled().await;
 }
 
 /// Whether the datafeed answers, in a sentence. Nothing is opened or read, so a running bot keeps its feed.
