@@ -25,7 +25,7 @@ pub const A_WHILE: Duration = Duration::from_millis(250);
 pub const PACE: Pace = Pace {
     first: Duration::from_millis(20),
     longest: Duration::from_millis(100),
-    slow: Duration::from_millis(300),
+    slow: Duration::from_secs(1),
     steady: SOON,
     read_wait: SOON,
     watchdog: Duration::from_secs(60),
