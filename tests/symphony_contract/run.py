@@ -64,7 +64,7 @@ POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/streams/list | POS
 """
 # The feeds with which the bot does its work, once each. Prism cannot pass a websocket on, so "websocket" goes to the pod directly;
 # "long-poll" is HTTP and goes through the proxies as well.
-FEEDS = ["websocket"]
+FEEDS = ["websocket", "long-poll"]
 # Every type of event that the embedded pod knows.
 EVENTS = {
     "MESSAGESENT", "MESSAGESUPPRESSED", "SYMPHONYELEMENTSACTION", "INSTANTMESSAGECREATED", "ROOMCREATED", "ROOMUPDATED",
