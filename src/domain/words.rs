@@ -26,6 +26,8 @@ pub enum Meaning {
 #[serde(try_from = "BTreeMap<String, Language>")]
 pub struct Words {
     whole: HashMap<Vec<String>, Meaning>,
+    /// Words of the longest of them: a longer message is not looked up.
+    longest_whole: usize,
     courtesy: HashSet<Vec<String>>,
     /// The first words of these: all other words are passed over at the price of one look.
     courtesy_begins: HashSet<String>,
@@ -53,10 +55,10 @@ impl Words {
 
     pub fn meaning(&self, text: &str) -> Meaning {
         let words = words_of(text);
-        if let Some(meaning) = self.whole.get(&words) {
-            return *meaning;
+        if let Some(meaning) = self.whole_message(&words) {
+            return meaning;
         }
-        if self.whole.get(&self.without_courtesy(&words)) == Some(&Meaning::Stop) {
+        if self.without_courtesy(&words).is_some_and(|words| self.whole_message(&words) == Some(Meaning::Stop)) {
             return Meaning::PossibleStop;
         }
         let asks = sentences_of(text).iter().any(|sentence| self.asks_for_an_end(sentence));
@@ -91,7 +93,12 @@ impl Words {
         (first.unwrap_or(sentence.len()), last)
     }
 
-    fn without_courtesy(&self, words: &[String]) -> Vec<String> {
+    fn whole_message(&self, words: &[String]) -> Option<Meaning> {
+        if words.len() > self.longest_whole { None } else { self.whole.get(words).copied() }
+    }
+
+    /// `None` where too much is left for a whole message of the lists.
+    fn without_courtesy(&self, words: &[String]) -> Option<Vec<String>> {
         let mut left = Vec::new();
         let mut at = 0;
         while at < words.len() {
@@ -99,9 +106,12 @@ impl Words {
             if polite == 0 {
                 left.push(words[at].clone());
             }
+            if left.len() > self.longest_whole {
+                return None;
+            }
             at += polite.max(1);
         }
-        left
+        Some(left)
     }
 
     /// How many words of courtesy the text begins with.
@@ -119,6 +129,7 @@ impl TryFrom<BTreeMap<String, Language>> for Words {
     fn try_from(languages: BTreeMap<String, Language>) -> Result<Words, String> {
         let mut words = Words {
             whole: HashMap::new(),
+            longest_whole: 0,
             courtesy: HashSet::new(),
             courtesy_begins: HashSet::new(),
             possible_stop: Phrases::default(),
@@ -134,6 +145,7 @@ impl TryFrom<BTreeMap<String, Language>> for Words {
             words.possible_stop.take_in(phrases(name, &language.possible_stop)?);
             words.unless.take_in(phrases(name, &language.unless)?);
         }
+        words.longest_whole = words.whole.keys().map(Vec::len).max().unwrap_or_default();
         words.courtesy_begins = words.courtesy.iter().filter_map(|row| row.first()).cloned().collect();
         for (meaning, name) in [(Meaning::Yes, "yes"), (Meaning::Stop, "stop")] {
             if !words.whole.values().any(|known| *known == meaning) {
