@@ -19,6 +19,8 @@ use liaison::flow::desk::Desks;
 use liaison::ports::Pacing;
 use liaison::ports::disk::{DiskLevel, Level};
 use liaison::ports::{Inbox, Receipt};
+use liaison::sandbox::keys::new_key_pair;
+use liaison::sandbox::pod::Pod;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -268,4 +270,40 @@ async fn the_doctor_tells_a_missing_configuration() {
     assert!(!examine(Path::new("/no/such/bot-config.toml"), &BTreeMap::new(), &mut keep).await);
     assert_eq!(bad(&findings), ["configuration"]);
     assert!(!findings[0].remedy.is_empty());
+}
+
+/// A pod of the test's own, as the doctor would find it in place of the sandbox's: its settings.
+async fn another_pod(world: &World, prepare: impl FnOnce(&Pod)) -> Vec<(&'static str, String)> {
+    let (private, public) = new_key_pair();
+    let pod = Pod::open(Arc::new(|| jiff::Timestamp::now().as_millisecond()), None).unwrap();
+    pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(public));
+    prepare(&pod);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, pod.router()).await.unwrap() });
+    let key = world.folder.path().join("another.pem");
+    std::fs::write(&key, private).unwrap();
+    let urls = ["LIAISON__SYMPHONY__POD_URL", "LIAISON__SYMPHONY__AGENT_URL", "LIAISON__SYMPHONY__KEY_MANAGER_URL"];
+    let mut settings: Vec<_> = urls.into_iter().map(|name| (name, url.clone())).collect();
+    settings.push(("LIAISON__BOT__PRIVATE_KEY", key.display().to_string()));
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_doctor_tells_which_way_the_keys_come() {
+    let world = World::open().await;
+    for (delivered, told) in [(true, "simplified key delivery"), (false, "The key manager accepts the key.")] {
+        let settings = another_pod(&world, |pod| {
+            if delivered {
+                pod.deliver_keys()
+            }
+        })
+        .await;
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (_, findings) = world.doctor(&settings).await;
+        let of = |name: &str| findings.iter().find(|finding| finding.check == name).unwrap();
+        assert!(of("key manager").ok && of("key manager").what.contains(told), "{findings:#?}");
+        assert!(of("agent").ok, "{findings:#?}");
+    }
+    world.sandbox.stop().await;
 }

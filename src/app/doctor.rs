@@ -223,9 +223,15 @@ async fn symphony(report: &mut Report<'_>, config: &Config) {
 async fn login(report: &mut Report<'_>, session: &Session) -> bool {
     let (pod, keys) = ("Symphony login", "key manager");
     let error = match session.tokens().await {
-        Ok(_) => {
+        Ok(tokens) => {
             report.good(pod, "The pod accepts the key.");
-            report.good(keys, "The key manager accepts the key.");
+            report.good(
+                keys,
+                match tokens.keys_are_delivered() {
+                    true => "It is not asked: pod and agent use simplified key delivery.",
+                    false => "The key manager accepts the key.",
+                },
+            );
             return true;
         }
         Err(error) => error,

@@ -215,6 +215,8 @@ pub struct State {
     pub counters: Counters,
     pub sessions: HashMap<String, u64>,
     pub key_tokens: HashMap<String, u64>,
+    /// Simplified key delivery: session tokens say so, and the agent asks for no key manager token.
+    pub delivers_keys: bool,
     pub troubles: BTreeMap<String, u32>,
     pub visibility: Duration,
     pub hold: Duration,
@@ -239,6 +241,7 @@ impl Default for State {
             counters: Counters::default(),
             sessions: HashMap::new(),
             key_tokens: HashMap::new(),
+            delivers_keys: false,
             troubles: BTreeMap::new(),
             visibility: DEFAULT_VISIBILITY,
             hold: DEFAULT_HOLD,

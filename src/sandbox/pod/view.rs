@@ -123,6 +123,11 @@ impl Pod {
         self.wake();
     }
 
+    /// From the next login on, tokens say that the platform delivers the keys by itself, and agent calls need no other.
+    pub fn deliver_keys(&self) {
+        self.look(|state| state.delivers_keys = true);
+    }
+
     /// How long an unacknowledged batch stays invisible.
     pub fn set_visibility_ms(&self, milliseconds: u64) {
         self.look(|state| state.visibility = Duration::from_millis(milliseconds));
