@@ -5,3 +5,7 @@
 mod keys;
 #[path = "symphony_network/lab.rs"]
 mod lab;
+#[path = "symphony_network/proxy.rs"]
+mod proxy;
+#[path = "symphony_network/tls.rs"]
+mod tls;
