@@ -272,38 +272,88 @@ async fn the_doctor_tells_a_missing_configuration() {
     assert!(!findings[0].remedy.is_empty());
 }
 
-/// A pod of the test's own, as the doctor would find it in place of the sandbox's: its settings.
-async fn another_pod(world: &World, prepare: impl FnOnce(&Pod)) -> Vec<(&'static str, String)> {
+/// A pod of the test's own in place of the sandbox's, as a program is told of it.
+async fn another_pod(world: &World, prepare: impl FnOnce(&Pod), seconds_ahead: i64) -> Vec<(&'static str, String)> {
     let (private, public) = new_key_pair();
     let pod = Pod::open(Arc::new(|| jiff::Timestamp::now().as_millisecond()), None).unwrap();
     pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(public));
     prepare(&pod);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, pod.router()).await.unwrap() });
+    let at = listener.local_addr().unwrap();
+    let dated = axum::middleware::map_response(move |mut answer: axum::response::Response| {
+        let theirs = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds_ahead);
+        let date = theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        answer.headers_mut().insert("date", date.parse().unwrap());
+        std::future::ready(answer)
+    });
+    tokio::spawn(async move { axum::serve(listener, pod.router().layer(dated)).await.unwrap() });
     let key = world.folder.path().join("another.pem");
     std::fs::write(&key, private).unwrap();
     let urls = ["LIAISON__SYMPHONY__POD_URL", "LIAISON__SYMPHONY__AGENT_URL", "LIAISON__SYMPHONY__KEY_MANAGER_URL"];
-    let mut settings: Vec<_> = urls.into_iter().map(|name| (name, url.clone())).collect();
+    let mut settings: Vec<_> = urls.into_iter().map(|name| (name, format!("http://{at}"))).collect();
+    settings.push(("LIAISON__SYMPHONY__FEED_URL", format!("ws://{at}/agent/v5/datafeeds/ws")));
     settings.push(("LIAISON__BOT__PRIVATE_KEY", key.display().to_string()));
     settings
+}
+
+fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_doctor_tells_which_way_the_keys_come() {
     let world = World::open().await;
     for (delivered, told) in [(true, "simplified key delivery"), (false, "The key manager accepts the key.")] {
-        let settings = another_pod(&world, |pod| {
+        let choose = |pod: &Pod| {
             if delivered {
                 pod.deliver_keys()
             }
-        })
-        .await;
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let (_, findings) = world.doctor(&settings).await;
+        };
+        let settings = another_pod(&world, choose, 0).await;
+        let (_, findings) = world.doctor(&borrowed(&settings)).await;
         let of = |name: &str| findings.iter().find(|finding| finding.check == name).unwrap();
         assert!(of("key manager").ok && of("key manager").what.contains(told), "{findings:#?}");
         assert!(of("agent").ok, "{findings:#?}");
     }
     world.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_clock_that_is_not_the_pods_is_told_by_doctor_readiness_and_once_by_the_log() {
+    let world = World::open().await;
+    for seconds in [600, -600] {
+        let mut settings = another_pod(&world, |_| {}, seconds).await;
+        let (well, findings) = world.doctor(&borrowed(&settings)).await;
+        let clock = findings.iter().find(|finding| finding.check == "clock").unwrap();
+        assert!(!well && !clock.ok && clock.what.contains(" s from the pod's") && clock.remedy.contains("NTP"), "{clock}");
+
+        let ops = free_address().await;
+        let data = world.folder.path().join(format!("data{seconds}"));
+        settings.push(("LIAISON__BOT__DATA_DIR", data.display().to_string()));
+        settings.push(("LIAISON__SERVER__LISTEN", free_address().await));
+        settings.push(("LIAISON__SERVER__OPS_LISTEN", ops.clone()));
+        let log = world.folder.path().join(format!("log{seconds}"));
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_liaison"));
+        command.args(["run", "--config"]).arg(world.config_file()).envs(borrowed(&settings)).kill_on_drop(true);
+        let mut bot = command.stderr(std::fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let ready = async || match world.http.get(format!("http://{ops}/readyz")).send().await {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        let begun = std::time::Instant::now();
+        while !(ready().await.contains("\"clock\"") && !ready().await.contains("\"starting\"")) {
+            assert!(begun.elapsed() < PATIENCE, "{}: {}", ready().await, std::fs::read_to_string(&log).unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let told = ready().await;
+        assert!(told.contains(" s from Symphony's") && told.contains("NTP"), "{told}");
+        bot.kill().await.unwrap();
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.matches("clock is not the platform's").count(), 1, "{log}");
+    }
+    world.sandbox.stop().await;
+}
+
+async fn free_address() -> String {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
 }

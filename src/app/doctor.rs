@@ -4,12 +4,13 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{has_its_keys, is_in_use};
 use crate::adapters::symphony::feed;
+use crate::adapters::symphony::login::CLOCKS_APART;
 use crate::adapters::symphony::{LoginError, Session, Symphony};
 use crate::adapters::whatsapp::templates::{LineStatus, Listed, NoAnswer};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::{Wording, load_all};
 use crate::config::{self, Config, WhatsAppLine};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::ports::Clock;
 use crate::ports::disk::{Level, Probe};
 use crate::server;
@@ -18,9 +19,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-/// Logins carry the time; the platform refuses what is much further away.
-const CLOCKS_APART: Span = Span::seconds(60);
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

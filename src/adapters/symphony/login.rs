@@ -1,7 +1,8 @@
 //! Signing in with the bot's RSA key, and the one pair of tokens that all calls and the datafeed share.
 use super::SymphonySettings;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use tokio::sync::{Mutex, watch};
 
 /// The platform refuses more than five minutes; a minute is left for clocks that differ.
 const TOKEN_LIFE_SECONDS: u64 = 240;
+/// A machine whose clock is further from the platform's makes logins that the platform may take for old, or for too long.
+pub const CLOCKS_APART: Span = Span::seconds(60);
 /// Time for a connection to come about, TLS included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a whole call, answer included.
@@ -64,6 +67,8 @@ pub struct SessionState {
     attempts: u64,
     /// Why the last login failed, if it did.
     pub last_error: Option<String>,
+    /// How far this machine's clock is from the platform's, where that is too far; as it was when that was noticed.
+    pub clock_apart: Option<Span>,
 }
 
 /// The bot's presence on the platform: one pair of tokens, renewed once for all who wait.
@@ -158,9 +163,36 @@ impl Session {
         // The call must bear a token; that this is none is no matter, for a refusal has a date as well.
         let sent = self.http.get(&url).header("sessionToken", "none").send().await;
         let answer = sent.map_err(|error| LoginError::Unreachable { url, why: told(&error) })?;
-        let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        Ok(date.map(|date| Timestamp(date.timestamp().as_millisecond())))
+        Ok(date_of(&answer))
+    }
+
+    /// Compares the clocks by an answer of the platform. What is said of them changes only as the limit is passed.
+    pub(super) fn compare_clocks(&self, answer: &reqwest::Response) {
+        let status = answer.status();
+        // Such an answer may be that of a machine in between, whose clock is of no concern.
+        let is_theirs = !status.is_server_error() && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        let Some(theirs) = date_of(answer).filter(|_| is_theirs) else { return };
+        let apart = Span((machine_time() - theirs).0.abs());
+        let too_far = Some(apart).filter(|apart| *apart > CLOCKS_APART);
+        let changed = self.state.send_if_modified(|state| {
+            let changes = state.clock_apart.is_some() != too_far.is_some();
+            if changes {
+                state.clock_apart = too_far;
+            }
+            changes
+        });
+        let seconds = apart.0 / 1_000;
+        match too_far {
+            Some(_) if changed => tracing::warn!(seconds, "this machine's clock is not the platform's; set it by NTP"),
+            None if changed => tracing::info!(seconds, "this machine's clock agrees with the platform's again"),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Said with a refused login, which it may explain.
+    fn about_clocks(&self) -> String {
+        let apart = self.state.borrow().clock_apart;
+        apart.map(|apart| format!("; this machine's clock is {} s from the platform's", apart.0 / 1_000)).unwrap_or_default()
     }
 
     async fn sign_in(&self, holding: &mut Holding) -> Result<Tokens, LoginError> {
@@ -215,12 +247,14 @@ impl Session {
         let unreachable = |why: String| LoginError::Unreachable { url: url.to_owned(), why };
         let sent = self.http.post(url).json(&serde_json::json!({ "token": jwt })).send().await;
         let answer = sent.map_err(|e| unreachable(told(&e)))?;
+        self.compare_clocks(&answer);
         let status = answer.status();
-        if status == reqwest::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(unreachable(PROXY_REFUSES.to_owned()));
         }
         if status.is_client_error() && status.as_u16() != 429 {
             let message = answer.json::<Complaint>().await.unwrap_or_default().message.unwrap_or_default();
+            let message = format!("{message}{}", self.about_clocks());
             let username = self.settings.username.clone();
             return Err(LoginError::Refused { url: url.to_owned(), status: status.as_u16(), message, username });
         }
@@ -230,6 +264,15 @@ impl Session {
         let read = answer.json::<TokenAnswer>().await.map_err(|e| unreachable(told(&e)))?;
         read.token.filter(|t| !t.is_empty()).ok_or_else(|| unreachable("the answer holds no token".to_owned()))
     }
+}
+
+fn machine_time() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+fn date_of(answer: &reqwest::Response) -> Option<Timestamp> {
+    let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
+    Some(Timestamp(jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_millisecond()))
 }
 
 /// Year and month of `Agent-24.12.1-Linux…`.

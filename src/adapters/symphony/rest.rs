@@ -128,7 +128,9 @@ impl Symphony {
             Body::Json(value) => request.json(value),
             Body::Message { markup, data } => request.multipart(message_form(markup, data)),
         };
-        request.send().await.map_err(|e| failed_exchange(&e))
+        let answer = request.send().await.map_err(|e| failed_exchange(&e))?;
+        self.session.compare_clocks(&answer);
+        Ok(answer)
     }
 
     /// The bot's own account; asked for once. Its id is there.

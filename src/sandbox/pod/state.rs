@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::feed::Feed;
+use super::feed::{Feed, MAX_BATCH};
 use super::journal::Line;
 use crate::sandbox::views::UserView;
 
@@ -220,6 +220,7 @@ pub struct State {
     pub troubles: BTreeMap<String, u32>,
     pub visibility: Duration,
     pub hold: Duration,
+    pub batch_max: usize,
     /// Part of each ackId, so that ids of an earlier process never match a new batch.
     pub boot: String,
     /// The reading of the sandbox's clock for the act at hand.
@@ -245,6 +246,7 @@ impl Default for State {
             troubles: BTreeMap::new(),
             visibility: DEFAULT_VISIBILITY,
             hold: DEFAULT_HOLD,
+            batch_max: MAX_BATCH,
             boot: random_hex(4),
             now: 0,
             changed: false,

@@ -138,6 +138,20 @@ impl Pod {
         self.look(|state| state.hold = Duration::from_millis(milliseconds));
     }
 
+    /// Puts elements into the feeds of a user just as they are, as no sound platform would write them.
+    pub fn feed_raw(&self, user: u64, elements: Vec<Value>) {
+        self.look(|state| {
+            let feeds = state.feeds.values_mut().filter(|feed| feed.owner == user);
+            feeds.for_each(|feed| feed.queue.extend(elements.iter().cloned()));
+        });
+        self.wake();
+    }
+
+    /// How many events a batch holds at most.
+    pub fn set_batch_max(&self, events: usize) {
+        self.look(|state| state.batch_max = events);
+    }
+
     fn wake(&self) {
         self.inner.changes.send_modify(|count| *count += 1);
     }
