@@ -172,6 +172,7 @@ async fn a_message_as_large_as_the_platform_takes_is_answered_in_few_words() {
     world.goes_on().await;
     let longest = world.said(&world.im).into_iter().chain(world.said(&room)).map(|text| text.len()).max();
     assert!(longest.unwrap() < 5_000, "{longest:?}");
+    assert!(world.said(&world.im).iter().any(|text| text.contains("/large xxx") && text.contains("x…")), "shown back in part");
     assert!(world.said(&world.im).len() >= 5, "each is answered: {:?}", world.said(&world.im));
     let failed = world.journal().await.into_iter().filter(|entry| entry.to_string().contains("symphony-4")).count();
     assert_eq!(failed, 0, "no answer was too large to be posted");

@@ -11,14 +11,14 @@ use liaison::app::policy::{KEYWORDS, policy};
 use liaison::app::sandbox::{self, Sandbox, SandboxOptions};
 use liaison::config::Config;
 use liaison::domain::effect::{Address, Body, Code, Effect, Place, Reply, Send};
-use liaison::domain::event::{ClientKeys, ClientMessage, Content, Event, Fact};
+use liaison::domain::event::{ClientKeys, ClientMessage, Content, Event, Fact, Person, RoomMessage, StreamKind};
 use liaison::domain::ids::*;
 use liaison::domain::time::Timestamp;
 use liaison::domain::words::Words;
 use liaison::flow::desk::Desks;
 use liaison::ports::Pacing;
 use liaison::ports::disk::{DiskLevel, Level};
-use liaison::ports::{Inbox, Receipt};
+use liaison::ports::{Inbox, Receipt, Store};
 use liaison::sandbox::keys::new_key_pair;
 use liaison::sandbox::pod::Pod;
 use serde_json::{Value, json};
@@ -356,4 +356,36 @@ async fn a_clock_that_is_not_the_pods_is_told_by_doctor_readiness_and_once_by_th
 
 async fn free_address() -> String {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+/// The event would come again for ever, and stop all that came with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_too_large_to_be_kept_is_set_aside_with_its_bytes() {
+    let (Scenery { config, wording, words }, _) = scenery().await;
+    let store = Arc::new(MemoryStore::new());
+    let (desks, _news) = Desks::start(Arc::clone(&store) as _, policy(&config, &wording, words), Arc::new(SystemClock::new()));
+    desks.open_to_clients();
+    let jane = Person { id: UserId(7), name: "Jane".into(), email: Some("jane.doe@acme.com".into()), service: false };
+    let said = |id: &str, text: String| {
+        let stream = StreamId::new("s");
+        let message = RoomMessage {
+            stream,
+            kind: StreamKind::Direct,
+            message: ChatMessageId(id.into()),
+            author: jane.clone(),
+            text,
+            mentions: Vec::new(),
+            edits: None,
+            forwarded: false,
+            attachments: Vec::new(),
+        };
+        let raw = Some(Arc::from(id.as_bytes()));
+        Event { id: EventId::new(format!("sym:msg:{id}")), at: Timestamp(1), fact: Fact::RoomMessage(message), raw }
+    };
+    assert_eq!(desks.deliver(said("large", format!("/{}", "x".repeat(2_000_000)))).await, Receipt::Kept);
+    assert_eq!(desks.deliver(said("small", "/help".into())).await, Receipt::Kept);
+    let aside = store.scan("quarantine/", None, 10).unwrap();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(desks.deliver(said("large", "again".into())).await, Receipt::Kept, "it is known");
+    assert_eq!(store.scan("quarantine/", None, 10).unwrap().len(), 1);
 }
