@@ -21,6 +21,8 @@ pub struct StoreError {
     pub what: String,
     /// What the operator can do, a sentence.
     pub remedy: String,
+    /// What was to be kept is itself at fault, and would be refused as often as it is tried.
+    pub for_good: bool,
 }
 
 /// Keeps commits, in one order, for ever.

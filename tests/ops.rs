@@ -11,14 +11,16 @@ use liaison::app::policy::{KEYWORDS, policy};
 use liaison::app::sandbox::{self, Sandbox, SandboxOptions};
 use liaison::config::Config;
 use liaison::domain::effect::{Address, Body, Code, Effect, Place, Reply, Send};
-use liaison::domain::event::{ClientKeys, ClientMessage, Content, Event, Fact};
+use liaison::domain::event::{ClientKeys, ClientMessage, Content, Event, Fact, Person, RoomMessage, StreamKind};
 use liaison::domain::ids::*;
 use liaison::domain::time::Timestamp;
 use liaison::domain::words::Words;
 use liaison::flow::desk::Desks;
 use liaison::ports::Pacing;
 use liaison::ports::disk::{DiskLevel, Level};
-use liaison::ports::{Inbox, Receipt};
+use liaison::ports::{Inbox, Receipt, Store};
+use liaison::sandbox::keys::new_key_pair;
+use liaison::sandbox::pod::Pod;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -268,4 +270,122 @@ async fn the_doctor_tells_a_missing_configuration() {
     assert!(!examine(Path::new("/no/such/bot-config.toml"), &BTreeMap::new(), &mut keep).await);
     assert_eq!(bad(&findings), ["configuration"]);
     assert!(!findings[0].remedy.is_empty());
+}
+
+/// A pod of the test's own in place of the sandbox's, as a program is told of it.
+async fn another_pod(world: &World, prepare: impl FnOnce(&Pod), seconds_ahead: i64) -> Vec<(&'static str, String)> {
+    let (private, public) = new_key_pair();
+    let pod = Pod::open(Arc::new(|| jiff::Timestamp::now().as_millisecond()), None).unwrap();
+    pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(public));
+    prepare(&pod);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let dated = axum::middleware::map_response(move |mut answer: axum::response::Response| {
+        let theirs = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds_ahead);
+        let date = theirs.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        answer.headers_mut().insert("date", date.parse().unwrap());
+        std::future::ready(answer)
+    });
+    tokio::spawn(async move { axum::serve(listener, pod.router().layer(dated)).await.unwrap() });
+    let key = world.folder.path().join("another.pem");
+    std::fs::write(&key, private).unwrap();
+    let urls = ["LIAISON__SYMPHONY__POD_URL", "LIAISON__SYMPHONY__AGENT_URL", "LIAISON__SYMPHONY__KEY_MANAGER_URL"];
+    let mut settings: Vec<_> = urls.into_iter().map(|name| (name, format!("http://{at}"))).collect();
+    settings.push(("LIAISON__SYMPHONY__FEED_URL", format!("ws://{at}/agent/v5/datafeeds/ws")));
+    settings.push(("LIAISON__BOT__PRIVATE_KEY", key.display().to_string()));
+    settings
+}
+
+fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_doctor_tells_which_way_the_keys_come() {
+    let world = World::open().await;
+    for (delivered, told) in [(true, "simplified key delivery"), (false, "The key manager accepts the key.")] {
+        let choose = |pod: &Pod| {
+            if delivered {
+                pod.deliver_keys()
+            }
+        };
+        let settings = another_pod(&world, choose, 0).await;
+        let (_, findings) = world.doctor(&borrowed(&settings)).await;
+        let of = |name: &str| findings.iter().find(|finding| finding.check == name).unwrap();
+        assert!(of("key manager").ok && of("key manager").what.contains(told), "{findings:#?}");
+        assert!(of("agent").ok, "{findings:#?}");
+    }
+    world.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_clock_that_is_not_the_pods_is_told_by_doctor_readiness_and_once_by_the_log() {
+    let world = World::open().await;
+    for seconds in [600, -600] {
+        let mut settings = another_pod(&world, |_| {}, seconds).await;
+        let (well, findings) = world.doctor(&borrowed(&settings)).await;
+        let clock = findings.iter().find(|finding| finding.check == "clock").unwrap();
+        assert!(!well && !clock.ok && clock.what.contains(" s from the pod's") && clock.remedy.contains("NTP"), "{clock}");
+
+        let ops = free_address().await;
+        let data = world.folder.path().join(format!("data{seconds}"));
+        settings.push(("LIAISON__BOT__DATA_DIR", data.display().to_string()));
+        settings.push(("LIAISON__SERVER__LISTEN", free_address().await));
+        settings.push(("LIAISON__SERVER__OPS_LISTEN", ops.clone()));
+        let log = world.folder.path().join(format!("log{seconds}"));
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_liaison"));
+        command.args(["run", "--config"]).arg(world.config_file()).envs(borrowed(&settings)).kill_on_drop(true);
+        let mut bot = command.stderr(std::fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let ready = async || match world.http.get(format!("http://{ops}/readyz")).send().await {
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        };
+        let begun = std::time::Instant::now();
+        while !(ready().await.contains("\"clock\"") && !ready().await.contains("\"starting\"")) {
+            assert!(begun.elapsed() < PATIENCE, "{}: {}", ready().await, std::fs::read_to_string(&log).unwrap());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let told = ready().await;
+        assert!(told.contains(" s from Symphony's") && told.contains("NTP"), "{told}");
+        bot.kill().await.unwrap();
+        let log = std::fs::read_to_string(&log).unwrap();
+        assert_eq!(log.matches("clock is not the platform's").count(), 1, "{log}");
+    }
+    world.sandbox.stop().await;
+}
+
+async fn free_address() -> String {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
+}
+
+/// The event would come again for ever, and stop all that came with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_event_too_large_to_be_kept_is_set_aside_with_its_bytes() {
+    let (Scenery { config, wording, words }, _) = scenery().await;
+    let store = Arc::new(MemoryStore::new());
+    let (desks, _news) = Desks::start(Arc::clone(&store) as _, policy(&config, &wording, words), Arc::new(SystemClock::new()));
+    desks.open_to_clients();
+    let jane = Person { id: UserId(7), name: "Jane".into(), email: Some("jane.doe@acme.com".into()), service: false };
+    let said = |id: &str, text: String| {
+        let stream = StreamId::new("s");
+        let message = RoomMessage {
+            stream,
+            kind: StreamKind::Direct,
+            message: ChatMessageId(id.into()),
+            author: jane.clone(),
+            text,
+            mentions: Vec::new(),
+            edits: None,
+            forwarded: false,
+            attachments: Vec::new(),
+        };
+        let raw = Some(Arc::from(id.as_bytes()));
+        Event { id: EventId::new(format!("sym:msg:{id}")), at: Timestamp(1), fact: Fact::RoomMessage(message), raw }
+    };
+    assert_eq!(desks.deliver(said("large", format!("/{}", "x".repeat(2_000_000)))).await, Receipt::Kept);
+    assert_eq!(desks.deliver(said("small", "/help".into())).await, Receipt::Kept);
+    let aside = store.scan("quarantine/", None, 10).unwrap();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(desks.deliver(said("large", "again".into())).await, Receipt::Kept, "it is known");
+    assert_eq!(store.scan("quarantine/", None, 10).unwrap().len(), 1);
 }

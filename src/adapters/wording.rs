@@ -30,6 +30,8 @@ const LONGEST_SMS: usize = 1600;
 /// data (1.5 MB).
 const LONGEST_LINE: usize = 60_000;
 const LONGEST_MARKUP: usize = 1_000_000;
+/// What somebody wrote is shown back no further than this in a line that would be too long with all of it.
+const LONGEST_ECHO: usize = 500;
 
 /// Everything that stands in the templates' folder, parsed.
 pub struct Wording {
@@ -80,10 +82,14 @@ impl Wording {
     /// which it is found again in a stream.
     pub fn chat(&self, reply: &Reply, effect_key: &str) -> Result<(String, Value), String> {
         let name = Name::new(files::CHAT, &reply.template, DEFAULT_LANGUAGE);
-        let inner = self.rendered(&name, Value::Object(self.chat_variables(reply)))?;
+        let variables = Value::Object(self.chat_variables(reply));
+        let mut inner = self.rendered(&name, variables.clone())?;
+        if is_too_long(&inner) {
+            inner = self.rendered(&name, shortened(variables))?;
+        }
         let problem = |what: String| format!("{}: {what}.", name.file());
         markup::check(&inner).map_err(problem)?;
-        if read_characters(&inner) > LONGEST_LINE || inner.len() > LONGEST_MARKUP {
+        if is_too_long(&inner) {
             return Err(problem(format!("the message has more than {LONGEST_LINE} characters")));
         }
         Ok((format!("<messageML>{}</messageML>", inner.trim()), entity(reply, effect_key)))
@@ -243,4 +249,20 @@ fn read_characters(markup: &str) -> usize {
         counts
     });
     shown.count()
+}
+fn is_too_long(inner: &str) -> bool {
+    read_characters(inner) > LONGEST_LINE || inner.len() > LONGEST_MARKUP
+}
+
+/// The same, each text in it no longer than an echo may be.
+fn shortened(value: Value) -> Value {
+    match value {
+        Value::String(text) => match text.char_indices().nth(LONGEST_ECHO) {
+            Some((end, _)) => Value::String(format!("{}…", &text[..end])),
+            None => Value::String(text),
+        },
+        Value::Array(items) => items.into_iter().map(shortened).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, shortened(value))).collect(),
+        other => other,
+    }
 }

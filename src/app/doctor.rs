@@ -4,12 +4,13 @@ use crate::adapters::clock::SystemClock;
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{has_its_keys, is_in_use};
 use crate::adapters::symphony::feed;
+use crate::adapters::symphony::login::CLOCKS_APART;
 use crate::adapters::symphony::{LoginError, Session, Symphony};
 use crate::adapters::whatsapp::templates::{LineStatus, Listed, NoAnswer};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::{Wording, load_all};
 use crate::config::{self, Config, WhatsAppLine};
-use crate::domain::time::{Span, Timestamp};
+use crate::domain::time::Timestamp;
 use crate::ports::Clock;
 use crate::ports::disk::{Level, Probe};
 use crate::server;
@@ -18,9 +19,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-/// Logins carry the time; the platform refuses what is much further away.
-const CLOCKS_APART: Span = Span::seconds(60);
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -223,9 +221,15 @@ async fn symphony(report: &mut Report<'_>, config: &Config) {
 async fn login(report: &mut Report<'_>, session: &Session) -> bool {
     let (pod, keys) = ("Symphony login", "key manager");
     let error = match session.tokens().await {
-        Ok(_) => {
+        Ok(tokens) => {
             report.good(pod, "The pod accepts the key.");
-            report.good(keys, "The key manager accepts the key.");
+            report.good(
+                keys,
+                match tokens.keys_are_delivered() {
+                    true => "It is not asked: pod and agent use simplified key delivery.",
+                    false => "The key manager accepts the key.",
+                },
+            );
             return true;
         }
         Err(error) => error,

@@ -55,8 +55,12 @@ impl Vitals {
         }
         let session = self.session.borrow().clone();
         if session.generation == 0 || session.last_error.is_some() {
-            let why = session.last_error.unwrap_or_else(|| "the first login is under way".to_owned());
+            let why = session.last_error.clone().unwrap_or_else(|| "the first login is under way".to_owned());
             say("login", format!("Not logged in to Symphony: {why}"));
+        }
+        if let Some(apart) = session.clock_apart {
+            let seconds = apart.0 / 1_000;
+            say("clock", format!("This machine's clock is {seconds} s from Symphony's: set it by NTP, or logins will be refused."));
         }
         let feed = self.feed.borrow().clone();
         if feed.superseded {

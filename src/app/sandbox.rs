@@ -163,6 +163,11 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
 }
 
 impl Sandbox {
+    /// The chat, for what no client of its calls could do to it.
+    pub fn pod(&self) -> &Pod {
+        &self.world.pod
+    }
+
     /// Ends the bot first, then the world around it.
     pub async fn stop(self) {
         self.bot.stop().await;

@@ -137,10 +137,20 @@ fn handle_knowing(
         match store.commit(commit) {
             Ok(Committed::Now(sequence)) => return Handled::Kept { sequence, outbox },
             Ok(Committed::Outrun) => {}
+            // It would come again for ever, and all that came with it.
+            Err(error) if error.for_good => return set_aside(store, event, now, &error),
             Err(error) => return Handled::Failed(error),
         }
     }
     Handled::NotNow
+}
+
+fn set_aside(store: &dyn Store, event: &Event, now: Timestamp, why: &StoreError) -> Handled {
+    match store.commit(quarantine(event, now, &why.to_string())) {
+        Ok(Committed::Now(sequence)) => Handled::Kept { sequence, outbox: Vec::new() },
+        Ok(Committed::Outrun) => Handled::NotNow,
+        Err(error) => Handled::Failed(error),
+    }
 }
 
 fn without_absent(mut commit: Commit) -> Commit {

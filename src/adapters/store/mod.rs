@@ -33,7 +33,7 @@ use std::path::Path;
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
 
 fn trouble(what: impl Into<String>, remedy: impl Into<String>) -> StoreError {
-    StoreError { what: what.into(), remedy: remedy.into() }
+    StoreError { what: what.into(), remedy: remedy.into(), for_good: false }
 }
 
 fn disk_failed(doing: &str, path: &Path, error: std::io::Error) -> StoreError {

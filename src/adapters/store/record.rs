@@ -129,7 +129,7 @@ pub fn prepare(keys: &KeyRing, commit: &Commit) -> Result<Ready, StoreError> {
     };
     let mut json = serde_json::to_string(&kept).expect("kept commits have text keys only");
     if json.len() > MAX_COMMIT_BYTES {
-        return Err(trouble(format!("A commit of {} bytes is too long for the journal.", json.len()), OURS));
+        return Err(never(format!("A commit of {} bytes is too long for the journal.", json.len())));
     }
     json.remove(0);
     Ok(Ready { at: commit.at, tail: json, changes })
@@ -215,16 +215,20 @@ fn whose(commit: &Commit) -> Option<&ContactId> {
     raw.or_else(entry).or_else(|| commit.puts.iter().find_map(|put| put.sealed_for.as_ref()))
 }
 
+fn never(what: String) -> StoreError {
+    StoreError { for_good: true, ..trouble(what, OURS) }
+}
+
 /// What no store takes: too big a value, or a name that the view uses itself.
 pub fn check_put(put: &Put) -> Result<(), StoreError> {
     let (name, bytes) = (put.key.as_str(), put.value.as_ref().map_or(0, Vec::len));
     if super::view::is_its_own(name) {
-        return Err(trouble(format!("The record name {name} belongs to the store itself."), OURS));
+        return Err(never(format!("The record name {name} belongs to the store itself.")));
     }
     if bytes > MAX_VALUE_BYTES {
         // The name may be personal; its kind is not.
         let kind = name.split('/').next().unwrap_or_default();
-        return Err(trouble(format!("A record of kind {kind} has {bytes} bytes; {MAX_VALUE_BYTES} are the limit."), OURS));
+        return Err(never(format!("A record of kind {kind} has {bytes} bytes; {MAX_VALUE_BYTES} are the limit.")));
     }
     Ok(())
 }

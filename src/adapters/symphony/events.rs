@@ -20,6 +20,10 @@ const OF_NO_CONCERN: &[&str] = &[
     "GENERICSYSTEMEVENT",
 ];
 
+/// The platform takes 81 130 characters at most. What is longer cannot be from there, is cut, and too long for any use all
+/// the same; its bytes are kept as they came.
+const TEXT_MOST: usize = 100_000;
+
 /// Turns elements of the datafeed, and messages of a stream's history, into events.
 #[derive(Clone, Debug)]
 pub struct Translator {
@@ -105,7 +109,7 @@ impl Translator {
             other => return Err(format!("its stream type is {}", shortened(other.unwrap_or("missing")))),
         };
         let first = message.initial_message_id.filter(|first| *first != id).or(message.replacing);
-        let read = markup::plain(&message.message.unwrap_or_default(), &entities(message.data));
+        let read = cut(markup::plain(&message.message.unwrap_or_default(), &entities(message.data)));
         Ok(Fact::RoomMessage(RoomMessage {
             stream: stream.id()?,
             kind,
@@ -284,6 +288,14 @@ impl WireEvent {
         let id = self.id.as_deref().filter(|id| !id.is_empty())?;
         Some(EventId(format!("sym:{}:{}", shortened(kind), id)))
     }
+}
+
+fn cut(mut read: markup::Plain) -> markup::Plain {
+    if let Some((end, _)) = read.text.char_indices().nth(TEXT_MOST) {
+        read.text.truncate(end);
+        read.mentions.retain(|mention| mention.at + mention.shown.len() <= end);
+    }
+    read
 }
 
 #[derive(Deserialize)]
@@ -516,6 +528,12 @@ mod tests {
         assert_eq!(read.text, "@Liaison/help");
         assert_eq!(read.mentions, [Mention { user: BOT, shown: "@Liaison".into(), at: 0 }]);
         assert!(room_message(json!({"message": markup, "data": "{broken"})).mentions.is_empty());
+    }
+
+    #[test]
+    fn what_is_longer_than_the_platform_allows_is_cut() {
+        let read = room_message(json!({"message": format!("<div>{}</div>", "ä".repeat(TEXT_MOST + 1))}));
+        assert_eq!((read.text.chars().count(), read.mentions.len()), (TEXT_MOST, 0));
     }
 
     #[test]

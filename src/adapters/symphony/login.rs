@@ -1,7 +1,8 @@
 //! Signing in with the bot's RSA key, and the one pair of tokens that all calls and the datafeed share.
 use super::SymphonySettings;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +10,16 @@ use tokio::sync::{Mutex, watch};
 
 /// The platform refuses more than five minutes; a minute is left for clocks that differ.
 const TOKEN_LIFE_SECONDS: u64 = 240;
+/// A machine whose clock is further from the platform's makes logins that the platform may take for old, or for too long.
+pub const CLOCKS_APART: Span = Span::seconds(60);
 /// Time for a connection to come about, TLS included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for a whole call, answer included.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time for the agent to name its version; who does not in this time has not said it.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Agents from this release on take calls without a token of the key manager, if the session's token allows it.
+const SIMPLIFIED_SINCE: (u32, u32) = (24, 12);
 /// Less than the minute after which proxies commonly cut idle connections.
 const IDLE_CONNECTION: Duration = Duration::from_secs(45);
 
@@ -38,7 +45,15 @@ pub struct Tokens {
     /// Counts renewals, so that a caller can say which tokens were refused.
     pub generation: u64,
     pub session: String,
+    /// Empty where the platform delivers the keys by itself; it is sent all the same.
     pub key_manager: String,
+}
+
+impl Tokens {
+    /// No key manager was asked, since the platform delivers the keys by itself.
+    pub fn keys_are_delivered(&self) -> bool {
+        self.key_manager.is_empty()
+    }
 }
 
 /// What readiness and the datafeed want to know of the session.
@@ -52,6 +67,8 @@ pub struct SessionState {
     attempts: u64,
     /// Why the last login failed, if it did.
     pub last_error: Option<String>,
+    /// How far this machine's clock is from the platform's, where that is too far; as it was when that was noticed.
+    pub clock_apart: Option<Span>,
 }
 
 /// The bot's presence on the platform: one pair of tokens, renewed once for all who wait.
@@ -78,6 +95,18 @@ struct Claims<'a> {
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: Option<String>,
+}
+
+/// What a session token that can be read says of itself.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionClaims {
+    can_use_simplified_key_delivery: bool,
+}
+
+#[derive(Deserialize)]
+struct AgentInfo {
+    version: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -134,9 +163,36 @@ impl Session {
         // The call must bear a token; that this is none is no matter, for a refusal has a date as well.
         let sent = self.http.get(&url).header("sessionToken", "none").send().await;
         let answer = sent.map_err(|error| LoginError::Unreachable { url, why: told(&error) })?;
-        let date = answer.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        Ok(date.map(|date| Timestamp(date.timestamp().as_millisecond())))
+        Ok(date_of(&answer))
+    }
+
+    /// Compares the clocks by an answer of the platform. What is said of them changes only as the limit is passed.
+    pub(super) fn compare_clocks(&self, answer: &reqwest::Response) {
+        let status = answer.status();
+        // Such an answer may be that of a machine in between, whose clock is of no concern.
+        let is_theirs = !status.is_server_error() && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        let Some(theirs) = date_of(answer).filter(|_| is_theirs) else { return };
+        let apart = Span((machine_time() - theirs).0.abs());
+        let too_far = Some(apart).filter(|apart| *apart > CLOCKS_APART);
+        let changed = self.state.send_if_modified(|state| {
+            let changes = state.clock_apart.is_some() != too_far.is_some();
+            if changes {
+                state.clock_apart = too_far;
+            }
+            changes
+        });
+        let seconds = apart.0 / 1_000;
+        match too_far {
+            Some(_) if changed => tracing::warn!(seconds, "this machine's clock is not the platform's; set it by NTP"),
+            None if changed => tracing::info!(seconds, "this machine's clock agrees with the platform's again"),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Said with a refused login, which it may explain.
+    fn about_clocks(&self) -> String {
+        let apart = self.state.borrow().clock_apart;
+        apart.map(|apart| format!("; this machine's clock is {} s from the platform's", apart.0 / 1_000)).unwrap_or_default()
     }
 
     async fn sign_in(&self, holding: &mut Holding) -> Result<Tokens, LoginError> {
@@ -162,18 +218,43 @@ impl Session {
     async fn both_tokens(&self, generation: u64) -> Result<Tokens, LoginError> {
         let jwt = signed(&self.key, &self.settings.username)?;
         let session = self.token_from(&format!("{}/login/pubkey/authenticate", trimmed(&self.settings.pod_url)), &jwt).await?;
-        let key_manager_url = format!("{}/relay/pubkey/authenticate", trimmed(&self.settings.key_manager_url));
-        let key_manager = self.token_from(&key_manager_url, &jwt).await?;
-        Ok(Tokens { generation, session, key_manager })
+        let key_manager = match self.delivers_keys(&session).await {
+            true => String::new(),
+            false => {
+                let url = format!("{}/relay/pubkey/authenticate", trimmed(&self.settings.key_manager_url));
+                self.token_from(&url, &jwt).await?
+            }
+        };
+        let tokens = Tokens { generation, session, key_manager };
+        tracing::debug!(generation, keys_are_delivered = tokens.keys_are_delivered(), "signed in");
+        Ok(tokens)
+    }
+
+    /// Whether the key manager need not be asked. Token and agent must both say so; whatever is unclear is a no.
+    async fn delivers_keys(&self, session: &str) -> bool {
+        let claims = jsonwebtoken::dangerous::insecure_decode_claims::<SessionClaims>(session);
+        let allowed = claims.is_ok_and(|claims| claims.can_use_simplified_key_delivery);
+        allowed && self.agent_release().await.is_some_and(|release| release >= SIMPLIFIED_SINCE)
+    }
+
+    async fn agent_release(&self) -> Option<(u32, u32)> {
+        let url = format!("{}/agent/v1/info", trimmed(&self.settings.agent_url));
+        let answer = self.http.get(url).timeout(VERSION_TIMEOUT).send().await.ok()?.error_for_status().ok()?;
+        release_in(&answer.json::<AgentInfo>().await.ok()?.version)
     }
 
     async fn token_from(&self, url: &str, jwt: &str) -> Result<String, LoginError> {
         let unreachable = |why: String| LoginError::Unreachable { url: url.to_owned(), why };
         let sent = self.http.post(url).json(&serde_json::json!({ "token": jwt })).send().await;
         let answer = sent.map_err(|e| unreachable(told(&e)))?;
+        self.compare_clocks(&answer);
         let status = answer.status();
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(unreachable(PROXY_REFUSES.to_owned()));
+        }
         if status.is_client_error() && status.as_u16() != 429 {
             let message = answer.json::<Complaint>().await.unwrap_or_default().message.unwrap_or_default();
+            let message = format!("{message}{}", self.about_clocks());
             let username = self.settings.username.clone();
             return Err(LoginError::Refused { url: url.to_owned(), status: status.as_u16(), message, username });
         }
@@ -183,6 +264,21 @@ impl Session {
         let read = answer.json::<TokenAnswer>().await.map_err(|e| unreachable(told(&e)))?;
         read.token.filter(|t| !t.is_empty()).ok_or_else(|| unreachable("the answer holds no token".to_owned()))
     }
+}
+
+fn machine_time() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+fn date_of(answer: &reqwest::Response) -> Option<Timestamp> {
+    let date = answer.headers().get(reqwest::header::DATE)?.to_str().ok()?;
+    Some(Timestamp(jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_millisecond()))
+}
+
+/// Year and month of `Agent-24.12.1-Linux…`.
+fn release_in(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.strip_prefix("Agent-")?.split(['.', '-']).map(|part| part.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 /// The parts of a client that calls and the websocket share.
@@ -258,8 +354,22 @@ pub(super) fn trimmed(url: &str) -> &str {
     url.trim_end_matches('/')
 }
 
+/// What is to be done about the commonest troubles on the way, by what the libraries call them.
+const MEANINGS: &[(&str, &str)] = &[
+    ("UnknownIssuer", "the certificate is signed by a CA that is not known here; name its PEM file in [server] ca_file"),
+    ("proxy auth", PROXY_REFUSES),
+];
+/// A 407, before or instead of the answer.
+pub(super) const PROXY_REFUSES: &str = "the proxy wants a login; write [server] proxy as http://user:password@host:port";
+
 /// An error with its causes, without the address: that may hold ids.
 pub(super) fn told(error: &reqwest::Error) -> String {
+    let text = causes(error);
+    let known = MEANINGS.iter().find(|(sign, _)| text.contains(sign));
+    known.map_or(text.clone(), |(_, meaning)| format!("{meaning} ({text})"))
+}
+
+fn causes(error: &reqwest::Error) -> String {
     let mut text = if error.is_timeout() { "timed out".to_owned() } else { String::new() };
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -274,3 +384,28 @@ pub(super) fn told(error: &reqwest::Error) -> String {
 
 /// Shared by all parts of the adapter.
 pub type SharedSession = Arc<Session>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agents_release_is_read() {
+        let table = [
+            ("Agent-24.12", Some((24, 12))),
+            ("Agent-24.12.0", Some((24, 12))),
+            ("Agent-25.10.1-Linux-4.18.0", Some((25, 10))),
+            ("Agent-24.9-SNAPSHOT", Some((24, 9))),
+            ("Agent-26.1-1234", Some((26, 1))),
+            ("24.12", None),
+            ("Agent-", None),
+            ("Agent-25", None),
+            ("Agent-next.12", None),
+            ("", None),
+        ];
+        for (version, release) in table {
+            assert_eq!(release_in(version), release, "{version}");
+        }
+        assert!((24, 9) < SIMPLIFIED_SINCE && (25, 1) > SIMPLIFIED_SINCE);
+    }
+}

@@ -1,6 +1,6 @@
 //! The platform's calls, each telling what is certain about its outcome.
 use super::answers::*;
-use super::login::{LoginError, Session, SharedSession, Tokens, told, trimmed};
+use super::login::{LoginError, PROXY_REFUSES, Session, SharedSession, Tokens, told, trimmed};
 use super::remembered::{Memory, Remembered};
 use super::{SymphonySettings, url_safe};
 use crate::domain::ids::{StreamId, UserId};
@@ -128,7 +128,9 @@ impl Symphony {
             Body::Json(value) => request.json(value),
             Body::Message { markup, data } => request.multipart(message_form(markup, data)),
         };
-        request.send().await.map_err(|e| failed_exchange(&e))
+        let answer = request.send().await.map_err(|e| failed_exchange(&e))?;
+        self.session.compare_clocks(&answer);
+        Ok(answer)
     }
 
     /// The bot's own account; asked for once. Its id is there.
@@ -335,7 +337,7 @@ async fn outcome(mut answer: reqwest::Response, now: Timestamp) -> Result<Vec<u8
         return Err(CallError::Throttled { retry_after: retry_after(&answer, now) });
     }
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        return Err(CallError::NotSent("the proxy wants a login".to_owned()));
+        return Err(CallError::NotSent(PROXY_REFUSES.to_owned()));
     }
     let body = whole_body(&mut answer).await?;
     match status {

@@ -20,8 +20,8 @@ const MAX_FEEDS: usize = 20;
 const LIFE: Duration = Duration::from_secs(30 * 60);
 /// A feed with more unread events is given up, as if nobody had read it for too long.
 const MAX_QUEUED: usize = 50_000;
-/// Events in one batch.
-const MAX_BATCH: usize = 100;
+/// Events in one batch, unless a test wants more.
+pub const MAX_BATCH: usize = 100;
 /// Characters of a tag, from the contract.
 const MAX_TAG: usize = 100;
 
@@ -174,7 +174,7 @@ impl State {
 
     /// The next delivery: a batch that is due again, else new events. `one` allows a single outstanding batch.
     pub fn take_events(&mut self, id: &str, one: bool) -> Option<Delivery> {
-        let (visibility, now) = (self.visibility, Instant::now());
+        let (visibility, batch_max, now) = (self.visibility, self.batch_max, Instant::now());
         let duplicate = self.troubles.contains_key("duplicate");
         let ack = self.new_ack(id)?;
         let feed = self.feeds.get_mut(id)?;
@@ -192,7 +192,7 @@ impl State {
         if feed.queue.is_empty() {
             return None;
         }
-        let count = feed.queue.len().min(MAX_BATCH);
+        let count = feed.queue.len().min(batch_max);
         feed.give(ack.clone(), count);
         let batch = feed.batches.back_mut().expect("it was just given");
         (batch.due, batch.twice) = (now + visibility, duplicate);

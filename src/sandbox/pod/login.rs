@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -58,7 +58,8 @@ impl State {
     /// The user of the tokens, if both are alive and of the same user.
     pub fn both_tokens(&self, session: &str, key: &str) -> Result<u64, Refused> {
         let user = self.session(session)?;
-        if self.key_tokens.get(key) == Some(&user) { Ok(user) } else { Err(Refused::unauthorized()) }
+        let delivered = self.delivers_keys && key.is_empty();
+        if delivered || self.key_tokens.get(key) == Some(&user) { Ok(user) } else { Err(Refused::unauthorized()) }
     }
 }
 
@@ -76,6 +77,7 @@ struct Claims {
 
 pub async fn session_token(Shared(pod): Shared<Pod>, body: Bytes) -> Result<Json<Value>, Refused> {
     let (user, token) = pod.authenticate(&body)?;
+    let token = if pod.look(|state| state.delivers_keys) { speaking_token(&token)? } else { token };
     pod.look(|state| state.sessions.insert(token.clone(), user));
     Ok(Json(json!({"name": "sessionToken", "token": token})))
 }
@@ -101,6 +103,13 @@ impl Pod {
         }
         Ok((id, random_hex(TOKEN_BYTES)))
     }
+}
+
+/// A session token that says of itself that no key manager is needed. Nobody checks its signature.
+fn speaking_token(id: &str) -> Result<String, Refused> {
+    let claims = json!({"jti": id, "canUseSimplifiedKeyDelivery": true});
+    let signed = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(id.as_bytes()));
+    signed.map_err(|fault| Refused { status: StatusCode::INTERNAL_SERVER_ERROR, message: fault.to_string() })
 }
 
 fn signature_holds(token: &str, public_pem: &str) -> Result<(), Refused> {

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::feed::Feed;
+use super::feed::{Feed, MAX_BATCH};
 use super::journal::Line;
 use crate::sandbox::views::UserView;
 
@@ -215,9 +215,12 @@ pub struct State {
     pub counters: Counters,
     pub sessions: HashMap<String, u64>,
     pub key_tokens: HashMap<String, u64>,
+    /// Simplified key delivery: session tokens say so, and the agent asks for no key manager token.
+    pub delivers_keys: bool,
     pub troubles: BTreeMap<String, u32>,
     pub visibility: Duration,
     pub hold: Duration,
+    pub batch_max: usize,
     /// Part of each ackId, so that ids of an earlier process never match a new batch.
     pub boot: String,
     /// The reading of the sandbox's clock for the act at hand.
@@ -239,9 +242,11 @@ impl Default for State {
             counters: Counters::default(),
             sessions: HashMap::new(),
             key_tokens: HashMap::new(),
+            delivers_keys: false,
             troubles: BTreeMap::new(),
             visibility: DEFAULT_VISIBILITY,
             hold: DEFAULT_HOLD,
+            batch_max: MAX_BATCH,
             boot: random_hex(4),
             now: 0,
             changed: false,

@@ -123,6 +123,11 @@ impl Pod {
         self.wake();
     }
 
+    /// From the next login on, tokens say that the platform delivers the keys by itself, and agent calls need no other.
+    pub fn deliver_keys(&self) {
+        self.look(|state| state.delivers_keys = true);
+    }
+
     /// How long an unacknowledged batch stays invisible.
     pub fn set_visibility_ms(&self, milliseconds: u64) {
         self.look(|state| state.visibility = Duration::from_millis(milliseconds));
@@ -131,6 +136,20 @@ impl Pod {
     /// How long a long poll without events is held.
     pub fn set_hold_ms(&self, milliseconds: u64) {
         self.look(|state| state.hold = Duration::from_millis(milliseconds));
+    }
+
+    /// Puts elements into the feeds of a user just as they are, as no sound platform would write them.
+    pub fn feed_raw(&self, user: u64, elements: Vec<Value>) {
+        self.look(|state| {
+            let feeds = state.feeds.values_mut().filter(|feed| feed.owner == user);
+            feeds.for_each(|feed| feed.queue.extend(elements.iter().cloned()));
+        });
+        self.wake();
+    }
+
+    /// How many events a batch holds at most.
+    pub fn set_batch_max(&self, events: usize) {
+        self.look(|state| state.batch_max = events);
     }
 
     fn wake(&self) {

@@ -1,6 +1,7 @@
 //! One batch at a time on its way to the inbox; it goes on while connections come and go.
 use super::Batch;
 use crate::adapters::symphony::events::{Translated, Translator};
+use crate::domain::event::Fact;
 use crate::ports::{Inbox, Receipt};
 use futures_util::StreamExt;
 use serde_json::value::RawValue;
@@ -117,11 +118,18 @@ async fn deliver(events: String, translator: Arc<Translator>, inbox: Arc<dyn Inb
         Ok(elements) => elements,
         Err(_) => return Receipt::NotNow,
     };
-    let groups = by_stream(elements.into_iter().map(|raw| translator.event(raw)));
+    let groups = by_stream(elements.into_iter().map(|raw| translator.event(raw)).inspect(tell_if_unreadable));
     let receipts =
         futures_util::stream::iter(groups).map(|group| deliver_in_order(group, inbox.clone())).buffer_unordered(STREAMS_AT_ONCE);
     let all_kept = receipts.fold(true, async |kept, receipt| kept && receipt == Receipt::Kept).await;
     if all_kept { Receipt::Kept } else { Receipt::NotNow }
+}
+
+/// It is kept with its bytes all the same, and the rest of its batch goes on.
+fn tell_if_unreadable(translated: &Translated) {
+    if let Fact::Unreadable { why, .. } = &translated.event.fact {
+        tracing::error!(event = %translated.event.id, why, "an element of the datafeed cannot be read and was put into quarantine");
+    }
 }
 
 fn by_stream(events: impl Iterator<Item = Translated>) -> Vec<Vec<Translated>> {

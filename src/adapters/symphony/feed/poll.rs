@@ -5,7 +5,7 @@
 //! is known by its ids then; a last read for the ack's sake could take further events with it and delay them as long.
 use super::ended::{Ended, retry_after_of};
 use super::{Batch, FeedSettings, Line, Memory, News, NotOpened, Opened, Opens, Pace, feed_client};
-use crate::adapters::symphony::login::{Session, Tokens, told};
+use crate::adapters::symphony::login::{PROXY_REFUSES, Session, Tokens, told};
 use futures_util::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
@@ -181,6 +181,7 @@ impl Answer {
             200..=299 => Ok(self),
             401 => Err(Ended::Unauthorised { generation: self.generation }),
             403 => Err(Ended::TooMany(said(&format!(": too many datafeeds; an account may have {FEEDS_MAX}")))),
+            407 => Err(Ended::Unreachable(PROXY_REFUSES.to_owned())),
             429 => Err(Ended::TooFast(self.retry_after)),
             500..=599 => Err(Ended::Unreachable(said(""))),
             _ => Err(Ended::Broken(said(""))),

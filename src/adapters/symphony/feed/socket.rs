@@ -100,6 +100,7 @@ fn the_upgrade_is_granted(answer: &reqwest::Response, key: &str, generation: u64
         }
         101 => Ok(()),
         401 => Err(Ended::Unauthorised { generation }),
+        407 => Err(Ended::Unreachable(login::PROXY_REFUSES.to_owned())),
         429 => Err(Ended::TooFast(retry_after_of(answer.headers()))),
         status => Err(Ended::Unreachable(format!("the upgrade was answered with status {status}"))),
     }
