@@ -62,6 +62,10 @@ fn content(content: &Content) -> String {
     match content {
         Content::Text(text) => format!("text {:.20}", text.replace('\n', " ")),
         Content::Button { payload, text } => format!("button {payload:.20}/{text:.20}"),
+        Content::Media(file) => {
+            let caption = file.caption.as_deref().map(|caption| format!(" {caption:.30}")).unwrap_or_default();
+            format!("{} with id{caption}", file.kind.name())
+        }
         Content::Other { kind, id, caption } => {
             let id = if id.is_some() { " with id" } else { "" };
             format!("{kind}{id}{}", caption.as_ref().map(|caption| format!(" {caption:.30}")).unwrap_or_default())

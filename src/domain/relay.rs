@@ -11,7 +11,8 @@ use super::commit::Entry;
 use super::consent::{Consent, Turn};
 use super::contact::{Contact, Listing};
 use super::effect::*;
-use super::event::{ClientMessage, Content};
+use super::event::{ClientFile, ClientMessage, Content};
+use super::files;
 use super::ids::*;
 use super::policy::{INVITATION, StopScope};
 use super::room::{Room, RoomState};
@@ -63,7 +64,9 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     if let Some(room) = opened {
         welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
     }
-    if consented != Heeded::Consumed && !told {
+    // The file itself is shown even where the words under it were a stop.
+    let bears_a_file = matches!(said.content, Content::Media(_));
+    if (consented != Heeded::Consumed || bears_a_file) && !told {
         relay(scene, &contact.id, said);
     }
     if !matches!(said.content, Content::Sign { .. }) {
@@ -78,6 +81,11 @@ fn meaning_of(scene: &Scene, content: &Content) -> Meaning {
     match content {
         Content::Button { payload, text } => Words::of_payload(payload).unwrap_or_else(|| scene.policy.words.meaning(text)),
         Content::Text(text) => scene.policy.words.meaning(text),
+        Content::Media(file) => {
+            // A stop is heard wherever it stands; nobody agrees by what stands under a picture.
+            let meaning = file.caption.as_deref().map_or(Meaning::Ordinary, |caption| scene.policy.words.meaning(caption));
+            if matches!(meaning, Meaning::Stop | Meaning::PossibleStop) { meaning } else { Meaning::Ordinary }
+        }
         Content::Other { .. } | Content::Sign { .. } => Meaning::Ordinary,
     }
 }
@@ -341,6 +349,11 @@ fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, roo
     if let Content::Other { kind, caption, .. } = &said.content {
         reply = reply.with("thing", kind.clone()).with("caption", caption.clone().unwrap_or_default());
     }
+    if let Content::Media(file) = &said.content {
+        let media = files::from_client(scene, id, said, file, Place::Room(room.key.clone()));
+        reply = reply.with("thing", file.kind.name()).with("caption", file.caption.as_deref().map(cleaned).unwrap_or_default());
+        reply.files.push(media);
+    }
     if let Content::Sign { kind, .. } = &said.content {
         reply = reply.with("sign", kind.clone());
     }
@@ -364,6 +377,10 @@ pub fn shown(content: &Content) -> String {
         Content::Other { kind, caption, .. } => match caption {
             Some(caption) => format!("{kind}: {}", cleaned(caption)),
             None => kind.clone(),
+        },
+        Content::Media(ClientFile { kind, caption, .. }) => match caption {
+            Some(caption) => format!("{}: {}", kind.name(), cleaned(caption)),
+            None => kind.name().to_owned(),
         },
         Content::Sign { detail, .. } => cleaned(detail),
     }
