@@ -3,6 +3,8 @@
 
 #[path = "sandbox/consent.rs"]
 mod consent;
+#[path = "sandbox/files.rs"]
+mod files;
 #[path = "sandbox/onboarding.rs"]
 mod onboarding;
 #[path = "sandbox/outside.rs"]
