@@ -714,7 +714,19 @@ fn body(topic: &str) -> Value {
 fn refusals(table: &mut Table) {
     let none = || vec![json!({})];
     let rows: Vec<(&'static str, Vec<Value>)> = vec![
-        ("refusal-attachment", vec![json!({ "files": ["a.pdf", "b.pdf"] }), json!({})]),
+        (
+            "refusal-attachment",
+            vec![
+                json!({ "why": "type", "file": "run.exe", "count": 2 }),
+                json!({ "why": "size", "file": "a.png", "count": 1, "size": "7.3 MB", "limit": "5 MB", "kind": "picture" }),
+                json!({ "why": "size", "file": "a.mp4", "count": 1, "size": "20 MB", "limit": "16 MB", "kind": "video" }),
+                json!({ "why": "empty", "file": "a.png", "count": 1, "size": "0 KB" }),
+                json!({ "why": "channel", "channel": "SMS", "count": 1 }),
+                json!({ "why": "too-many", "limit": 25, "count": 26 }),
+                json!({ "why": "unread", "file": "a.pdf", "name": "Ann Lee", "detail": "its bytes are not of the type application/pdf" }),
+                json!({}),
+            ],
+        ),
         ("refusal-too-long", vec![json!({ "length": 5000, "most": 4096 }), json!({ "length": 5000 })]),
         ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1 })]),
         ("refusal-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),

@@ -1,9 +1,11 @@
 //! What an operator sees and is told: doctor, readiness, a line that stops, a disk that fills up. Against the whole sandbox.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
 use liaison::adapters::clock::SystemClock;
+use liaison::adapters::store::KeyRing;
 use liaison::adapters::store::MemoryStore;
 use liaison::adapters::switchboard::Switchboard;
 use liaison::adapters::symphony::{Symphony, SymphonySettings};
+use liaison::adapters::vault::Vault;
 use liaison::adapters::whatsapp::Pace;
 use liaison::adapters::wording::{Wording, load_all};
 use liaison::app::doctor::{Finding, examine};
@@ -246,6 +248,8 @@ async fn on_a_full_disk_stops_are_taken_in_and_confirmed_and_nothing_else_begins
         ca_file: None,
         proxy: None,
     };
+    let folder = tempfile::TempDir::new().unwrap();
+    let keys = Arc::new(KeyRing::open(&folder.path().join("keys"), true).unwrap());
     let disk = Arc::new(DiskLevel::default());
     let board = Switchboard {
         wording: Arc::new(wording),
@@ -253,6 +257,7 @@ async fn on_a_full_disk_stops_are_taken_in_and_confirmed_and_nothing_else_begins
         whatsapp: None,
         pace: Arc::new(Mutex::new(Pace::new())),
         disk: disk.clone(),
+        vault: Arc::new(Vault::open(folder.path(), keys).unwrap()),
     };
     let wording = |name: &str| Body::Wording { name: name.into(), language: "en".into(), vars: BTreeMap::new() };
     let post = Effect::Post { place: Place::Direct(UserId(1)), reply: Reply::new(Code::Info, "info") };

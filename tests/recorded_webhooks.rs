@@ -62,6 +62,10 @@ fn content(content: &Content) -> String {
     match content {
         Content::Text(text) => format!("text {:.20}", text.replace('\n', " ")),
         Content::Button { payload, text } => format!("button {payload:.20}/{text:.20}"),
+        Content::Media(file) => {
+            let caption = file.caption.as_deref().map(|caption| format!(" {caption:.30}")).unwrap_or_default();
+            format!("{} with id{caption}", file.kind.name())
+        }
         Content::Other { kind, id, caption } => {
             let id = if id.is_some() { " with id" } else { "" };
             format!("{kind}{id}{}", caption.as_ref().map(|caption| format!(" {caption:.30}")).unwrap_or_default())
@@ -84,7 +88,7 @@ fn each_recorded_webhook_becomes_these_facts() {
         capture.status_failed_contacts_wa_id_only: failed 131026
         metadocs.message_image_with_url: picture with id Taj Mahal [pn]
         metadocs.message_text_username_no_phone: text Does it come in anot [un]
-        metadocs.shape.contacts_shared_by_request_button: contact card [un]
+        metadocs.shape.contacts_shared_by_request_button: contact card +16505551234 [un]
         metadocs.shape.group_create_fail: (group_lifecycle_update)
         metadocs.shape.group_create_succeed: (group_lifecycle_update)
         metadocs.shape.group_delete_succeed: (group_lifecycle_update)
@@ -115,14 +119,14 @@ fn each_recorded_webhook_becomes_these_facts() {
         metadocs.template_status_rejected_invalid_format: (message_template_status_update)
         metadocs.user_preferences_resume: (user_preferences)
         metaspec.button_message: button Unsubscribe/Unsubscribe [pn] quoting
-        metaspec.contact_sharing_message: contact card Lucía Gómez [pn]
+        metaspec.contact_sharing_message: contact card Lucía Gómez +1 (983) 555-2319 [pn]
         metaspec.group_create_message: (group_lifecycle_update)
         metaspec.group_remove_participants: (group_participants_update)
         metaspec.group_settings_update: (group_settings_update)
         metaspec.image_message: picture with id Taj Mahal [pn]
         metaspec.interactive_button_reply_message: button cancel-button/Cancel [pn] quoting
         metaspec.interactive_list_reply_message: button priority_express/Priority Mail Expres [pn] quoting
-        metaspec.location_message: location Philz Coffee, 101 Forest Ave,  [pn]
+        metaspec.location_message: location 37.44221496582, -122.161659240 [pn]
         metaspec.order_message: order [pn]
         metaspec.reaction_message: sign reaction 👍 [pn] quoting
         metaspec.system_message: sign user_changed_number +12195555358 [p]
@@ -139,8 +143,8 @@ fn each_recorded_webhook_becomes_these_facts() {
         pywa.edited_message.image: sign edit Updated image caption [p] quoting
         pywa.message.animated_sticker: sticker with id [pun]
         pywa.message.audio: audio file with id [pun]
-        pywa.message.chosen_location: location Facebook HQ, 1 Hacker Way, Men [pun]
-        pywa.message.contacts: contact card Chandler Bing, Monica, Rachel  [pun]
+        pywa.message.chosen_location: location 37.4611978, -122.2164385 (Face [pun]
+        pywa.message.contacts: contact card Chandler Bing +1 555-555-5555; [pun]
         pywa.message.current_location: location 12.25089, 43.90539 [pun]
         pywa.message.document: document with id caption [pun]
         pywa.message.forwarded: text forwarded text [pun]

@@ -9,6 +9,8 @@ mod consent;
 mod conversation;
 #[path = "rules/delivery.rs"]
 mod delivery;
+#[path = "rules/files.rs"]
+mod files;
 #[path = "rules/identity.rs"]
 mod identity;
 #[path = "rules/inbound.rs"]

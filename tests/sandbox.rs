@@ -5,6 +5,8 @@
 mod consent;
 #[path = "sandbox/feeds.rs"]
 mod feeds;
+#[path = "sandbox/files.rs"]
+mod files;
 #[path = "sandbox/onboarding.rs"]
 mod onboarding;
 #[path = "sandbox/outside.rs"]

@@ -5,5 +5,6 @@ pub mod disk;
 pub mod store;
 pub mod switchboard;
 pub mod symphony;
+pub mod vault;
 pub mod whatsapp;
 pub mod wording;

@@ -1,9 +1,11 @@
 //! Which adapter performs which effect: the one `match` that a new channel has to answer.
 use crate::adapters::symphony::rest::Symphony;
+use crate::adapters::vault::{Kept, Unreadable, Vault};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::Wording;
 use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
 use crate::domain::ids::{Channel, EffectId};
+use crate::domain::media::{Media, Source};
 use crate::domain::time::Timestamp;
 use crate::ports::disk::{DiskLevel, LOOK_AGAIN};
 use crate::ports::{Later, Pacing, Performer};
@@ -15,6 +17,7 @@ pub struct Switchboard {
     pub whatsapp: Option<Arc<WhatsApp>>,
     pub pace: Arc<Mutex<Pace>>,
     pub disk: Arc<DiskLevel>,
+    pub vault: Arc<Vault>,
 }
 
 /// The confirmation of a stop, which goes out whatever the state of the disk.
@@ -33,6 +36,8 @@ impl Performer for Switchboard {
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
+            | Effect::Fetch(_)
+            | Effect::Upload(_)
             | Effect::FindUser { .. } => Ok(Prepared::Plain),
         }
     }
@@ -40,12 +45,18 @@ impl Performer for Switchboard {
     fn perform<'a>(&'a self, id: &'a EffectId, effect: &'a Effect, prepared: &'a Prepared) -> Later<'a, Attempt> {
         Box::pin(async move {
             match (effect, prepared) {
-                (Effect::Post { place, .. }, Prepared::Chat { markup, data }) => {
-                    self.symphony.post(id, place, markup, data).await
-                }
+                (Effect::Post { place, reply }, Prepared::Chat { markup, data }) => match self.read_all(&reply.files).await {
+                    Ok(files) => self.symphony.post_with(id, place, markup, data, &files).await,
+                    Err(why) => failed("file", &why.to_string()),
+                },
                 (Effect::Post { .. }, _) => failed("wording", "a line without words"),
                 (Effect::Send(send), prepared) => match (send.channel, &self.whatsapp) {
                     (Channel::WhatsApp, Some(whatsapp)) => whatsapp.send(send, prepared).await,
+                    (Channel::WhatsApp, None) | (Channel::Sms, _) => failed("channel-off", "this channel is not set up"),
+                },
+                (Effect::Fetch(fetch), _) => self.fetch(&fetch.media).await,
+                (Effect::Upload(upload), _) => match (upload.channel, &self.whatsapp) {
+                    (Channel::WhatsApp, Some(whatsapp)) => whatsapp.upload(upload, &self.vault).await,
                     (Channel::WhatsApp, None) | (Channel::Sms, _) => failed("channel-off", "this channel is not set up"),
                 },
                 (Effect::OpenRoom(room), _) => self.symphony.open_room(room).await,
@@ -70,6 +81,8 @@ impl Performer for Switchboard {
                 | Effect::RemoveMember { .. }
                 | Effect::DeactivateRoom { .. }
                 | Effect::AcceptConnection { .. }
+                | Effect::Fetch(_)
+                | Effect::Upload(_)
                 | Effect::FindUser { .. } => LookUp::Absent,
             }
         })
@@ -80,18 +93,45 @@ impl Pacing for Switchboard {
     fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp> {
         match effect {
             Effect::Send(send) => self.message_may_go(send, now),
+            Effect::Upload(upload) => {
+                self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| whatsapp.health().may_go(&upload.line, now))
+            }
             Effect::Post { .. }
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
+            | Effect::Fetch(_)
             | Effect::FindUser { .. } => Ok(()),
         }
     }
 }
 
 impl Switchboard {
+    async fn fetch(&self, media: &Media) -> Attempt {
+        // What follows a message needs what room there is; the file is where it was a while longer.
+        if self.disk.starts_no_sends() {
+            let not_before = self.symphony.now() + LOOK_AGAIN;
+            return Attempt::NotYet { why: "the disk of the data folder is nearly full".to_owned(), not_before };
+        }
+        match (&media.source, &self.whatsapp) {
+            (Source::Client { line, id }, Some(whatsapp)) => whatsapp.fetch(line, id, media, &self.vault).await,
+            (Source::Client { .. }, None) => failed("channel-off", "this channel is not set up"),
+            (Source::Chat { stream, message, file }, _) => {
+                self.symphony.fetch(stream, message.as_str(), file, media, &self.vault).await
+            }
+        }
+    }
+
+    async fn read_all(&self, files: &[Media]) -> Result<Vec<Kept>, Unreadable> {
+        let mut kept = Vec::with_capacity(files.len());
+        for file in files {
+            kept.push(self.vault.read(file).await?);
+        }
+        Ok(kept)
+    }
+
     /// The line works, the disk has room for what will follow, and it is not too fast. Only what goes is booked.
     fn message_may_go(&self, send: &Send, now: Timestamp) -> Result<(), Timestamp> {
         if self.disk.starts_no_sends() && !confirms_a_stop(&send.body) {

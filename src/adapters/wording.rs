@@ -99,6 +99,7 @@ impl Wording {
     pub fn client(&self, channel: Channel, body: &Body) -> Result<Prepared, String> {
         match body {
             Body::Text(text) => Ok(Prepared::Text { text: text.clone() }),
+            Body::Media { caption, .. } => Ok(Prepared::Media { caption: caption.clone() }),
             Body::Wording { name, language, vars } => {
                 let name = self.nearest(channel, name, language)?;
                 Ok(Prepared::Text { text: self.client_text(&name, channel, vars)? })

@@ -8,11 +8,12 @@ use crate::ports::Clock;
 use crate::sandbox::keys::new_key_pair;
 use crate::sandbox::meta::{Meta, MetaSettings};
 use crate::sandbox::page::{self, World};
-use crate::sandbox::pod::Pod;
+use crate::sandbox::pod::{Pod, type_of};
 use crate::sandbox::views::*;
 use crate::sandbox::{NowMs, twilio};
 use crate::server::{Health, bind};
 use axum::Router;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -526,6 +527,13 @@ impl World for Acme {
     fn post_as(&self, user: u64, stream: &str, text: &str) -> Result<MessageView, String> {
         self.pod.post_as(user, stream, text)
     }
+    fn post_files_as(&self, user: u64, stream: &str, text: &str, files: Vec<Given>) -> Result<MessageView, String> {
+        self.pod.post_files_as(user, stream, text, files)
+    }
+    fn chat_file(&self, message: &str, file: &str) -> Option<(String, Bytes)> {
+        let (name, bytes) = self.pod.file(message, file)?;
+        Some((type_of(&name).to_owned(), Bytes::from(bytes)))
+    }
     fn submit_form(&self, user: u64, stream: &str, message: &str, form: &str, values: Map<String, Value>) -> Result<(), String> {
         self.pod.submit_form(user, stream, message, form, values)
     }
@@ -553,6 +561,12 @@ impl World for Acme {
             (Some(text), None) => self.meta.send_text(number, None, text, None),
             (None, None) => Err("There is nothing to send.".to_owned()),
         }
+    }
+    fn phone_send_file(&self, number: &str, kind: &str, given: Given, caption: Option<&str>) -> Result<PhoneMessageView, String> {
+        self.meta.send_file(number, kind, given, caption)
+    }
+    fn phone_file(&self, file: &str) -> Option<(String, Bytes)> {
+        self.meta.file(file)
     }
     fn phone_call(&self, number: &str) -> Result<(), String> {
         self.meta.call(number)

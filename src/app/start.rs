@@ -10,6 +10,7 @@ use crate::adapters::symphony::events::Translator;
 use crate::adapters::symphony::feed::{self, FeedSettings, FeedState, Pace as FeedPace, Transport};
 use crate::adapters::symphony::rest::{Symphony, USERS_AT_ONCE};
 use crate::adapters::symphony::{SymphonySettings, login::LoginError};
+use crate::adapters::vault::Vault;
 use crate::adapters::whatsapp::{LineHealth, Pace, Settings, WhatsApp, send::ANSWER_WITHIN};
 use crate::adapters::wording::Wording;
 use crate::config::{self, Config};
@@ -141,7 +142,9 @@ impl Bot {
         let probe: Arc<dyn crate::ports::disk::Probe> = Arc::new(Disk(config.bot.data_dir.clone()));
         desks.disk().look(&*probe);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let board = Arc::new(Switchboard { wording, symphony: Arc::clone(&symphony), whatsapp, pace, disk: desks.disk() });
+        let vault = Arc::new(Vault::open(&config.bot.data_dir, store.keys()).map_err(no_media)?);
+        let (disk, chat) = (desks.disk(), Arc::clone(&symphony));
+        let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, pace, disk, vault });
         let outbox = Outbox {
             store: Arc::clone(&shared),
             inbox: Arc::new(desks.clone()),
@@ -183,6 +186,10 @@ impl Bot {
         tasks.spawn(parts.connect());
         Ok(Running { address, ops_address, vitals, stop, desks, tasks, store })
     }
+}
+
+fn no_media(error: std::io::Error) -> StartError {
+    StartError(format!("The folder `media` in bot.data_dir cannot be used: {error}. Give Liaison the right to write there."))
 }
 
 fn said(error: LoginError) -> StartError {

@@ -1,6 +1,7 @@
 //! What we may do to the world: plain data without words; wording and adapters turn it into calls.
 use super::grammar::Args;
 use super::ids::*;
+use super::media::Media;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,11 +33,38 @@ pub enum Effect {
     AcceptConnection {
         user: UserId,
     },
+    /// Takes a file in from where it is and keeps it under our own id; `Done` carries `media::Found` as JSON.
+    Fetch(Fetch),
+    /// Hands a file of ours to the provider, who names its copy; a message that bears it stands behind.
+    Upload(Upload),
     /// Asks the platform who this is; then the command that named him runs again.
     FindUser {
         user: UserId,
         then: Box<Again>,
     },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fetch {
+    pub media: Box<Media>,
+    pub before: Before,
+}
+
+/// What stands behind a file in the same lane of the outbox, so that nothing overtakes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Before {
+    /// The line that shows a client's file.
+    Line(Place),
+    /// An advisor's message with this file.
+    Message { channel: Channel, chat: ChatMessageId },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Upload {
+    pub message: MessageId,
+    pub media: Box<Media>,
+    pub channel: Channel,
+    pub line: LineId,
 }
 
 /// A command that waits for somebody to be looked up.
@@ -78,6 +106,9 @@ pub struct Reply {
     pub ask: Option<AskId>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub vars: Map<String, Value>,
+    /// Files that go with it; each is looked at anew when the line is taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Media>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +136,16 @@ pub enum Code {
 
 impl Reply {
     pub fn new(code: Code, template: &str) -> Reply {
-        Reply { template: template.to_owned(), code, contact: None, message: None, reason: None, ask: None, vars: Map::new() }
+        Reply {
+            template: template.to_owned(),
+            code,
+            contact: None,
+            message: None,
+            reason: None,
+            ask: None,
+            vars: Map::new(),
+            files: Vec::new(),
+        }
     }
     pub fn answer(template: &str) -> Reply {
         Reply::new(Code::Answer, template)
@@ -155,6 +195,8 @@ pub struct Address {
 pub enum Body {
     /// An advisor's own words.
     Text(String),
+    /// An advisor's file, and what is written under it.
+    Media { file: Box<Media>, caption: Option<String> },
     /// A file of `templates/<channel>/` that the provider has approved (WhatsApp).
     Template { name: String, language: String, vars: BTreeMap<String, String> },
     /// A text file of `templates/<channel>/`, such as `welcome`.
@@ -187,6 +229,8 @@ pub enum Prepared {
     Text { text: String },
     /// An approved template: what the provider gets, and the text as the client will read it.
     Template { name: String, language: String, components: Value, text: String },
+    /// A file, and what the client reads under it; which file the effect says.
+    Media { caption: Option<String> },
     /// A text with reply buttons: (id, title).
     Buttons { text: String, buttons: Vec<(String, String)> },
 }
@@ -196,6 +240,7 @@ impl Prepared {
     pub fn client_text(&self) -> Option<&str> {
         match self {
             Prepared::Text { text } | Prepared::Template { text, .. } | Prepared::Buttons { text, .. } => Some(text),
+            Prepared::Media { caption } => caption.as_deref(),
             Prepared::Plain | Prepared::Chat { .. } => None,
         }
     }

@@ -2,6 +2,7 @@
 use super::commit::Key;
 use super::effect::Outcome;
 use super::ids::*;
+use super::media::Kind;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -177,8 +178,17 @@ pub struct RoomMessage {
     /// The first version of this message, when this is an edit of it.
     pub edits: Option<ChatMessageId>,
     pub forwarded: bool,
-    /// Names of attached files.
-    pub attachments: Vec<String>,
+    pub attachments: Vec<Attached>,
+}
+
+/// A file in a message of the chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// The platform's id of it.
+    pub id: String,
+    pub name: String,
+    /// Bytes, where the platform says so.
+    pub size: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,7 +253,10 @@ pub enum Content {
         payload: String,
         text: String,
     },
-    /// A thing that this stage can only name: "picture", "location", …; `id` is the provider's media id. It opens the window.
+    /// A file that the provider holds for us. It opens the window.
+    Media(ClientFile),
+    /// A thing that can only be named: "location", "contact card", …; `id` is the provider's, where it has one. It opens
+    /// the window.
     Other {
         kind: String,
         id: Option<String>,
@@ -254,6 +267,24 @@ pub enum Content {
         kind: String,
         detail: String,
     },
+}
+
+/// A file as the provider tells of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFile {
+    pub kind: Kind,
+    /// The provider's media id.
+    pub id: String,
+    /// As declared, parameters and all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime: Option<String>,
+    /// Hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

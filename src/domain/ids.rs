@@ -21,6 +21,7 @@ text_id!(/** A client's identity: `c-` and 8 Crockford characters. */ ContactId)
 text_id!(/** A message to or from a client: `m-` and 8 Crockford characters. */ MessageId);
 text_id!(/** A room of ours, before and after the platform knows it: `r-` and 8 Crockford characters. */ RoomKey);
 text_id!(/** A question with buttons that waits for an answer: `q-` and 8 Crockford characters. */ AskId);
+text_id!(/** A file of ours: `f-` and 8 Crockford characters. */ MediaId);
 text_id!(/** The platform's stream id, URL-safe base64. */ StreamId);
 text_id!(/** The platform's message id. */ ChatMessageId);
 text_id!(/** WhatsApp's id of a message. */ Wamid);

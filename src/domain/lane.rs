@@ -85,6 +85,9 @@ pub struct Due {
     /// How often it was taken.
     pub attempt: u32,
     pub since: Timestamp,
+    /// When it was taken first.
+    #[serde(default)]
+    pub tried_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +125,8 @@ impl Record for Due {
             Effect::Send(send) => Some(send.contact.clone()),
             Effect::Post { reply, .. } => reply.contact.clone(),
             Effect::OpenRoom(room) => room.contact.clone(),
+            Effect::Fetch(fetch) => Some(fetch.media.contact.clone()),
+            Effect::Upload(upload) => Some(upload.media.contact.clone()),
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }

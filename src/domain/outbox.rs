@@ -5,6 +5,7 @@ use super::commit::{Entry, Key};
 use super::consent::Turn;
 use super::effect::*;
 use super::event::{Delivery, DeliveryReported};
+use super::files;
 use super::gates::Verdict;
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
@@ -22,6 +23,7 @@ use serde_json::json;
 /// surprise the client more than they help.
 const SEND_TRIES_LAST: Span = Span::hours(24);
 const NOT_SENT: &str = "not-sent";
+const NOT_FETCHED: &str = "not-fetched";
 /// WhatsApp: more than 24 hours have passed since the client wrote.
 pub const WINDOW_CLOSED: &str = "131047";
 /// WhatsApp: the number is not on WhatsApp (or cannot be reached there).
@@ -40,8 +42,15 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
     let goes = match &effect {
         Effect::Send(send) => message_may_go(scene, &due, send, text),
         Effect::Post { place, reply } => {
-            due.effect = Effect::Post { place: resolve(scene, place), reply: reply.clone() };
+            due.effect = Effect::Post { place: resolve(scene, place), reply: files::as_they_are(scene, reply) };
             true
+        }
+        Effect::Fetch(fetch) => files::fetch_may_go(scene, &due, fetch),
+        Effect::Upload(upload) => {
+            let now = files::upload_may_go(scene, &due, upload);
+            let goes = now.is_some();
+            due.effect = now.map_or(due.effect, Effect::Upload);
+            goes
         }
         Effect::OpenRoom(_)
         | Effect::AddMember { .. }
@@ -56,7 +65,9 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
             && let Some(contact) = scene.contact(&send.contact)
         {
             send.to = contact.address();
+            send.body = files::as_it_is(scene, &send.line, &send.body).unwrap_or_else(|_| send.body.clone());
         }
+        due.tried_since.get_or_insert(scene.now);
         due.state = DueState::Taken { at: scene.now };
         due.attempt += 1;
         scene.put(&due);
@@ -87,6 +98,11 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
         None if scene.now - due.since > SEND_TRIES_LAST => {
             scene.settle(due);
             message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");
+            false
+        }
+        None if let Err(why) = files::as_it_is(scene, &send.line, &send.body) => {
+            scene.settle(due);
+            message_failed(scene, message, "attachment", why);
             false
         }
         None => {
@@ -161,6 +177,12 @@ pub fn put_off(scene: &mut Scene, key: &Key, attempt: u32, why: &str, not_before
     if due.attempt != attempt || matches!(due.state, DueState::Waiting { .. }) {
         return;
     }
+    if matches!(due.effect, Effect::Upload(_))
+        && scene.now - due.since > SEND_TRIES_LAST
+    {
+        scene.settle(&due);
+        return failed(scene, &due, NOT_SENT, why);
+    }
     if let Effect::Send(send) = &due.effect {
         let Some(mut message) = scene.message(&send.message) else { return };
         if scene.now - due.since > SEND_TRIES_LAST {
@@ -169,6 +191,10 @@ pub fn put_off(scene: &mut Scene, key: &Key, attempt: u32, why: &str, not_before
         }
         message.state = MessageState::Ready;
         scene.put(&message);
+    }
+    if let Some(fetch) = files::gives_up(&due, scene.now).cloned() {
+        scene.settle(&due);
+        return files::not_fetched(scene, &fetch, NOT_FETCHED, why);
     }
     due.state = DueState::Waiting { not_before };
     scene.put(&due);
@@ -227,6 +253,8 @@ fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
                 rooms::opened(scene, &room.key, &StreamId::new(stream), name);
             }
         }
+        Effect::Fetch(fetch) => files::fetched(scene, fetch, external_id),
+        Effect::Upload(upload) => files::uploaded(scene, upload, external_id),
         Effect::AddMember { .. }
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
@@ -268,6 +296,13 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
             }
         }
         Effect::Post { place, reply } => line_failed(scene, place, reply, code, detail),
+        Effect::Fetch(fetch) => files::not_fetched(scene, fetch, code, detail),
+        Effect::Upload(upload) => {
+            if let Some(message) = scene.message(&upload.message) {
+                take_out(scene, &message);
+                message_failed(scene, message, code, detail);
+            }
+        }
         Effect::OpenRoom(room) => rooms::could_not_open(scene, &room.key, code, detail),
         Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user } => {
             let room = scene.room_of_stream(stream);
@@ -291,6 +326,9 @@ fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, deta
     let mut entry = Entry::new("chat.line_refused", PROGRAM).detail(json!({ "code": code, "detail": detail, "line": reply }));
     entry.contact = reply.contact.clone();
     scene.note(entry);
+    if !reply.files.is_empty() {
+        return scene.post(place.clone(), files::without_files(reply, detail));
+    }
     let passed_on = reply.vars.get("passed_on").and_then(|n| n.as_u64()).unwrap_or(0);
     let next = match (passed_on, place) {
         (0, Place::Stream(stream)) => {
@@ -450,6 +488,15 @@ pub fn take_back(scene: &mut Scene, message: &Message) -> bool {
         return true;
     }
     false
+}
+
+/// The message will not go as it is: out of where it waits, held or due. False: it does not wait.
+pub fn take_out(scene: &mut Scene, message: &Message) -> bool {
+    let (MessageState::Held { .. }, Some(room)) = (&message.state, &message.room) else { return take_back(scene, message) };
+    let mut lane = scene.lane(room, &message.contact);
+    lane.held.retain(|id| *id != message.id);
+    scene.put(&lane);
+    true
 }
 
 // ---- what the provider tells later

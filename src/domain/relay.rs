@@ -1,7 +1,9 @@
-//! Words on their way through: an advisor's to the client, and a client's to the advisors.
+//! Words on their way through: a client's to the advisors, and (in `advisor`) an advisor's to the client.
+mod advisor;
 mod call;
 mod identity;
 
+pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, refuse_text};
 pub use call::client_called;
 
 use super::ask::{About, Ask};
@@ -9,15 +11,14 @@ use super::commit::Entry;
 use super::consent::{Consent, Turn};
 use super::contact::{Contact, Listing};
 use super::effect::*;
-use super::event::{ClientMessage, Content, RoomMessage};
+use super::event::{ClientFile, ClientMessage, Content};
+use super::files;
 use super::ids::*;
-use super::message::MessageState;
 use super::policy::{INVITATION, StopScope};
-use super::refusal::Refusal;
 use super::room::{Room, RoomState};
 use super::rooms::{self, Plan};
 use super::scene::{CLIENT, PROGRAM, Scene};
-use super::sending::{self, Accepted, Draft, accept, contact_name, say_to_client, wording_body};
+use super::sending::{self, contact_name, say_to_client, wording_body};
 use super::time::{Span, Timestamp};
 use super::words::{Meaning, Words};
 use crate::fault;
@@ -25,126 +26,8 @@ use identity::{note_arrival, park, who_wrote};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// WhatsApp's limit for one text.
-pub const TEXT_MAX: usize = 4_096;
 /// The question as reply buttons is shown at most once in this time (RULES, Consent).
 const QUESTION_EVERY: Span = Span::hours(24);
-
-// ---- from an advisor
-
-/// A text in a client room that is no command.
-pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &str) {
-    if let Some(original) = &said.edits {
-        return advisor_edited(scene, room, original, said, text);
-    }
-    let place = Place::Room(room.key.clone());
-    if !said.attachments.is_empty() {
-        let refusal = Refusal::new("attachment").with("files", said.attachments.clone());
-        return scene.post(place, refusal.into_reply());
-    }
-    if text.trim().is_empty() {
-        return;
-    }
-    let text = signed(scene, room, said, text);
-    let length = text.chars().count();
-    if length > TEXT_MAX {
-        let refusal = Refusal::new("too-long").with("length", length).with("most", TEXT_MAX);
-        return scene.post(place, refusal.into_reply());
-    }
-    for contact in &room.contacts {
-        let draft = Draft {
-            room,
-            contact,
-            author: said.author.id,
-            body: Body::Text(text.clone()),
-            chat_message: Some(said.message.clone()),
-        };
-        match accept(scene, draft) {
-            Accepted::Ready(_) | Accepted::Held(..) => {}
-            Accepted::Refused(gate) => refuse_text(scene, room, contact, gate),
-            Accepted::Full(count) => {
-                let refusal = Refusal::new("held-max").about(contact).with("count", count);
-                scene.post(place.clone(), refusal.into_reply());
-            }
-        }
-    }
-}
-
-/// With two or more advisors in the room the client reads who speaks (INTERFACES §5).
-fn signed(scene: &Scene, room: &Room, said: &RoomMessage, text: &str) -> String {
-    if room.members.len() < 2 {
-        return text.to_owned();
-    }
-    let name = room.members.get(&said.author.id).map(|member| member.name.clone());
-    format!("{}: {text}", name.unwrap_or_else(|| scene.user_name(said.author.id)))
-}
-
-pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {
-    let reply = Reply::new(Code::Refusal, "text-refused")
-        .about(contact)
-        .because(gate)
-        .with("gate", gate)
-        .with("name", contact_name(scene, Some(&room.key), contact))
-        .with("channel", room.channel.name());
-    scene.post(Place::Room(room.key.clone()), reply);
-}
-
-/// While held a message can be edited; later the client keeps the first version, and the author is told.
-fn advisor_edited(scene: &mut Scene, room: &Room, original: &ChatMessageId, said: &RoomMessage, text: &str) {
-    let Some(mut message) = scene.message_of_chat(original) else { return };
-    if message.advisor() != Some(said.author.id) {
-        return;
-    }
-    let text = signed(scene, room, said, text);
-    let place = Place::Room(room.key.clone());
-    match message.state {
-        MessageState::Held { .. } if text.chars().count() <= TEXT_MAX && !text.trim().is_empty() => {
-            message.body = Body::Text(text);
-            scene.put(&message);
-            let entry = Entry::new("message.edited", scene.actor(said.author.id)).about(&message.contact).message(&message.id);
-            scene.note(entry.room(&room.key).detail(json!({ "body": message.body })));
-            let reply = Reply::new(Code::Info, "edited").about(&message.contact).of(&message.id);
-            scene.post(place, reply);
-        }
-        _ => {
-            let reply = Reply::new(Code::Info, "edit-too-late").about(&message.contact).of(&message.id);
-            let name = contact_name(scene, Some(&room.key), &message.contact);
-            scene.post(place, reply.with("name", name).with("state", message.state.name()));
-        }
-    }
-}
-
-/// Deleting a held message in the chat cancels it.
-pub fn advisor_deleted(scene: &mut Scene, chat: &ChatMessageId, by: UserId) {
-    let Some(mut message) = scene.message_of_chat(chat) else { return };
-    if message.advisor() != Some(by) {
-        return;
-    }
-    let Some(room) = message.room.clone() else { return };
-    if matches!(message.state, MessageState::Held { .. }) {
-        cancel(scene, &mut message, by);
-        let reply = Reply::new(Code::Info, "cancelled").about(&message.contact).of(&message.id);
-        scene.post(Place::Room(room), reply);
-    } else {
-        let name = contact_name(scene, Some(&room), &message.contact);
-        let reply = Reply::new(Code::Info, "delete-too-late").about(&message.contact).of(&message.id).with("name", name);
-        scene.post(Place::Room(room), reply.with("state", message.state.name()));
-    }
-}
-
-/// Takes a message that waits out of its lane for good.
-pub fn cancel(scene: &mut Scene, message: &mut super::message::Message, by: UserId) {
-    message.state = MessageState::Cancelled;
-    scene.put(message);
-    if let Some(room) = &message.room {
-        let mut lane = scene.lane(room, &message.contact);
-        lane.held.retain(|id| *id != message.id);
-        scene.put(&lane);
-    }
-    let actor = scene.actor(by);
-    let entry = Entry::new("message.cancelled", actor).about(&message.contact).message(&message.id);
-    scene.note(Entry { room: message.room.clone(), ..entry });
-}
 
 // ---- from a client
 
@@ -181,7 +64,9 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     if let Some(room) = opened {
         welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
     }
-    if consented != Heeded::Consumed && !told {
+    // The file itself is shown even where the words under it were a stop.
+    let bears_a_file = matches!(said.content, Content::Media(_));
+    if (consented != Heeded::Consumed || bears_a_file) && !told {
         relay(scene, &contact.id, said);
     }
     if !matches!(said.content, Content::Sign { .. }) {
@@ -196,6 +81,11 @@ fn meaning_of(scene: &Scene, content: &Content) -> Meaning {
     match content {
         Content::Button { payload, text } => Words::of_payload(payload).unwrap_or_else(|| scene.policy.words.meaning(text)),
         Content::Text(text) => scene.policy.words.meaning(text),
+        Content::Media(file) => {
+            // A stop is heard wherever it stands; nobody agrees by what stands under a picture.
+            let meaning = file.caption.as_deref().map_or(Meaning::Ordinary, |caption| scene.policy.words.meaning(caption));
+            if matches!(meaning, Meaning::Stop | Meaning::PossibleStop) { meaning } else { Meaning::Ordinary }
+        }
         Content::Other { .. } | Content::Sign { .. } => Meaning::Ordinary,
     }
 }
@@ -459,6 +349,11 @@ fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, roo
     if let Content::Other { kind, caption, .. } = &said.content {
         reply = reply.with("thing", kind.clone()).with("caption", caption.clone().unwrap_or_default());
     }
+    if let Content::Media(file) = &said.content {
+        let media = files::from_client(scene, id, said, file, Place::Room(room.key.clone()));
+        reply = reply.with("thing", file.kind.name()).with("caption", file.caption.as_deref().map(cleaned).unwrap_or_default());
+        reply.files.push(media);
+    }
     if let Content::Sign { kind, .. } = &said.content {
         reply = reply.with("sign", kind.clone());
     }
@@ -482,6 +377,10 @@ pub fn shown(content: &Content) -> String {
         Content::Other { kind, caption, .. } => match caption {
             Some(caption) => format!("{kind}: {}", cleaned(caption)),
             None => kind.clone(),
+        },
+        Content::Media(ClientFile { kind, caption, .. }) => match caption {
+            Some(caption) => format!("{}: {}", kind.name(), cleaned(caption)),
+            None => kind.name().to_owned(),
         },
         Content::Sign { detail, .. } => cleaned(detail),
     }

@@ -9,6 +9,7 @@ use super::entitlement::{Permission, Rights, User};
 use super::event::{Event, Person};
 use super::ids::*;
 use super::lane::{Due, DueState, Lane, OUTBOX_LANE_MAX, OutboxLane};
+use super::media::Media;
 use super::message::Message;
 use super::policy::Policy;
 use super::room::Room;
@@ -85,9 +86,21 @@ impl<'a> Scene<'a> {
         let pointer: Pointer = self.case.get(&Key::new("wamid", wamid))?;
         self.message(&MessageId::new(pointer.to))
     }
-    pub fn message_of_chat(&self, chat: &ChatMessageId) -> Option<Message> {
-        let pointer: Pointer = self.case.get(&Key::new("chatmsg", chat))?;
-        self.message(&MessageId::new(pointer.to))
+    /// What came of one message in the chat: one for each contact, more where it bears files; in order.
+    pub fn messages_of_chat(&self, chat: &ChatMessageId) -> Vec<Message> {
+        let ids = self.pointer(Key::new("chatmsg", chat)).unwrap_or_default();
+        ids.split(' ').filter_map(|id| self.message(&MessageId::new(id))).collect()
+    }
+    pub fn point_from_chat(&mut self, chat: &ChatMessageId, message: &MessageId) {
+        let key = Key::new("chatmsg", chat);
+        match self.pointer(key.clone()) {
+            None => self.point(key, message),
+            Some(ids) if ids.split(' ').any(|id| id == message.as_str()) => {}
+            Some(ids) => self.point(key, format_args!("{ids} {message}")),
+        }
+    }
+    pub fn media(&self, id: &MediaId) -> Option<Media> {
+        self.case.get(&Media::key_of(id))
     }
     pub fn lane(&self, room: &RoomKey, contact: &ContactId) -> Lane {
         self.case.get(&Lane::key_of(room, contact)).unwrap_or_else(|| Lane::empty(room, contact))
@@ -193,6 +206,9 @@ impl<'a> Scene<'a> {
     pub fn new_message_id(&mut self) -> MessageId {
         MessageId(self.mint("m", |scene, id| scene.case.holds(&Key::new("message", id))))
     }
+    pub fn new_media_id(&mut self) -> MediaId {
+        MediaId(self.mint("f", |scene, id| scene.case.holds(&Key::new("media", id))))
+    }
     pub fn new_room_key(&mut self) -> RoomKey {
         RoomKey(self.mint("r", |scene, id| scene.case.holds(&Key::new("room", id))))
     }
@@ -222,6 +238,7 @@ impl<'a> Scene<'a> {
             state: DueState::Waiting { not_before: self.now },
             attempt: 0,
             since: self.now,
+            tried_since: None,
         };
         head.next += 1;
         head.waiting += 1;
@@ -231,13 +248,17 @@ impl<'a> Scene<'a> {
     }
     fn lane_for(&self, effect: &Effect) -> String {
         match effect {
-            Effect::Post { place, .. } => match place {
+            Effect::Post { place, .. } | Effect::Fetch(Fetch { before: Before::Line(place), .. }) => match place {
                 Place::Stream(stream) => match self.room_of_stream(stream) {
                     Some(room) => OutboxLane::of_place(&Place::Room(room.key)),
                     None => OutboxLane::of_place(place),
                 },
                 Place::Room(_) | Place::Direct(_) | Place::DirectByEmail(_) => OutboxLane::of_place(place),
             },
+            Effect::Fetch(Fetch { media, before: Before::Message { channel, .. } }) => {
+                OutboxLane::to_contact(*channel, &media.contact)
+            }
+            Effect::Upload(upload) => OutboxLane::to_contact(upload.channel, &upload.media.contact),
             Effect::Send(send) => OutboxLane::to_contact(send.channel, &send.contact),
             Effect::OpenRoom(room) => OutboxLane::of_place(&Place::Room(room.key.clone())),
             Effect::AddMember { stream, .. } | Effect::RemoveMember { stream, .. } | Effect::DeactivateRoom { stream } => {

@@ -4,6 +4,7 @@ use super::commit::{Entry, Key};
 use super::consent::{Consent, Turn};
 use super::contact::Contact;
 use super::effect::*;
+use super::files;
 use super::gates::{self, Subject, Verdict, quiet_hours};
 use super::ids::*;
 use super::lane::{Due, DueState, Lane, OutboxLane};
@@ -59,6 +60,7 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
 pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
     let mut lane = scene.lane(&draft.room.key, draft.contact);
     let mut message = write_down(scene, &draft);
+    message.order = behind(scene, &lane, message.order);
     let verdict = objection(scene, &message);
     if let Some((gate, Verdict::Refuse)) = verdict {
         note_refused(scene, &message, gate);
@@ -69,9 +71,9 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
         lane = scene.lane(&draft.room.key, draft.contact);
     }
     // Who waits longer goes first: behind a held message everything of the lane is held.
-    let behind = message.is_free_text() && !lane.held.is_empty();
+    let waits = message.is_free_text() && !lane.held.is_empty();
     match verdict {
-        None if !behind => {
+        None if !waits => {
             note_accepted(scene, &message);
             make_ready(scene, &mut message);
             Accepted::Ready(message.id)
@@ -84,6 +86,12 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
             Accepted::Held(message.id, gate)
         }
     }
+}
+
+/// Of two messages of one moment the one that was heard later stands later.
+fn behind(scene: &Scene, lane: &Lane, order: (Timestamp, u32)) -> (Timestamp, u32) {
+    let last = lane.held.last().and_then(|id| scene.message(id)).map(|last| last.order);
+    last.map_or(order, |(at, nth)| order.max((at, nth + 1)))
 }
 
 fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
@@ -144,8 +152,9 @@ pub fn make_ready(scene: &mut Scene, message: &mut Message) {
     message.expires_at = None;
     scene.put(message);
     if let Some(chat) = &message.chat_message {
-        scene.point(Key::new("chatmsg", chat), &message.id);
+        scene.point_from_chat(chat, &message.id);
     }
+    files::upload_first(scene, message);
     scene.effect(Effect::Send(Send {
         message: message.id.clone(),
         contact: message.contact.clone(),
@@ -174,7 +183,7 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     message.expires_at.get_or_insert(message.accepted_at + scene.policy.held_expiry);
     scene.put(message);
     if let Some(chat) = &message.chat_message {
-        scene.point(Key::new("chatmsg", chat), &message.id);
+        scene.point_from_chat(chat, &message.id);
     }
     let mut lane = scene.lane(&room, &message.contact);
     let place = lane.held.iter().position(|id| scene.message(id).is_some_and(|other| other.order > message.order));
@@ -487,7 +496,7 @@ pub fn program_may_say(contact: &Contact, channel: Channel, line: &LineId, name:
     let consent = contact.consent(channel);
     let fits_window = match body {
         Body::Template { .. } => true,
-        Body::Text(_) | Body::Wording { .. } | Body::Question { .. } => {
+        Body::Text(_) | Body::Media { .. } | Body::Wording { .. } | Body::Question { .. } => {
             channel == Channel::Sms || contact.on(channel).window(line).is_open(now)
         }
     };
@@ -542,6 +551,8 @@ pub fn ask_client(scene: &mut Scene, asking: Asking) -> Option<MessageId> {
 pub fn gist(body: &Body) -> Value {
     match body {
         Body::Text(text) => json!(shortened(text, 80)),
+        Body::Media { file, caption: None } => json!(format!("[{}]", file.name)),
+        Body::Media { file, caption: Some(caption) } => json!(shortened(&format!("[{}] {caption}", file.name), 80)),
         Body::Template { name, .. } | Body::Wording { name, .. } | Body::Question { name, .. } => json!(format!("<{name}>")),
     }
 }

@@ -3,7 +3,7 @@ use super::desk::News;
 use super::door::Crowd;
 use super::lanes::{Counts, Head, Lanes};
 use super::turn::{self, Means, Next, Turn};
-use crate::domain::effect::{Attempt, Effect, Prepared};
+use crate::domain::effect::{Attempt, Before, Effect, Fetch, Prepared};
 use crate::domain::event::Event;
 use crate::domain::lane::Due;
 use crate::domain::time::Timestamp;
@@ -175,6 +175,9 @@ fn names_of(effect: &Effect) -> (&'static str, &'static str) {
         Effect::RemoveMember { .. } => ("symphony", "remove_member"),
         Effect::DeactivateRoom { .. } => ("symphony", "deactivate_room"),
         Effect::AcceptConnection { .. } => ("symphony", "accept_connection"),
+        Effect::Fetch(Fetch { before: Before::Line(_), .. }) => ("whatsapp", "fetch"),
+        Effect::Fetch(Fetch { before: Before::Message { .. }, .. }) => ("symphony", "fetch"),
+        Effect::Upload(_) => ("whatsapp", "upload"),
         Effect::FindUser { .. } => ("symphony", "find_user"),
     }
 }

@@ -46,6 +46,8 @@ pub struct Turn {
     key: Key,
     /// The head's attempt and its words, while it is being taken.
     wanted: Option<(u32, Result<Prepared, String>)>,
+    /// It is a line with files.
+    bears_files: bool,
 }
 
 /// The next head that may be tried. A clock that ran away must not send anything (RULES, Identity and time).
@@ -80,7 +82,7 @@ fn cut_short(due: &Due, now: Timestamp) -> Fact {
 
 impl Turn {
     pub fn begin(head: &Head, with: Means) -> (Turn, Next) {
-        let mut turn = Turn { key: head.key.clone(), wanted: None };
+        let mut turn = Turn { key: head.key.clone(), wanted: None, bears_files: false };
         let next = match turn.fresh(with) {
             Some(due) if matches!(due.state, DueState::Waiting { .. }) => turn.want(due, with),
             Some(due) if matches!(due.state, DueState::Doubtful { .. }) => doubted(due, with),
@@ -101,6 +103,7 @@ impl Turn {
         if let Err(until) = with.pacing.may_go(&due.effect, now) {
             return Next::Over(Some(until));
         }
+        self.bears_files = matches!(&due.effect, Effect::Post { reply, .. } if !reply.files.is_empty());
         let prepared = with.performer.prepare(&due.id, &due.effect);
         let text = prepared.as_ref().ok().and_then(|prepared| prepared.client_text()).map(str::to_owned);
         self.wanted = Some((due.attempt, prepared));
@@ -118,6 +121,8 @@ impl Turn {
             let fact = Fact::EffectPutOff { key: taken.key(), attempt: taken.attempt, why, not_before: now };
             return Next::Report(report(&taken, "late", fact, now));
         }
+        // What becomes of a file shows only when the line is taken, and its words tell of it.
+        let prepared = if self.bears_files { with.performer.prepare(&taken.id, &taken.effect) } else { prepared };
         match prepared {
             Ok(prepared) => Next::Perform(Box::new(taken), prepared),
             Err(mistake) => {

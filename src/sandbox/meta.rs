@@ -17,7 +17,7 @@ use self::phones::Said;
 use self::template::Template;
 use self::world::{Outgoing, Phone, Record, World};
 use super::NowMs;
-use super::views::{PhoneMessageView, PhoneView};
+use super::views::{Given, PhoneMessageView, PhoneView};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
@@ -297,7 +297,10 @@ impl Meta {
         }
         phones::check_text(text)?;
         let content = json!({ "body": text });
-        self.inner.say(number, Said { kind: "text".into(), content, text: text.into(), context: quoted.map(str::to_string) })
+        self.inner.say(
+            number,
+            Said { kind: "text".into(), content, text: text.into(), context: quoted.map(str::to_string), file: None },
+        )
     }
 
     /// The client taps the newest button with that payload.
@@ -324,7 +327,28 @@ impl Meta {
     pub fn send_raw(&self, number: &str, kind: &str, content: Value) -> Result<PhoneMessageView, String> {
         let content = self.inner.completed(kind, content);
         let text = phones::own_line(kind, &content);
-        self.inner.say(number, Said { kind: kind.into(), content, text, context: None })
+        let file = content["id"].as_str().and_then(|id| self.inner.shown_file(id));
+        self.inner.say(number, Said { kind: kind.into(), content, text, context: None, file })
+    }
+
+    /// The client sends a file: `kind` is image, document, audio, video or sticker.
+    ///
+    /// # Errors
+    /// A sentence, as for [`Meta::keep_media`] and [`Meta::send_text`].
+    pub fn send_file(&self, number: &str, kind: &str, given: Given, caption: Option<&str>) -> Result<PhoneMessageView, String> {
+        phones::known_phone(&self.inner.world(), number)?;
+        let id =
+            self.keep_media(&given.mime, Some(&given.name).filter(|name| !name.is_empty()).map(String::as_str), given.bytes)?;
+        let mut content = json!({ "id": id });
+        if let Some(caption) = caption.filter(|caption| !caption.is_empty()) {
+            content["caption"] = caption.into();
+        }
+        self.send_raw(number, kind, content)
+    }
+
+    /// The type and the bytes of a file that some phone shows.
+    pub fn file(&self, id: &str) -> Option<(String, bytes::Bytes)> {
+        self.inner.file(id)
     }
 
     /// Keeps a file that a client wants to send and returns its media id for [`Meta::send_raw`].

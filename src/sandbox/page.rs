@@ -1,5 +1,6 @@
 //! The sandbox's web page and its control calls: what a person, a script or a browser test sees of the small world.
 mod control;
+mod files;
 mod listen;
 mod world;
 

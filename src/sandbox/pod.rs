@@ -31,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::sandbox::NowMs;
 use state::{Refused, State};
+pub use view::type_of;
 
 /// A message with 30 MB of attachments and its wrapping.
 const MAX_MESSAGE_BODY: usize = 31 * 1024 * 1024;

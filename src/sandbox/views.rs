@@ -49,6 +49,17 @@ pub struct MessageView {
     /// Ids of the forms in this message that the asking user has submitted already.
     pub submitted: Vec<String>,
     pub edited: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileView>,
+}
+
+/// A file in a chat message or on a phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileView {
+    pub id: String,
+    pub name: String,
+    pub mime: String,
+    pub bytes: usize,
 }
 
 /// One message on a client's phone.
@@ -68,6 +79,8 @@ pub struct PhoneMessageView {
     pub status: String,
     /// The `biz_opaque_callback_data` of the send, for "in".
     pub callback_data: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileView>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,4 +95,12 @@ pub struct PhoneView {
     pub number: String,
     pub name: String,
     pub on_whatsapp: bool,
+}
+
+/// A file as a person hands it over.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub name: String,
+    pub mime: String,
+    pub bytes: bytes::Bytes,
 }

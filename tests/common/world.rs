@@ -107,6 +107,12 @@ pub struct World {
     pub members: Vec<Effect>,
     /// One for each coming send.
     pub troubles: VecDeque<Trouble>,
+    /// One for each coming file that is fetched: code and detail.
+    pub file_troubles: VecDeque<(&'static str, &'static str)>,
+    /// What comes in has this size.
+    pub found_size: Option<u64>,
+    /// No file can be had while this is set.
+    pub no_files: bool,
     /// Messages to clients stay in the outbox while this is set.
     pub outbox_stands: bool,
     /// No room gets made while this is set.
@@ -144,6 +150,9 @@ impl World {
             entries: Vec::new(),
             members: Vec::new(),
             troubles: VecDeque::new(),
+            file_troubles: VecDeque::new(),
+            found_size: None,
+            no_files: false,
             outbox_stands: false,
             no_rooms: false,
             taken_names: BTreeSet::new(),
@@ -340,6 +349,7 @@ impl World {
         }
         let may_go = |due: &Due| {
             let stands = self.outbox_stands && due.lane.starts_with("to/");
+            let stands = stands || (self.no_files && matches!(due.effect, Effect::Fetch(_)));
             let stands = stands || (self.no_rooms && matches!(due.effect, Effect::OpenRoom(_)));
             !stands && matches!(due.state, DueState::Waiting { not_before } if not_before <= self.now)
         };
@@ -371,6 +381,8 @@ impl World {
                 }
                 trouble => self.send(send, trouble),
             },
+            Effect::Fetch(fetch) => self.fetch(fetch),
+            Effect::Upload(upload) => self.upload(upload),
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
@@ -381,6 +393,22 @@ impl World {
             }
         };
         self.feed(Fact::EffectEnded { key, attempt, outcome });
+    }
+
+    fn fetch(&mut self, fetch: &Fetch) -> Outcome {
+        self.log.push(format!("fetch {}", fetch.media.name));
+        match self.file_troubles.pop_front() {
+            Some((code, detail)) if !code.is_empty() => Outcome::Failed { code: code.to_owned(), detail: detail.to_owned() },
+            Some(_) | None => {
+                let found = json!({ "size": self.found_size.or(fetch.media.size).unwrap_or(3), "sha256": "ab" });
+                Outcome::Done { external_id: Some(found.to_string()) }
+            }
+        }
+    }
+
+    fn upload(&mut self, upload: &Upload) -> Outcome {
+        self.log.push(format!("upload {}", upload.media.name));
+        Outcome::Done { external_id: Some(self.fresh("upload")) }
     }
 
     fn post(&mut self, place: &Place, reply: &Reply) -> Outcome {
@@ -627,6 +655,17 @@ impl InRoom<'_> {
         let message = self.world.message(text);
         message.chat_message.expect("it came from the chat").0
     }
+    /// Files as the platform tells of them, with their sizes; gives the id of the message.
+    pub fn sends_files(self, who: &str, text: &str, files: &[(&str, u64)]) -> String {
+        let message = ChatMessageId::new(self.world.fresh("chat"));
+        let said = self.world.room_message(who, self.stream, StreamKind::Room, text, message.clone(), None);
+        let attached =
+            |(name, size): &(&str, u64)| Attached { id: format!("internal_{name}"), name: (*name).to_owned(), size: Some(*size) };
+        let attachments = files.iter().map(attached).collect();
+        self.world.feed(Fact::RoomMessage(RoomMessage { attachments, ..said }));
+        self.world.work_off();
+        message.0
+    }
     pub fn edits(self, who: &str, original: &str, text: &str) -> Vec<String> {
         self.world.chat(who, self.stream, StreamKind::Room, text, Some(original))
     }
@@ -693,6 +732,7 @@ impl Client<'_> {
 pub fn read_as(body: &Body) -> String {
     match body {
         Body::Text(text) => text.clone(),
+        Body::Media { file, caption } => format!("[{}] {}", file.name, caption.as_deref().unwrap_or_default()).trim().to_owned(),
         Body::Template { name, .. } => format!("<{name}>"),
         Body::Wording { name, .. } => name.clone(),
         Body::Question { name, .. } => format!("[{name}]"),

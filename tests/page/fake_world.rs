@@ -63,6 +63,7 @@ impl FakeWorld {
             data: if liaison.is_null() { Value::Null } else { json!({ "liaison": liaison }) },
             submitted: vec![],
             edited: false,
+            files: vec![],
         };
         scene.lines.push((stream.into(), message.clone()));
         if let Some(room) = scene.rooms.iter_mut().find(|room| room.id == stream) {
@@ -90,6 +91,7 @@ impl FakeWorld {
                 .collect(),
             status: "delivered".into(),
             callback_data: None,
+            file: None,
         };
         scene.on_phones.push(("+4915112345678".into(), message));
         self.note(scene, "sent", "liaison", Some("m-4K2P"));
@@ -319,6 +321,7 @@ impl World for FakeWorld {
             buttons: vec![],
             status: "sent".into(),
             callback_data: None,
+            file: None,
         };
         scene.on_phones.push((number.into(), sent.clone()));
         self.note(&mut scene, "client_message", number, None);

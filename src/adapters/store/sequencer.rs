@@ -30,7 +30,7 @@ const CHECKPOINT_EVERY_BYTES: u64 = 16 << 20;
 pub type Fatal = Box<dyn Fn(String) + Send + Sync>;
 
 pub struct Shared {
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
     pub view: View,
     pub last_time: AtomicI64,
     line: Mutex<Line>,
@@ -99,6 +99,7 @@ struct Seen {
 
 impl Shared {
     pub fn new(keys: KeyRing, view: View, tip: Tip, last_time: Timestamp, fatal: Fatal) -> Shared {
+        let keys = Arc::new(keys);
         let line = Mutex::new(Line { last: tip.sequence, applied: tip.sequence, ..Line::default() });
         let reached = Mutex::new(Checkpoint { tip, at: last_time });
         let last_time = AtomicI64::new(last_time.0);

@@ -1,6 +1,7 @@
 //! The store of one instance: journal first, sled behind it.
 use super::opening;
 use super::record::{self, Kept};
+use super::seal::KeyRing;
 use super::sequencer::{Fatal, Latest, Shared};
 use super::snapshots::Snapshots;
 use super::view::Viewed;
@@ -73,6 +74,11 @@ impl SledStore {
         // The overlay holds plain values: first let them leave it.
         self.shared.settle()?;
         self.shared.keys.erase(contact).inspect_err(|error| self.shared.fail(error))
+    }
+
+    /// For what is kept beside the store and erased with a contact's key: files.
+    pub fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.shared.keys)
     }
 
     /// Writes what is sequenced, applies it and ends the threads.

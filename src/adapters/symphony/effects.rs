@@ -1,11 +1,17 @@
 //! What the bot may do in the chat, made of calls: each attempt says what is certain, each look-up what can be known.
 use super::answers::{CallError, KEYWORD, Keyword, PostedMessage, Room, RoomAttributes, User};
+use super::login::told;
 use super::remembered::Memory;
 use super::rest::Symphony;
 use super::url_safe;
+use crate::adapters::vault::{Kept, NotKept, Vault};
 use crate::domain::effect::{Attempt, LookUp, OpenRoom, Outcome, Place};
 use crate::domain::ids::{EffectId, StreamId, UserId};
+use crate::domain::media::{CHAT_FILES_MAX, Found, Media};
 use crate::domain::time::Span;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -21,14 +27,33 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 impl Symphony {
     /// Posts a line that bears the effect's id as its key, so that it can be found again.
     pub async fn post(&self, id: &EffectId, place: &Place, markup: &str, data: &Value) -> Attempt {
+        self.post_with(id, place, markup, data, &[]).await
+    }
+
+    /// The same with files.
+    pub async fn post_with(&self, id: &EffectId, place: &Place, markup: &str, data: &Value, files: &[Kept]) -> Attempt {
         let stream = match self.stream_of(place).await {
             Ok(Some(stream)) => stream,
             Ok(None) => return failed("symphony-no-such-user", "nobody on the platform has this e-mail address"),
             Err(error) => return self.not_begun(error),
         };
-        match self.message_create(&stream, markup, &keyed(data, id)).await {
+        match self.message_create(&stream, markup, &keyed(data, id), files).await {
             Ok(message) => done(Some(message)),
             Err(error) => self.ended(error),
+        }
+    }
+
+    /// Takes an advisor's file in. Doing it twice is as good as once.
+    pub async fn fetch(&self, stream: &StreamId, message: &str, file: &str, media: &Media, vault: &Vault) -> Attempt {
+        let answer = match self.attachment(stream, message, file).await {
+            Ok(answer) => answer,
+            Err(error) => return self.not_begun(error),
+        };
+        match taken_in(answer, media, vault).await {
+            Ok(Ok(found)) => done(serde_json::to_string(&found).ok()),
+            Ok(Err(why)) if why.may_pass() => self.not_yet(why.to_string(), SOON),
+            Ok(Err(why)) => failed(why.code(), &why.to_string()),
+            Err(why) => self.not_yet(why, SOON),
         }
     }
 
@@ -277,6 +302,39 @@ impl Symphony {
 
     fn not_yet(&self, why: String, wait: Span) -> Attempt {
         Attempt::NotYet { why, not_before: self.clock.now() + wait }
+    }
+}
+
+/// Writes an attachment down while its Base64 text comes in. `Err`: the connection broke.
+async fn taken_in(mut answer: reqwest::Response, media: &Media, vault: &Vault) -> Result<Result<Found, NotKept>, String> {
+    let (mut taking, mut text) = (vault.take(media, CHAT_FILES_MAX), Base64Text::default());
+    while let Some(chunk) = answer.chunk().await.map_err(|error| told(&error))? {
+        let Some(bytes) = text.decoded(&chunk) else { return Ok(Err(NotKept::BrokeOff)) };
+        if !taking.push(bytes).await {
+            return Ok(taking.finish().await);
+        }
+    }
+    // Fewer than four letters left over are no Base64: something is missing.
+    if !text.is_at_end() { Ok(Err(NotKept::BrokeOff)) } else { Ok(taking.finish().await) }
+}
+
+/// Base64 that comes in pieces of any length, with line ends in it or without.
+#[derive(Default)]
+struct Base64Text {
+    rest: Vec<u8>,
+}
+
+impl Base64Text {
+    fn decoded(&mut self, chunk: &[u8]) -> Option<Bytes> {
+        self.rest.extend(chunk.iter().filter(|letter| !letter.is_ascii_whitespace() && **letter != b'"'));
+        let whole = self.rest.len() / 4 * 4;
+        let bytes = STANDARD.decode(&self.rest[..whole]).ok()?;
+        self.rest.drain(..whole);
+        Some(Bytes::from(bytes))
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
     }
 }
 

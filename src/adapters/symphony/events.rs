@@ -1,6 +1,6 @@
 //! From the platform's V4Event to our own `Event`: every known type read, unknown ones passed by, broken ones kept.
 use super::{markup, url_safe};
-use crate::domain::event::{Event, Fact, FormSent, MemberChange, Mention, Person, RoomMessage, StreamKind};
+use crate::domain::event::{Attached, Event, Fact, FormSent, MemberChange, Mention, Person, RoomMessage, StreamKind};
 use crate::domain::ids::{ChatMessageId, EventId, StreamId, UserId};
 use crate::domain::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -119,7 +119,7 @@ impl Translator {
             mentions: read.mentions.into_iter().map(|m| Mention { user: UserId(m.user), shown: m.shown, at: m.at }).collect(),
             edits: first.map(|first| ChatMessageId(url_safe(&first))),
             forwarded: message.parent_message_id.is_some() || message.shared_message.is_some(),
-            attachments: message.attachments.unwrap_or_default().into_iter().map(|a| a.name.unwrap_or_default()).collect(),
+            attachments: message.attachments.unwrap_or_default().into_iter().map(attached).collect(),
         }))
     }
 
@@ -192,6 +192,10 @@ impl Translator {
         let name = user.display_name.filter(|n| !n.is_empty()).unwrap_or(full);
         Ok(Person { id, name, email: user.email.filter(|e| !e.is_empty()), service })
     }
+}
+
+fn attached(file: WireAttachment) -> Attached {
+    Attached { id: file.id.unwrap_or_default(), name: file.name.unwrap_or_default(), size: file.size }
 }
 
 fn translated(id: Option<EventId>, at: Timestamp, fact: Fact, raw: &RawValue) -> Translated {
@@ -321,7 +325,9 @@ struct WireMessage {
 
 #[derive(Deserialize)]
 struct WireAttachment {
+    id: Option<String>,
     name: Option<String>,
+    size: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -517,7 +523,10 @@ mod tests {
         assert!(room_message(json!({"parentMessageId": "p"})).forwarded);
         assert!(room_message(json!({"sharedMessage": {}})).forwarded);
         let plain = room_message(json!({"attachments": [{"id": "x", "name": "a.pdf", "size": 3}]}));
-        assert_eq!((plain.forwarded, plain.edits, plain.attachments), (false, None, vec!["a.pdf".to_owned()]));
+        assert_eq!(
+            (plain.forwarded, plain.edits, plain.attachments),
+            (false, None, vec![Attached { id: "x".into(), name: "a.pdf".into(), size: Some(3) }])
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@ use super::answers::*;
 use super::login::{LoginError, PROXY_REFUSES, Session, SharedSession, Tokens, told, trimmed};
 use super::remembered::{Memory, Remembered};
 use super::{SymphonySettings, url_safe};
+use crate::adapters::vault::Kept;
 use crate::domain::ids::{StreamId, UserId};
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::Clock;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// The shortest and the longest wait that we believe of a throttled answer.
@@ -18,6 +20,8 @@ const THROTTLED_MIN: Span = Span::seconds(1);
 const THROTTLED_MAX: Span = Span::hours(1);
 /// No answer of the platform that we read is larger; a page of 500 messages stays well below.
 const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// A call that carries files may take this long: 30 MB over a line of 2 Mbit/s.
+const FILES_WITHIN: Duration = Duration::from_secs(180);
 /// The platform's largest page of a history, and the most pages that a search reads.
 const HISTORY_PAGE: usize = 500;
 const HISTORY_PAGES: usize = 20;
@@ -48,6 +52,8 @@ struct Call<'a> {
     path: String,
     query: Vec<(&'static str, String)>,
     body: Body<'a>,
+    /// Bytes of files go one way or the other.
+    bears_files: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -59,15 +65,18 @@ enum Host {
 enum Body<'a> {
     Nothing,
     Json(Value),
-    Message { markup: &'a str, data: String },
+    Message { markup: &'a str, data: String, files: &'a [Kept] },
 }
 
 impl<'a> Call<'a> {
     fn get(host: Host, path: impl Into<String>) -> Call<'a> {
-        Call { method: Method::GET, host, path: path.into(), query: Vec::new(), body: Body::Nothing }
+        Call { method: Method::GET, host, path: path.into(), query: Vec::new(), body: Body::Nothing, bears_files: false }
     }
     fn post(host: Host, path: impl Into<String>, body: Body<'a>) -> Call<'a> {
-        Call { method: Method::POST, host, path: path.into(), query: Vec::new(), body }
+        Call { method: Method::POST, host, path: path.into(), query: Vec::new(), body, bears_files: false }
+    }
+    fn with_files(self, bears_files: bool) -> Call<'a> {
+        Call { bears_files, ..self }
     }
     fn with(mut self, name: &'static str, value: impl ToString) -> Call<'a> {
         self.query.push((name, value.to_string()));
@@ -81,6 +90,10 @@ impl Symphony {
         let session = Arc::new(Session::new(settings)?);
         let (me, direct, by_email, opened) = (OnceCell::new(), Mutex::default(), Mutex::default(), Mutex::default());
         Ok(Symphony { session, clock, me, direct, by_email, opened })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// For the datafeed, which shares the tokens.
@@ -98,18 +111,22 @@ impl Symphony {
 
     /// Makes the call; a 401 renews the tokens and repeats it once.
     async fn call(&self, call: &Call<'_>) -> Result<Vec<u8>, CallError> {
+        outcome(self.answer(call).await?, self.clock.now()).await
+    }
+
+    async fn answer(&self, call: &Call<'_>) -> Result<reqwest::Response, CallError> {
         let no_login = |e: LoginError| CallError::NotSent(e.to_string());
         let tokens = self.session.tokens().await.map_err(no_login)?;
         let answer = self.once(call, &tokens).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
-            return outcome(answer, self.clock.now()).await;
+            return Ok(answer);
         }
         let tokens = self.session.renew(tokens.generation).await.map_err(no_login)?;
         let answer = self.once(call, &tokens).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             return Err(CallError::NotSent("the platform does not accept fresh tokens".to_owned()));
         }
-        outcome(answer, self.clock.now()).await
+        Ok(answer)
     }
 
     async fn once(&self, call: &Call<'_>, tokens: &Tokens) -> Result<reqwest::Response, CallError> {
@@ -126,8 +143,9 @@ impl Symphony {
         let request = match &call.body {
             Body::Nothing => request,
             Body::Json(value) => request.json(value),
-            Body::Message { markup, data } => request.multipart(message_form(markup, data)),
+            Body::Message { markup, data, files } => request.multipart(message_form(markup, data, files)),
         };
+        let request = if call.bears_files { request.timeout(FILES_WITHIN) } else { request };
         let answer = request.send().await.map_err(|e| failed_exchange(&e))?;
         self.session.compare_clocks(&answer);
         Ok(answer)
@@ -240,14 +258,32 @@ impl Symphony {
         self.call(&call).await.map(drop)
     }
 
-    /// Posts MessageML (its root element is put around it where it is missing); returns the message id.
-    pub async fn message_create(&self, stream: &StreamId, markup: &str, data: &Value) -> Result<String, CallError> {
+    /// Posts MessageML (its root element is put around it where it is missing) with these files; returns the message id.
+    pub async fn message_create(
+        &self,
+        stream: &StreamId,
+        markup: &str,
+        data: &Value,
+        files: &[Kept],
+    ) -> Result<String, CallError> {
         let markup = with_root(markup);
-        let body = Body::Message { markup: &markup, data: data.to_string() };
-        let posted: PostedMessage =
-            self.ask(Call::post(Host::Agent, format!("/agent/v4/stream/{stream}/message/create"), body)).await?;
+        let body = Body::Message { markup: &markup, data: data.to_string(), files };
+        let call = Call::post(Host::Agent, format!("/agent/v4/stream/{stream}/message/create"), body);
+        let posted: PostedMessage = self.ask(call.with_files(!files.is_empty())).await?;
         let id = posted.message_id.ok_or_else(|| CallError::Unclear("the answer names no message".to_owned()))?;
         Ok(url_safe(&id))
+    }
+
+    /// The answer that holds an attachment as Base64 text, its body still unread.
+    pub(super) async fn attachment(&self, stream: &StreamId, message: &str, file: &str) -> Result<reqwest::Response, CallError> {
+        let call = Call::get(Host::Agent, format!("/agent/v1/stream/{stream}/attachment")).with_files(true);
+        let answer = self.answer(&call.with("fileId", file).with("messageId", message)).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let none = |_| CallError::Unclear(format!("status {status} for an attachment"));
+        Err(outcome(answer, self.clock.now()).await.map_or_else(|error| error, none))
     }
 
     /// A page of a stream's messages since a time, each as its own bytes (`Translator::history` reads them).
@@ -316,8 +352,9 @@ fn with_root(markup: &str) -> String {
     format!("<messageML>{markup}</messageML>")
 }
 
-fn message_form(markup: &str, data: &str) -> reqwest::multipart::Form {
-    reqwest::multipart::Form::new().text("message", markup.to_owned()).text("data", data.to_owned())
+fn message_form(markup: &str, data: &str, files: &[Kept]) -> reqwest::multipart::Form {
+    let form = reqwest::multipart::Form::new().text("message", markup.to_owned()).text("data", data.to_owned());
+    files.iter().fold(form, |form, file| form.part("attachment", file.part()))
 }
 
 /// Six characters by which the platform's support can follow a call.

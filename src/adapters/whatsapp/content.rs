@@ -1,7 +1,10 @@
 //! What a client's message says, in our own words.
 use super::wire::{Card, Interactive, Location, Media, Message, System};
-use crate::domain::event::Content;
+use crate::domain::event::{ClientFile, Content};
 use crate::domain::ids::{Phone, Wamid};
+use crate::domain::media::Kind;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// WhatsApp's own "unsupported": the client sent something that the API does not hand over.
 const NOT_PASSED_ON: &str = "message of a kind WhatsApp does not pass on";
@@ -27,11 +30,11 @@ fn said(kind: &str, message: &mut Message) -> Content {
         "text" => message.text.take().and_then(|text| text.body).map_or_else(|| other(NOT_PASSED_ON), Content::Text),
         "button" => button(message),
         "interactive" => interactive(message.interactive.take()),
-        "image" => media("picture", message.image.take()),
-        "video" => media("video", message.video.take()),
+        "image" => media(Kind::Picture, message.image.take()),
+        "video" => media(Kind::Video, message.video.take()),
         "audio" => audio(message.audio.take()),
-        "document" => media("document", message.document.take()),
-        "sticker" => media("sticker", message.sticker.take()),
+        "document" => media(Kind::Document, message.document.take()),
+        "sticker" => media(Kind::Sticker, message.sticker.take()),
         "location" => captioned("location", message.location.take().and_then(whereabouts)),
         "contacts" => captioned("contact card", message.contacts.take().and_then(names)),
         "order" => captioned("order", message.order.take().and_then(|order| order.text)),
@@ -64,12 +67,28 @@ fn interactive(interactive: Option<Interactive>) -> Content {
 
 fn audio(audio: Option<Media>) -> Content {
     let spoken = audio.as_ref().and_then(|audio| audio.voice).unwrap_or(false);
-    media(if spoken { "voice message" } else { "audio file" }, audio)
+    media(if spoken { Kind::Voice } else { Kind::Audio }, audio)
 }
 
-fn media(kind: &str, media: Option<Media>) -> Content {
-    let (id, caption) = media.map_or((None, None), |media| (media.id, filled(media.caption).or(media.filename)));
-    Content::Other { kind: kind.to_owned(), id, caption }
+fn media(kind: Kind, media: Option<Media>) -> Content {
+    let Some(media) = media else { return other(kind.name()) };
+    let (name, caption) = (filled(media.filename), filled(media.caption));
+    match filled(media.id) {
+        Some(id) => {
+            let sha256 = media.sha256.as_deref().and_then(hex_of);
+            Content::Media(ClientFile { kind, id, mime: filled(media.mime_type), sha256, name, caption })
+        }
+        None => captioned(kind.name(), caption.or(name)),
+    }
+}
+
+/// A SHA-256 as hex; webhooks write base64. What is neither is no hash that anything could be held against.
+fn hex_of(hash: &str) -> Option<String> {
+    if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Some(hash.to_ascii_lowercase());
+    }
+    let bytes = STANDARD_NO_PAD.decode(hash.trim_end_matches('=')).ok()?;
+    (bytes.len() == 32).then(|| hex::encode(bytes))
 }
 
 fn captioned(kind: &str, caption: Option<String>) -> Content {
@@ -89,18 +108,28 @@ fn sign(kind: &str, detail: String) -> Content {
     Content::Sign { kind: kind.to_owned(), detail }
 }
 
-/// The name and address of a place, or else its coordinates.
+/// "52.5, 13.4 (Berlin, Alexanderplatz)", or as much of it as is told.
 fn whereabouts(location: Location) -> Option<String> {
-    let named: Vec<String> = location.name.into_iter().chain(location.address).collect();
-    if !named.is_empty() {
-        return Some(named.join(", "));
+    let named: Vec<String> = location.name.into_iter().chain(location.address).filter(|name| !name.is_empty()).collect();
+    let named = named.join(", ");
+    match (location.latitude.zip(location.longitude), named.is_empty()) {
+        (Some((latitude, longitude)), true) => Some(format!("{latitude}, {longitude}")),
+        (Some((latitude, longitude)), false) => Some(format!("{latitude}, {longitude} ({named})")),
+        (None, _) => filled(Some(named)),
     }
-    Some(format!("{}, {}", location.latitude?, location.longitude?))
 }
 
+/// "Ben Ray +1 555 0100; Eve Fox": names with the numbers that the cards bear.
 fn names(cards: Vec<Card>) -> Option<String> {
-    let names: Vec<String> = cards.into_iter().filter_map(|card| card.name?.formatted_name).collect();
-    (!names.is_empty()).then(|| names.join(", "))
+    let cards: Vec<String> = cards.into_iter().filter_map(on_card).collect();
+    (!cards.is_empty()).then(|| cards.join("; "))
+}
+
+fn on_card(card: Card) -> Option<String> {
+    let name = card.name.and_then(|name| name.formatted_name);
+    let phones = card.phones.into_iter().flatten().filter_map(|phone| phone.phone);
+    let parts: Vec<String> = name.into_iter().chain(phones).collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 /// The detail is the emoji; none means that an earlier reaction was taken back.

@@ -2,6 +2,7 @@
 pub mod content;
 pub mod errors;
 pub mod health;
+pub mod media;
 pub mod pacing;
 pub mod send;
 pub mod templates;

@@ -1,18 +1,21 @@
 //! Sends one message and says what is certain about its end.
 use super::errors::{Class, class_of};
 use super::health::LineHealth;
+use super::media::PublicOnly;
 use super::pacing::Pace;
 use super::wire::Complaint;
-use crate::domain::effect::{Attempt, Outcome, Prepared, Send};
+use crate::domain::effect::{Attempt, Body, Outcome, Prepared, Send};
 use crate::domain::ids::MessageId;
+use crate::domain::media::Kind;
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::Clock;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use url::Origin;
 
 /// Shorter than any time to answer, so that a connection that never came to be is always told apart from a lost answer.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -23,8 +26,8 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 /// Answers are a few hundred bytes, a page of templates some hundred thousand.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// Nothing was sent because there was no connection: soon again, the outbox makes it slower.
-const NO_CONNECTION: Span = Span::seconds(1);
-const TOO_MANY: Span = Span::seconds(5);
+pub(super) const NO_CONNECTION: Span = Span::seconds(1);
+pub(super) const TOO_MANY: Span = Span::seconds(5);
 /// A `Retry-After` beyond this is taken as this.
 const LONGEST_WAIT: Span = Span::hours(1);
 
@@ -49,9 +52,12 @@ pub struct SettingsError {
 
 pub struct WhatsApp {
     http: Client,
+    /// The same for addresses that Meta names.
+    pub(super) files: Client,
     /// Ends without a slash.
     base: String,
-    authorization: HeaderValue,
+    pub(super) origin: Origin,
+    pub(super) authorization: HeaderValue,
     pub(super) business_account_id: String,
     clock: Arc<dyn Clock>,
     pace: Arc<Mutex<Pace>>,
@@ -61,12 +67,14 @@ pub struct WhatsApp {
 impl WhatsApp {
     /// `pace` is shared with whoever decides what leaves next: refusals for speed are noted in it.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, pace: Arc<Mutex<Pace>>) -> Result<WhatsApp, SettingsError> {
-        Url::parse(&settings.graph_url).map_err(|error| wrong("graph_url", &error))?;
+        let graph = Url::parse(&settings.graph_url).map_err(|error| wrong("graph_url", &error))?;
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", settings.access_token))
             .map_err(|_| wrong("access_token", &"it holds characters that no token has"))?;
         authorization.set_sensitive(true);
         Ok(WhatsApp {
-            http: client(&settings)?,
+            http: built(client(&settings)?)?,
+            files: built(client(&settings)?.dns_resolver(PublicOnly::but(&settings)))?,
+            origin: graph.origin(),
             base: format!("{}/{}", settings.graph_url.trim_end_matches('/'), settings.api_version.trim_matches('/')),
             authorization,
             business_account_id: settings.business_account_id,
@@ -87,7 +95,7 @@ impl WhatsApp {
             let detail = "There is no address or no text for a WhatsApp message.".to_owned();
             return Attempt::Ended(Outcome::Failed { code: "unsendable".to_owned(), detail });
         };
-        let request = self.http.post(format!("{}/{}/messages", self.base, send.line)).json(&body);
+        let request = self.post(&format!("{}/messages", send.line)).json(&body);
         let exchange = self.exchange(request).await;
         self.health.ended(&send.line, exchange.is_an_answer(), self.now());
         match exchange {
@@ -147,11 +155,11 @@ impl WhatsApp {
         }
     }
 
-    fn not_yet(&self, why: String, wait: Span) -> Attempt {
+    pub(super) fn not_yet(&self, why: String, wait: Span) -> Attempt {
         Attempt::NotYet { why, not_before: self.now() + wait }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
@@ -161,6 +169,10 @@ impl WhatsApp {
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
         self.http.get(format!("{}/{path}", self.base))
+    }
+
+    pub(super) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("{}/{path}", self.base))
     }
 
     /// Sends the request once and reads the whole answer; tells apart what never left and what was lost on the way.
@@ -237,7 +249,7 @@ fn unknown(why: String) -> Attempt {
 }
 
 /// The error and its causes, without the address (it may be long, and is in the configuration).
-fn told(error: &reqwest::Error) -> String {
+pub(super) fn told(error: &reqwest::Error) -> String {
     let mut told = match error.is_timeout() {
         true => "no answer in time".to_owned(),
         false => "the connection failed".to_owned(),
@@ -265,7 +277,7 @@ fn accepted(bytes: &[u8]) -> Option<String> {
 
 /// The request body, or `None` where there is nobody to send to or nothing to say.
 fn body(send: &Send, prepared: &Prepared) -> Option<Value> {
-    let (kind, content) = content(prepared)?;
+    let (kind, content) = content(send, prepared)?;
     let mut body = envelope(&send.message, kind);
     match (&send.to.phone, &send.to.user_id) {
         // Without the "+" Meta would put the country code of the firm's own number in front.
@@ -286,13 +298,34 @@ fn envelope(message: &MessageId, kind: &str) -> Value {
     })
 }
 
-fn content(prepared: &Prepared) -> Option<(&'static str, Value)> {
+fn content(send: &Send, prepared: &Prepared) -> Option<(&'static str, Value)> {
     match prepared {
         Prepared::Text { text } => Some(("text", json!({ "body": text, "preview_url": false }))),
         Prepared::Template { name, language, components, .. } => Some(("template", template(name, language, components))),
         Prepared::Buttons { text, buttons } => Some(("interactive", question(text, buttons))),
+        Prepared::Media { caption } => file(send, caption.as_deref()),
         Prepared::Plain | Prepared::Chat { .. } => None,
     }
+}
+
+/// By the id of Meta's copy. A document keeps its name; under a sound nothing can be written.
+fn file(send: &Send, caption: Option<&str>) -> Option<(&'static str, Value)> {
+    let Body::Media { file, .. } = &send.body else { return None };
+    let mut content = json!({ "id": file.uploaded.as_ref()?.id });
+    if let Some(caption) = caption.filter(|_| file.kind.bears_a_caption()) {
+        content["caption"] = caption.into();
+    }
+    let kind = match file.kind {
+        Kind::Picture => "image",
+        Kind::Video => "video",
+        Kind::Audio | Kind::Voice => "audio",
+        Kind::Sticker => "sticker",
+        Kind::Document => {
+            content["filename"] = file.name.as_str().into();
+            "document"
+        }
+    };
+    Some((kind, content))
 }
 
 fn template(name: &str, language: &str, components: &Value) -> Value {
@@ -309,7 +342,11 @@ fn question(text: &str, buttons: &[(String, String)]) -> Value {
     json!({ "type": "button", "body": { "text": text }, "action": { "buttons": buttons } })
 }
 
-fn client(settings: &Settings) -> Result<Client, SettingsError> {
+fn built(client: ClientBuilder) -> Result<Client, SettingsError> {
+    client.build().map_err(|error| wrong("ca_file", &error))
+}
+
+fn client(settings: &Settings) -> Result<ClientBuilder, SettingsError> {
     // Whoever sets a proxy sets it in the configuration. A redirect would carry the token away, a retry would be a second message.
     let mut client = Client::builder()
         .user_agent(concat!("liaison/", env!("CARGO_PKG_VERSION")))
@@ -326,7 +363,7 @@ fn client(settings: &Settings) -> Result<Client, SettingsError> {
         let certificates = Certificate::from_pem_bundle(pem).map_err(|error| wrong("ca_file", &error))?;
         client = client.tls_certs_merge(certificates);
     }
-    client.build().map_err(|error| wrong("ca_file", &error))
+    Ok(client)
 }
 
 fn wrong(key: &str, why: &dyn std::fmt::Display) -> SettingsError {

@@ -147,6 +147,11 @@ pub struct Media {
     #[serde(default)]
     pub id: Option<String>,
     #[serde(default)]
+    pub mime_type: Option<String>,
+    /// Base64 in webhooks; hex has been seen, too.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    #[serde(default)]
     pub caption: Option<String>,
     #[serde(default)]
     pub filename: Option<String>,
@@ -171,12 +176,20 @@ pub struct Location {
 pub struct Card {
     #[serde(default)]
     pub name: Option<CardName>,
+    #[serde(default)]
+    pub phones: Option<Vec<CardPhone>>,
 }
 
 #[derive(Deserialize)]
 pub struct CardName {
     #[serde(default)]
     pub formatted_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct CardPhone {
+    #[serde(default)]
+    pub phone: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 use super::Inner;
 use super::errors::GraphError;
 use super::world::{Record, World};
+use crate::sandbox::views::FileView;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,11 @@ pub(super) struct Media {
 }
 
 impl Media {
+    pub fn view(&self) -> FileView {
+        let name = self.filename.clone().unwrap_or_default();
+        FileView { id: self.id.clone(), name, mime: self.mime.clone(), bytes: self.bytes }
+    }
+
     /// The hash as webhooks carry it.
     pub fn sha256_base64(&self) -> String {
         use base64::Engine;
@@ -92,13 +98,18 @@ impl Inner {
         if expires * 1000 < (self.now)() || hash != self.address_hash(id, expires) {
             return None;
         }
+        bytes_of(&self.world(), id)
+    }
+
+    /// How the phone's screen shows a file that is kept here.
+    pub(super) fn shown_file(&self, id: &str) -> Option<FileView> {
+        self.world().media.get(id).map(Media::view)
+    }
+
+    /// The type and the bytes of a file, for the phone that shows it.
+    pub(super) fn file(&self, id: &str) -> Option<(String, Bytes)> {
         let world = self.world();
-        let media = world.media.get(id)?;
-        let bytes = match world.media_path(id) {
-            Some(path) => Bytes::from(std::fs::read(path).ok()?),
-            None => world.loose_media.get(id)?.clone(),
-        };
-        Some((media.mime.clone(), bytes))
+        bytes_of(&world, id)
     }
 
     /// Forgets a file; false if there was none.
@@ -115,6 +126,15 @@ impl Inner {
     fn address_hash(&self, id: &str, expires: i64) -> String {
         super::hooks::signature(&self.settings.app_secret, format!("{id}:{expires}").as_bytes())[7..39].to_string()
     }
+}
+
+fn bytes_of(world: &World, id: &str) -> Option<(String, Bytes)> {
+    let media = world.media.get(id)?;
+    let bytes = match world.media_path(id) {
+        Some(path) => Bytes::from(std::fs::read(path).ok()?),
+        None => world.loose_media.get(id)?.clone(),
+    };
+    Some((media.mime.clone(), bytes))
 }
 
 fn store(world: &mut World, id: &str, bytes: Bytes) -> std::io::Result<()> {

@@ -2,7 +2,7 @@
 use super::Inner;
 use super::shapes::{self, Heard, Told};
 use super::world::{Message, Outgoing, Phone, Record, Status, Taps, World};
-use crate::sandbox::views::PhoneMessageView;
+use crate::sandbox::views::{FileView, PhoneMessageView};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub(super) struct Said {
     pub content: Value,
     pub text: String,
     pub context: Option<String>,
+    pub file: Option<FileView>,
 }
 
 impl Inner {
@@ -49,9 +50,9 @@ impl Inner {
         }
         let status = if world.callbacks.is_empty() { Status::Sent } else { Status::Pending };
         let (template, buttons, taps, callback_data) = (None, Vec::new(), Taps::default(), None);
-        let (id, number, text) = (wamid.clone(), phone.number.clone(), said.text);
+        let (id, number, text, file) = (wamid.clone(), phone.number.clone(), said.text, said.file);
         let message =
-            Message { id, phone: number, at: now, from_firm: false, text, template, buttons, taps, status, callback_data };
+            Message { id, phone: number, at: now, from_firm: false, text, template, buttons, taps, status, callback_data, file };
         let view = message.view();
         let twist = world.troubles.next_twist();
         let hook = Outgoing { value, message: Some(wamid), after: twist.late, copies: twist.copies };
@@ -97,7 +98,7 @@ impl Inner {
             Taps::Button => ("interactive", json!({"type": "button_reply", "button_reply": {"id": payload, "title": title}})),
             Taps::ListRow => ("interactive", json!({"type": "list_reply", "list_reply": {"id": payload, "title": title}})),
         };
-        let said = Said { kind: kind.into(), content, text: title, context: Some(wamid) };
+        let said = Said { kind: kind.into(), content, text: title, context: Some(wamid), file: None };
         self.say_in(&mut world, phone, said)
     }
 

@@ -5,7 +5,7 @@ use super::template::Shown;
 use super::trouble::Twist;
 use super::world::{Message, Outgoing, Phone, Record, Status, Taps, World};
 use super::{Fails, Inner, Strangers};
-use crate::sandbox::views::ButtonView;
+use crate::sandbox::views::{ButtonView, FileView};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -182,9 +182,9 @@ impl Inner {
 
 fn delivered(accepted: Accepted) -> Message {
     let Accepted { phone, checked, wamid, at } = accepted;
-    let Shown { text, buttons, taps, template } = checked.shown;
+    let Shown { text, buttons, taps, template, file } = checked.shown;
     let (phone, callback_data, status) = (phone.number, checked.callback_data, Status::Delivered);
-    Message { id: wamid, phone, at, from_firm: true, text, template, buttons, taps, status, callback_data }
+    Message { id: wamid, phone, at, from_firm: true, text, template, buttons, taps, status, callback_data, file }
 }
 
 /// Only templates are answered with a `message_status`.
@@ -268,7 +268,12 @@ fn media(world: &World, kind: &str, content: &Value) -> Result<Shown, GraphError
     if content["caption"].as_str().is_some_and(|caption| caption.chars().count() > MAX_CAPTION) {
         return Err(too_long(&format!("{kind}['caption']"), MAX_CAPTION));
     }
-    Ok(line(media_line(kind, content)))
+    let file = content["id"].as_str().and_then(|id| world.media.get(id)).map(|media| {
+        let named = content["filename"].as_str().map(str::to_string);
+        let view = media.view();
+        FileView { name: named.unwrap_or(view.name.clone()), ..view }
+    });
+    Ok(Shown { file, ..line(media_line(kind, content)) })
 }
 
 /// How a phone shows a file: its kind, its name, its caption.
@@ -298,7 +303,7 @@ fn interactive(content: &Value) -> Result<Shown, GraphError> {
     };
     let header = content["header"]["text"].as_str().unwrap_or_default();
     let text = [header, body, footer].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
-    Ok(Shown { text, buttons, taps, template: None })
+    Ok(Shown { text, buttons, taps, template: None, file: None })
 }
 
 fn titled(title: &Value) -> ButtonView {

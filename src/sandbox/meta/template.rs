@@ -1,7 +1,7 @@
 //! Templates of the account: checked when they are made, filled when they are sent, and rendered as a client reads them.
 use super::errors::GraphError;
 use super::world::Taps;
-use crate::sandbox::views::ButtonView;
+use crate::sandbox::views::{ButtonView, FileView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ pub(super) struct Shown {
     pub buttons: Vec<ButtonView>,
     pub taps: Taps,
     pub template: Option<String>,
+    pub file: Option<FileView>,
 }
 
 impl Template {
@@ -70,7 +71,7 @@ impl Template {
         let lines = [header, body, self.text_of("FOOTER").to_string()];
         let text = lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
         let buttons = self.filled_buttons(sent)?;
-        Ok(Shown { text, buttons, taps: Taps::QuickReply, template: Some(self.name.clone()) })
+        Ok(Shown { text, buttons, taps: Taps::QuickReply, template: Some(self.name.clone()), file: None })
     }
 
     fn header(&self, sent: &[Value]) -> Result<String, GraphError> {

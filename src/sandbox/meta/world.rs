@@ -5,7 +5,7 @@ use super::media::Media;
 use super::pace::Pace;
 use super::template::Template;
 use super::trouble::Troubles;
-use crate::sandbox::views::{ButtonView, PhoneMessageView, PhoneView};
+use crate::sandbox::views::{ButtonView, FileView, PhoneMessageView, PhoneView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -96,6 +96,8 @@ pub(super) struct Message {
     pub taps: Taps,
     pub status: Status,
     pub callback_data: Option<String>,
+    #[serde(default)]
+    pub file: Option<FileView>,
 }
 
 impl Message {
@@ -110,6 +112,7 @@ impl Message {
             buttons: self.buttons.clone(),
             status: self.status.word().into(),
             callback_data: self.callback_data.clone(),
+            file: self.file.clone(),
         }
     }
 }

@@ -1,5 +1,5 @@
 // The advisor's chat client: who I am, my rooms, one conversation, and the line to write in.
-import { attempt, byTestId, call, el, hourOf, initials, keepAtEnd, keyed, path, tint, wholeTime, withDays } from './dom.js';
+import { attempt, byTestId, call, el, filePicker, hourOf, initials, keepAtEnd, keyed, path, showFile, tint, wholeTime, withDays } from './dom.js';
 import { settleForms } from './forms.js';
 import { show } from './markup.js';
 
@@ -24,6 +24,7 @@ export function startChat(theApp) {
   byTestId('user-switch').addEventListener('change', (event) => app.become(event.target.value));
   document.getElementById('new-chat').addEventListener('change', openChat);
   document.getElementById('composer').addEventListener('submit', (event) => { event.preventDefault(); send(); });
+  byTestId('chat-send').before(filePicker('Send files', 'chat-file', sendFiles, true));
   input.addEventListener('input', () => { grow(); offerMentions(); });
   input.addEventListener('keydown', onKey);
   input.addEventListener('blur', closeMentions);
@@ -172,7 +173,7 @@ function buildLine(row, state) {
       label ? el('span', { class: `tag ${kind}` }, label) : null,
       el('time', { title: wholeTime(row.at), dateTime: new Date(row.at).toISOString() }, hourOf(row.at)),
       row.edited ? el('span', { class: 'hint' }, 'edited') : null),
-    body));
+    body, ...(row.files || []).map((file) => showFile(path('rooms', 'files', row.id, file.id), file))));
 }
 
 // ---- writing
@@ -188,6 +189,14 @@ async function send() {
   await app.refresh();
   const box = document.getElementById('lines');
   box.scrollTop = box.scrollHeight;
+}
+
+async function sendFiles(files) {
+  const text = input.value;
+  const sent = !input.disabled
+    && (await attempt(() => call(path('users', app.state.user.email, 'messages'), { room: app.state.room, text, files })));
+  if (sent) prefill('');
+  await app.refresh();
 }
 
 function grow() {

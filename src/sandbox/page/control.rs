@@ -1,7 +1,7 @@
 //! The control calls: everything that the page can do, a script can do with the same paths.
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
+use super::files::{self, GivenFile};
 use super::listen;
 use super::world::World;
 use crate::sandbox::views::{MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
@@ -23,12 +24,14 @@ const MAX_ADVANCE: i64 = 366 * 24 * 3_600_000;
 const MAX_JOURNAL: usize = 1_000;
 /// The most calls that one order of trouble spoils.
 const MAX_TROUBLE: u32 = 1_000;
+/// Bytes of a call that may bring files, in Base64: Symphony's 30 MB of one message, or a client's.
+const FILES_LIMIT: usize = 48 * 1024 * 1024;
 /// Characters of a room's last line in the list of rooms.
 const LAST_LINE: usize = 120;
 
 #[derive(Clone)]
-struct Control {
-    world: Arc<dyn World>,
+pub(super) struct Control {
+    pub(super) world: Arc<dyn World>,
     seats: Arc<Semaphore>,
 }
 
@@ -36,13 +39,18 @@ pub(super) fn routes(world: Arc<dyn World>) -> Router {
     Router::new()
         .route("/api/clock", get(clock).post(advance))
         .route("/api/users", get(users))
-        .route("/api/users/{email}/messages", post(write_in_chat))
+        .route("/api/users/{email}/messages", post(write_in_chat).layer(DefaultBodyLimit::max(FILES_LIMIT)))
         .route("/api/users/{email}/forms", post(send_form))
         .route("/api/users/{email}/ims", post(open_im))
         .route("/api/rooms", get(rooms))
         .route("/api/rooms/{id}/messages", get(room_messages))
         .route("/api/phones", get(phones).post(add_phone))
-        .route("/api/phones/{number}/messages", get(phone_messages).post(write_on_phone))
+        .route(
+            "/api/phones/{number}/messages",
+            get(phone_messages).post(write_on_phone).layer(DefaultBodyLimit::max(FILES_LIMIT)),
+        )
+        .route("/api/phones/files/{file}", get(files::on_phone))
+        .route("/api/rooms/files/{message}/{file}", get(files::in_chat))
         .route("/api/phones/{number}/calls", post(call))
         .route("/api/trouble", post(make_trouble))
         .route("/api/journal", get(journal))
@@ -68,7 +76,7 @@ impl Complaint {
         Complaint::new(StatusCode::NOT_FOUND, format!("There is no {what} {which}."), what, mend)
     }
 
-    fn bad(error: impl Into<String>, place: &str, mend: &str) -> Complaint {
+    pub(super) fn bad(error: impl Into<String>, place: &str, mend: &str) -> Complaint {
         Complaint::new(StatusCode::BAD_REQUEST, error, place, mend)
     }
 }
@@ -225,7 +233,10 @@ async fn room_messages(
 #[serde(deny_unknown_fields)]
 struct ChatText {
     room: Option<String>,
+    #[serde(default)]
     text: String,
+    #[serde(default)]
+    files: Vec<GivenFile>,
 }
 
 async fn write_in_chat(
@@ -236,8 +247,10 @@ async fn write_in_chat(
     let world = &*control.world;
     let user = user_by(world, &email)?;
     let stream = stream_for(world, &user, said.room.as_deref())?;
-    let text = some_text(&said.text)?;
-    let posted = world.post_as(user.id, &stream, text);
+    let posted = match said.files.is_empty() {
+        true => world.post_as(user.id, &stream, some_text(&said.text)?),
+        false => world.post_files_as(user.id, &stream, &said.text, files::all(said.files)?),
+    };
     posted.map(Json).map_err(|why| Complaint::bad(why, "room, text", "Look at the room in GET /api/rooms?user=…"))
 }
 
@@ -386,22 +399,52 @@ struct PhoneText {
     channel: Option<String>,
     text: Option<String>,
     payload: Option<String>,
+    image: Option<GivenFile>,
+    document: Option<GivenFile>,
+    audio: Option<GivenFile>,
+    video: Option<GivenFile>,
+    sticker: Option<GivenFile>,
+}
+
+impl PhoneText {
+    fn take_file(&mut self) -> Option<(&'static str, GivenFile)> {
+        let files = [
+            ("image", &mut self.image),
+            ("document", &mut self.document),
+            ("audio", &mut self.audio),
+            ("video", &mut self.video),
+            ("sticker", &mut self.sticker),
+        ];
+        files.into_iter().find_map(|(kind, file)| Some((kind, file.take()?)))
+    }
 }
 
 async fn write_on_phone(
     State(control): State<Control>,
     Path(number): Path<String>,
-    Said(said): Said<PhoneText>,
+    Said(mut said): Said<PhoneText>,
 ) -> Answer<PhoneMessageView> {
     let number = phone_or_new(&*control.world, &number)?;
-    let channel = said.channel.as_deref().unwrap_or("whatsapp");
+    let channel = said.channel.take();
+    let channel = channel.as_deref().unwrap_or("whatsapp");
     if !matches!(channel, "whatsapp" | "sms") {
         return Err(Complaint::bad(format!("There is no channel {channel}."), "channel", "Write \"whatsapp\" or \"sms\"."));
+    }
+    if let Some((kind, file)) = said.take_file() {
+        let caption = file.caption.clone();
+        let sent = control.world.phone_send_file(&number, kind, file.given()?, caption.as_deref());
+        return sent.map(Json).map_err(|why| Complaint::bad(why, kind, "Send a type that WhatsApp takes."));
     }
     let (text, payload) = match (&said.text, &said.payload) {
         (Some(text), None) => (Some(some_text(text)?), None),
         (None, Some(payload)) => (None, Some(payload.as_str())),
-        _ => return Err(Complaint::bad("A phone sends a text or taps a button.", "body", "Give either text or payload.")),
+        _ => {
+            return Err(Complaint::bad(
+                "A phone sends a text or taps a button.",
+                "body",
+                "Give either text, payload, image, document, audio, video or sticker.",
+            ));
+        }
     };
     let sent = control.world.phone_send(&number, channel, text, payload);
     sent.map(Json).map_err(|why| Complaint::bad(why, "channel, text, payload", "Look at GET /api/phones/{number}/messages."))

@@ -82,6 +82,39 @@ export async function call(path, body) {
 
 export const path = (...parts) => '/api/' + parts.map(encodeURIComponent).join('/');
 
+/** A picture in place, anything else by its name and for saving. */
+export function showFile(address, file) {
+  const name = file.name || file.mime;
+  if (/^image\/(jpeg|png|webp)/.test(file.mime)) {
+    return el('a', { class: 'file', testid: 'file', href: address, target: '_blank', rel: 'noopener', 'data-name': name },
+      el('img', { src: address, alt: name, loading: 'lazy' }));
+  }
+  return el('a', { class: 'file named', testid: 'file', href: address, download: file.name || 'file', 'data-name': name }, `📎 ${name}`);
+}
+
+/** The kind under which WhatsApp takes a file of this type. */
+export const kindOf = (mime) => (['image', 'audio', 'video'].includes(mime.split('/')[0]) ? mime.split('/')[0] : 'document');
+
+/** A chosen file as control calls take it. */
+export async function given(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let binary = '';
+  for (let at = 0; at < bytes.length; at += 0x8000) binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return { filename: file.name, mime_type: file.type || 'application/octet-stream', base64: btoa(binary) };
+}
+
+/** A button that lets a person choose files and hands them on. */
+export function filePicker(label, testid, chosen, multiple = false) {
+  const input = el('input', { type: 'file', hidden: true, testid, multiple, 'aria-label': label });
+  input.addEventListener('change', async () => {
+    const files = await Promise.all([...input.files].map(given));
+    input.value = '';
+    if (files.length) await chosen(files);
+  });
+  const button = el('button', { type: 'button', class: 'attach', title: label, 'aria-label': label, onclick: () => input.click() }, '📎');
+  return el('span', { class: 'picker' }, button, input);
+}
+
 let quiet;
 /** Shows a sentence at the foot of the page and reads it to screen readers. */
 export function say(sentence) {

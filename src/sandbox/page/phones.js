@@ -1,5 +1,5 @@
 // Clients' phones: what arrives from the firm, what the client writes, taps or calls.
-import { attempt, byTestId, call, el, hourOf, initials, keepAtEnd, keyed, path, tint, wholeTime, withDays } from './dom.js';
+import { attempt, byTestId, call, el, hourOf, initials, keepAtEnd, keyed, kindOf, path, filePicker, showFile, tint, wholeTime, withDays } from './dom.js';
 
 const MAX_SHOWN = 300;
 /** SMS comes with a later stage; until then the choice is shown, with the reason why it is not offered. */
@@ -52,6 +52,7 @@ function buildPhone(phone) {
     el('option', { value: 'sms', disabled: !SMS_WORKS }, SMS_WORKS ? 'SMS' : 'SMS (later)'));
   const words = el('input', { testid: 'phone-input', placeholder: 'Message', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
   const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); write(phone, channel.value, words); } },
+    filePicker(`Send a file from ${phone.name}’s phone`, 'phone-file', ([file]) => sendFile(phone, words, file)),
     words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
   const title = 'Call the firm on WhatsApp';
   return el('article', { class: 'phone', testid: 'phone', 'data-number': phone.number, 'aria-label': `Phone of ${phone.name}` },
@@ -69,6 +70,12 @@ async function write(phone, channel, words) {
   words.value = '';
   const sent = await attempt(() => call(path('phones', phone.number, 'messages'), { channel, text }));
   if (!sent && !words.value) words.value = text;
+  await app.refresh();
+}
+
+async function sendFile(phone, words, file) {
+  const said = { channel: 'whatsapp', [kindOf(file.mime_type)]: { ...file, caption: words.value } };
+  if (await attempt(() => call(path('phones', phone.number, 'messages'), said))) words.value = '';
   await app.refresh();
 }
 
@@ -98,6 +105,7 @@ function buildBubble(message, phone) {
     class: `bubble ${fromClient ? 'sent' : 'got'}`, testid: 'phone-message', 'data-direction': message.direction,
     'data-status': message.status, 'data-message': message.id, 'data-template': message.template,
   },
+  message.file ? showFile(path('phones', 'files', message.file.id), message.file) : null,
   el('p', { class: 'bubble-text' }, message.text),
   el('footer', {},
     message.channel === 'sms' ? el('span', {}, 'SMS') : null,

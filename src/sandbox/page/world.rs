@@ -1,8 +1,11 @@
 //! What the page needs of the world behind it; the sandbox puts its pod and its phones together to be one.
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::sandbox::views::{MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
+use crate::sandbox::views::{Given, MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
+
+const NO_FILES: &str = "There are no files in this world.";
 
 /// Calls are short and do not wait for the bot; an `Err` is a sentence for the person at the page.
 pub trait World: Send + Sync + 'static {
@@ -23,6 +26,14 @@ pub trait World: Send + Sync + 'static {
     fn im(&self, a: u64, b: u64) -> String;
     /// Posts plain text; `@` followed by a user's e-mail address is a mention of that user.
     fn post_as(&self, user: u64, stream: &str, text: &str) -> Result<MessageView, String>;
+    /// The same with files beside the text, which may be empty.
+    fn post_files_as(&self, _user: u64, _stream: &str, _text: &str, _files: Vec<Given>) -> Result<MessageView, String> {
+        Err(NO_FILES.to_owned())
+    }
+    /// Type and bytes of a file in a message.
+    fn chat_file(&self, _message: &str, _file: &str) -> Option<(String, Bytes)> {
+        None
+    }
     fn submit_form(&self, user: u64, stream: &str, message: &str, form: &str, values: Map<String, Value>) -> Result<(), String>;
 
     fn phones(&self) -> Vec<PhoneView>;
@@ -37,6 +48,20 @@ pub trait World: Send + Sync + 'static {
         text: Option<&str>,
         payload: Option<&str>,
     ) -> Result<PhoneMessageView, String>;
+    /// The client sends a file: `kind` is image, document, audio, video or sticker.
+    fn phone_send_file(
+        &self,
+        _number: &str,
+        _kind: &str,
+        _given: Given,
+        _caption: Option<&str>,
+    ) -> Result<PhoneMessageView, String> {
+        Err(NO_FILES.to_owned())
+    }
+    /// Type and bytes of a file on a phone.
+    fn phone_file(&self, _file: &str) -> Option<(String, Bytes)> {
+        None
+    }
     fn phone_call(&self, number: &str) -> Result<(), String>;
 
     /// The next `times` calls to the provider end with `code`.

@@ -63,6 +63,21 @@ impl State {
         Ok(self.publish(message))
     }
 
+    /// The same with files: their names, and the bytes in Base64 with their size before.
+    pub fn post_files(
+        &mut self,
+        user: u64,
+        stream: &str,
+        text: &str,
+        files: Vec<(String, String, usize)>,
+    ) -> Result<Message, Refused> {
+        self.writable(stream, user)?;
+        let accepted = self.typed(text);
+        let message = self.new_message(user, stream, accepted, DESKTOP);
+        let message = self.with_attachments(message, Draft { attachments: files, ..Draft::default() })?;
+        Ok(self.publish(message))
+    }
+
     fn writable(&self, stream: &str, user: u64) -> Result<(), Refused> {
         let stream = self.stream_of(stream, user)?;
         if !stream.active {

@@ -1,12 +1,13 @@
 //! The pod's handle for the page and the control calls: people's acts, and everything as the page shows it.
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use super::Pod;
 use super::markup::plain_text;
-use super::state::{Message, Refused, State, Stream, StreamKind, User};
-use crate::sandbox::views::{MemberView, MessageView, RoomView, UserView};
+use super::state::{Attachment, Message, Refused, State, Stream, StreamKind, User};
+use crate::sandbox::views::{FileView, Given, MemberView, MessageView, RoomView, UserView};
 
 impl Pod {
     /// Registers a user or updates the one with this user name; the id.
@@ -72,6 +73,24 @@ impl Pod {
         self.as_person(|state| {
             let message = state.post_text(user_id, stream, text)?;
             Ok(state.message_view(&message, user_id))
+        })
+    }
+
+    /// A person writes with files beside.
+    pub fn post_files_as(&self, user_id: u64, stream: &str, text: &str, files: Vec<Given>) -> Result<MessageView, String> {
+        let encoded = |file: Given| (file.name, STANDARD.encode(&file.bytes), file.bytes.len());
+        let files = files.into_iter().map(encoded).collect();
+        self.as_person(|state| {
+            let message = state.post_files(user_id, stream, text, files)?;
+            Ok(state.message_view(&message, user_id))
+        })
+    }
+
+    /// The name and the bytes of a file in a message.
+    pub fn file(&self, message: &str, file: &str) -> Option<(String, Vec<u8>)> {
+        self.look(|state| {
+            let found = state.message(message)?.attachments.iter().find(|attachment| attachment.id == file)?;
+            Some((found.name.clone(), STANDARD.decode(&found.base64).ok()?))
         })
     }
 
@@ -161,6 +180,22 @@ impl Pod {
     }
 }
 
+fn file_view(attachment: &Attachment) -> FileView {
+    let (id, name) = (attachment.id.clone(), attachment.name.clone());
+    FileView { id, mime: type_of(&name).to_string(), name, bytes: attachment.size }
+}
+
+/// What a browser may show in place; anything else it is only offered.
+pub fn type_of(name: &str) -> &'static str {
+    let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match ending.as_str() {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        _ => "application/octet-stream",
+    }
+}
+
 fn newest_first(mut rooms: Vec<RoomView>) -> Vec<RoomView> {
     rooms.sort_by_key(|room| std::cmp::Reverse(room.last_message.max(room.created)));
     rooms
@@ -213,6 +248,7 @@ impl State {
             data: if message.data.is_empty() { Value::Null } else { Value::Object(message.data.clone()) },
             submitted: submitted.map(|(_, form)| form.clone()).collect(),
             edited: message.replacing.is_some(),
+            files: message.attachments.iter().map(file_view).collect(),
         }
     }
 }
