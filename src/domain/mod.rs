@@ -17,6 +17,7 @@ pub mod health;
 pub mod ids;
 pub mod lane;
 pub mod lines;
+pub mod members;
 pub mod message;
 pub mod outbox;
 pub mod phone;

@@ -11,6 +11,7 @@ use super::contact::{Contact, Listing};
 use super::effect::*;
 use super::event::{ClientMessage, Content, RoomMessage};
 use super::ids::*;
+use super::members;
 use super::message::MessageState;
 use super::policy::{INVITATION, StopScope};
 use super::refusal::Refusal;
@@ -75,8 +76,7 @@ fn signed(scene: &Scene, room: &Room, said: &RoomMessage, text: &str) -> String 
     if room.members.len() < 2 {
         return text.to_owned();
     }
-    let name = room.members.get(&said.author.id).map(|member| member.name.clone());
-    format!("{}: {text}", name.unwrap_or_else(|| scene.user_name(said.author.id)))
+    format!("{}: {text}", members::name_of(scene, room, said.author.id))
 }
 
 pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {
