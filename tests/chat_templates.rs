@@ -248,10 +248,7 @@ fn replies(table: &mut Table) {
         ("bot-back", vec![json!({ "owner": true }), json!({ "owner": false })]),
         ("room-closed-by-hand", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
         ("room-stays-closed", vec![json!({ "room": "Lee family" })]),
-        (
-            "user-unreachable",
-            vec![json!({ "user": "Tom", "email": "tom@acme.com" }), json!({ "user": "", "email": "" })],
-        ),
+        ("user-unreachable", vec![json!({ "user": "Tom", "email": "tom@acme.com" }), json!({ "user": "", "email": "" })]),
         ("member-change-failed", vec![json!({ "user": "Tom", "room": "Lee family" }), json!({ "user": "Tom", "room": "" })]),
         (
             "line-works-again",

@@ -13,6 +13,8 @@ mod delivery;
 mod identity;
 #[path = "rules/inbound.rs"]
 mod inbound;
+#[path = "rules/members.rs"]
+mod members;
 #[path = "rules/onboarding.rs"]
 mod onboarding;
 #[path = "rules/questions.rs"]

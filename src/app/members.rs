@@ -276,7 +276,9 @@ impl Inbox for WatchesReturns {
 impl Members {
     fn returns_to(&self, event: &Event) -> Option<StreamId> {
         match &event.fact {
-            Fact::MembersChanged { stream, user, change: MemberChange::Joined, .. } if user.id == self.bot => Some(stream.clone()),
+            Fact::MembersChanged { stream, user, change: MemberChange::Joined, .. } if user.id == self.bot => {
+                Some(stream.clone())
+            }
             _ => None,
         }
     }

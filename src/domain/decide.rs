@@ -7,11 +7,9 @@ use super::event::{Event, Fact, Person, RoomMessage, StreamKind};
 use super::ids::*;
 use super::lane::{Due, DueState};
 use super::policy::Policy;
-use super::time::Timestamp;
 use super::room::{Room, RoomState};
-use super::{
-    contact::Pointer, effect::*, grammar, lines, members, outbox, refusal::Refusal, relay, rooms, scene::Scene, wakes,
-};
+use super::time::Timestamp;
+use super::{contact::Pointer, effect::*, grammar, lines, members, outbox, refusal::Refusal, relay, rooms, scene::Scene, wakes};
 use crate::fault;
 use serde_json::json;
 

@@ -122,7 +122,7 @@ pub fn room_status(scene: &Scene, room: &Room) -> &'static str {
 /// S1-19, as far as this stage has it.
 pub fn room_row(scene: &Scene, given: &Given, room: &Room) -> Value {
     let contacts: Vec<Value> = room.contacts.iter().map(|id| contact_in_room(scene, given, room, id)).collect();
-    let members: Vec<Value> = 
+    let members: Vec<Value> =
         room.members.iter().map(|(id, m)| json!({ "name": members::name_of(scene, room, *id), "owner": m.owner })).collect();
     json!({
         "name": room.name,
