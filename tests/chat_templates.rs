@@ -242,6 +242,13 @@ fn replies(table: &mut Table) {
         ("member-added", vec![json!({ "name": "Tom", "room": "Lee family" })]),
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
         ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
+        ("outsider-stays", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
+        ("bot-removed", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
+        ("bot-demoted", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
+        ("bot-back", vec![json!({ "owner": true }), json!({ "owner": false })]),
+        ("room-closed-by-hand", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
+        ("room-stays-closed", vec![json!({ "room": "Lee family" })]),
+        ("user-unreachable", vec![json!({ "user": "Tom", "email": "tom@acme.com" }), json!({ "user": "", "email": "" })]),
         ("member-change-failed", vec![json!({ "user": "Tom", "room": "Lee family" }), json!({ "user": "Tom", "room": "" })]),
         (
             "line-works-again",

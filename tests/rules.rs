@@ -15,6 +15,8 @@ mod files;
 mod identity;
 #[path = "rules/inbound.rs"]
 mod inbound;
+#[path = "rules/members.rs"]
+mod members;
 #[path = "rules/onboarding.rs"]
 mod onboarding;
 #[path = "rules/questions.rs"]

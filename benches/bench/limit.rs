@@ -98,7 +98,7 @@ impl Inbox for Echo {
             let symphony = Arc::clone(&self.symphony);
             tokio::spawn(async move {
                 let markup = "<messageML>echo</messageML>";
-                symphony.message_create(&said.stream, markup, &json!({})).await.expect("the pod takes an echo");
+                symphony.message_create(&said.stream, markup, &json!({}), &[]).await.expect("the pod takes an echo");
             });
         }
         Box::pin(std::future::ready(Receipt::Kept))

@@ -9,7 +9,7 @@ use liaison::domain::commit::{Commit, Key, Stored};
 use liaison::domain::consent::Consent;
 use liaison::domain::contact::{Contact, Listing, OnChannel, Pointer};
 use liaison::domain::ids::*;
-use liaison::domain::room::{Room, RoomMember, RoomState};
+use liaison::domain::room::{Room, RoomMember, RoomState, Seat};
 use liaison::domain::time::Timestamp;
 use liaison::ports::Store;
 use liaison::sandbox::keys::new_key_pair;
@@ -358,5 +358,7 @@ fn room(nth: u64, owner: UserId, stream: StreamId) -> Room {
         created_by: email_of("advisor0"),
         last_exchange: BTreeMap::new(),
         opening: None,
+        bot: Seat::Owner,
+        outsiders: BTreeSet::new(),
     }
 }

@@ -60,7 +60,10 @@ impl Vitals {
         }
         if let Some(apart) = session.clock_apart {
             let seconds = apart.0 / 1_000;
-            say("clock", format!("This machine's clock is {seconds} s from Symphony's: set it by NTP, or logins will be refused."));
+            say(
+                "clock",
+                format!("This machine's clock is {seconds} s from Symphony's: set it by NTP, or logins will be refused."),
+            );
         }
         let feed = self.feed.borrow().clone();
         if feed.superseded {

@@ -1,4 +1,6 @@
-//! A feed that is gone was replaced: what came between is read back from the history of each chat (INTERFACES §4).
+//! A feed that is gone was replaced: what came between is read back from the history of each chat, and members are
+//! compared (INTERFACES §4).
+use super::members::Members;
 use crate::adapters::symphony::answers::CallError;
 use crate::adapters::symphony::events::Translator;
 use crate::adapters::symphony::feed::FeedState;
@@ -25,6 +27,7 @@ const ROUNDS: u32 = 15;
 
 pub struct ReadBack {
     pub symphony: Arc<Symphony>,
+    pub members: Members,
     pub translator: Translator,
     pub inbox: Arc<dyn Inbox>,
     pub clock: Arc<dyn Clock>,
@@ -92,15 +95,21 @@ impl ReadBack {
     /// False where the end came first.
     async fn read_back(&self, from: Timestamp) -> bool {
         tracing::warn!("the datafeed was replaced; reading back what it may have lost");
+        let went = self.members.compare().await;
+        self.read_histories(from).await;
+        self.members.tell(went).await;
+        !self.stop.is_cancelled()
+    }
+
+    async fn read_histories(&self, from: Timestamp) {
         let mut left = self.chats().await;
         for round in 1..=ROUNDS {
             left = self.round(left, from).await;
             if left.is_empty() || self.pause(TRY_AGAIN * round).await.is_none() {
-                return !self.stop.is_cancelled();
+                return;
             }
         }
         tracing::error!(chats = left.len(), "these chats could not be read back; what was lost in them stays lost");
-        true
     }
 
     /// Those that must be tried again.

@@ -1,5 +1,6 @@
 //! From a checked configuration to a running bot, in the order in which each part may lean on the one before.
 use super::health::{ConfirmClock, Vitals};
+use super::members::{Members, WatchesReturns};
 use super::policy::{KEYWORDS, policy};
 use super::read_back::ReadBack;
 use crate::adapters::disk::Disk;
@@ -351,16 +352,25 @@ impl Parts {
         self.vitals.started.store(true, Ordering::Release);
         let translator = || Translator::new(bot, [self.config.bot.username.clone()]);
         let inbox: Arc<dyn Inbox> = Arc::new(self.desks.clone());
+        let members = Members {
+            symphony: Arc::clone(&self.symphony),
+            store: Arc::clone(&self.store),
+            inbox: Arc::clone(&inbox),
+            clock: Arc::clone(&self.clock),
+            bot,
+            stop: self.stop.clone(),
+        };
         let feed = feed::run(
             self.symphony.session(),
             feed_settings(&self.config),
-            Arc::clone(&inbox),
+            Arc::new(WatchesReturns(members.clone())),
             translator(),
             self.feed_state.clone(),
             self.stop.clone(),
         );
         let read_back = ReadBack {
             symphony: Arc::clone(&self.symphony),
+            members,
             translator: translator(),
             inbox,
             clock: Arc::clone(&self.clock),

@@ -7,6 +7,7 @@ use super::entitlement::User;
 use super::event::FormSent;
 use super::grammar::Args;
 use super::ids::*;
+use super::members;
 use super::message::{Message, MessageState};
 use super::refusal::Refusal;
 use super::relay;
@@ -27,6 +28,7 @@ pub fn form_sent(scene: &mut Scene, sent: &FormSent) {
         return;
     }
     let caller = scene.meet(&sent.by);
+    members::is_there(scene, caller.id);
     let place = Place::Stream(sent.stream.clone());
     let Some(mut ask) = question_of(scene, sent) else {
         return scene.post(place, Refusal::new("expired-confirmation").into_reply());

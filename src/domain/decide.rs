@@ -3,14 +3,13 @@ use super::answers;
 use super::case::Records;
 use super::commands;
 use super::commit::{Commit, Entry, Key};
-use super::event::{Event, Fact, MemberChange, Person, RoomMessage, StreamKind};
+use super::event::{Event, Fact, Person, RoomMessage, StreamKind};
 use super::ids::*;
 use super::lane::{Due, DueState};
 use super::policy::Policy;
+use super::room::{Room, RoomState};
 use super::time::Timestamp;
-use super::{
-    contact::Pointer, effect::*, grammar, lines, outbox, refusal::Refusal, relay, room::Room, rooms, scene::Scene, wakes,
-};
+use super::{contact::Pointer, effect::*, grammar, lines, members, outbox, refusal::Refusal, relay, rooms, scene::Scene, wakes};
 use crate::fault;
 use serde_json::json;
 
@@ -80,7 +79,7 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::RoomMessage(said) => room_message(scene, said),
         Fact::FormSent(sent) => answers::form_sent(scene, sent),
         Fact::MessageSuppressed { message, by, .. } => relay::advisor_deleted(scene, message, by.id),
-        Fact::MembersChanged { stream, user, change, by } => members_changed(scene, stream, user, *change, by),
+        Fact::MembersChanged { stream, user, change, by } => members::changed(scene, stream, user, *change, by),
         Fact::RoomRenamed { stream, name, by } => room_renamed(scene, stream, name, by),
         Fact::RoomActive { stream, active, by } => room_active(scene, stream, *active, by),
         Fact::ConnectionRequested { by } => connection_requested(scene, by),
@@ -89,6 +88,7 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::DeliveryReported(told) => outbox::delivery_reported(scene, told),
         Fact::UserFound { user } => {
             scene.meet(user);
+            members::is_there(scene, user.id);
         }
         Fact::EffectWanted { key, attempt, text } => outbox::wanted(scene, key, *attempt, text.as_deref()),
         Fact::EffectEnded { key, attempt, outcome } => outbox::ended(scene, key, *attempt, outcome),
@@ -110,6 +110,7 @@ fn room_message(scene: &mut Scene, said: &RoomMessage) {
         return;
     }
     let caller = scene.meet(&said.author);
+    members::is_there(scene, caller.id);
     let room = scene.room_of_stream(&said.stream);
     let direct = said.kind == StreamKind::Direct;
     match grammar::hear(&said.text, &said.mentions, scene.policy.bot, direct) {
@@ -151,52 +152,6 @@ fn connection_requested(scene: &mut Scene, by: &Person) {
     }
 }
 
-fn members_changed(scene: &mut Scene, stream: &StreamId, user: &Person, change: MemberChange, by: &Person) {
-    let Some(mut room) = scene.room_of_stream(stream) else { return };
-    if user.id == scene.policy.bot || user.service {
-        return;
-    }
-    let known = scene.meet(user);
-    let made_by_us = by.id == scene.policy.bot;
-    let actor = scene.actor(by.id);
-    match change {
-        MemberChange::Joined if room.members.contains_key(&user.id) => return,
-        MemberChange::Joined => {
-            let rights = scene.rights_of_email(&known.email);
-            if !rights.may_use(room.channel) || rights.sub_org != room.sub_org {
-                return show_out(scene, &room, stream, user.id, &known.name);
-            }
-            room.members.insert(user.id, super::room::RoomMember { name: known.name.clone(), owner: false });
-            scene.point(Key::new("member", format_args!("{}/{}", user.id, room.key)), &room.key);
-        }
-        MemberChange::Left => {
-            if room.members.remove(&user.id).is_none() {
-                return;
-            }
-            scene.case.remove::<Pointer>(&Key::new("member", format_args!("{}/{}", user.id, room.key)));
-        }
-        MemberChange::Promoted | MemberChange::Demoted => {
-            let Some(member) = room.members.get_mut(&user.id) else { return };
-            member.owner = change == MemberChange::Promoted;
-        }
-    }
-    scene.put(&room);
-    let detail = json!({ "user": scene.actor(user.id), "change": format!("{change:?}"), "by_us": made_by_us });
-    scene.note(Entry::new("room.members_changed", actor).room(&room.key).detail(detail));
-}
-
-/// Invariant 9: somebody who may not see the client's words is taken out before the next line is posted (both stand in
-/// the room's lane of the outbox, in this order), and the owner is told.
-fn show_out(scene: &mut Scene, room: &Room, stream: &StreamId, user: UserId, name: &str) {
-    scene.effect(Effect::RemoveMember { stream: stream.clone(), user });
-    if let Some(owner) = room.owner() {
-        let reply = Reply::new(Code::Notice, "shown-out").with("user", name).with("room", room.name.clone());
-        scene.post(Place::Direct(owner), reply.with("channel", room.channel.name()));
-    }
-    let detail = json!({ "user": scene.actor(user), "why": "not entitled for this room" });
-    scene.note(Entry::new("room.member_shown_out", super::scene::PROGRAM).room(&room.key).detail(detail));
-}
-
 fn room_renamed(scene: &mut Scene, stream: &StreamId, name: &str, by: &Person) {
     let Some(mut room) = scene.room_of_stream(stream) else { return };
     if room.name == name || name.is_empty() {
@@ -205,14 +160,33 @@ fn room_renamed(scene: &mut Scene, stream: &StreamId, name: &str, by: &Person) {
     let detail = json!({ "from": room.name, "to": name });
     room.name = name.to_owned();
     scene.put(&room);
-    let actor = scene.actor(by.id);
+    let actor = members::actor(scene, by);
     scene.note(Entry::new("room.renamed", actor).room(&room.key).detail(detail));
 }
 
+/// A room that somebody deactivates in its own settings is closed for us too, for good: when it is opened again there, its
+/// people read that the client is not behind it any more.
 fn room_active(scene: &mut Scene, stream: &StreamId, active: bool, by: &Person) {
     let Some(room) = scene.room_of_stream(stream) else { return };
-    if !active {
-        let actor = scene.actor(by.id);
-        rooms::closed(scene, &room.key, &actor);
+    match (active, room.state) {
+        (false, RoomState::Opening | RoomState::Active) => {
+            let actor = members::actor(scene, by);
+            rooms::closed(scene, &room.key, &actor);
+            if by.id != scene.policy.bot {
+                tell_closed(scene, &room, by);
+            }
+        }
+        (true, RoomState::Deactivated) => {
+            let reply = Reply::new(Code::Notice, "room-stays-closed").with("room", room.name.clone());
+            scene.post(Place::Stream(stream.clone()), reply);
+        }
+        (false, _) | (true, _) => {}
     }
+}
+
+fn tell_closed(scene: &mut Scene, room: &Room, by: &Person) {
+    let Some(reader) = members::reader(scene, room) else { return };
+    let by = (!by.is_unknown()).then(|| members::name_of(scene, room, by.id));
+    let reply = Reply::new(Code::Notice, "room-closed-by-hand").with("room", room.name.clone()).with("by", by);
+    scene.post(Place::Direct(reader), reply);
 }

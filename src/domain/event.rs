@@ -150,6 +150,16 @@ pub struct Person {
     pub service: bool,
 }
 
+impl Person {
+    /// Whoever it was: found out by comparing, not told by anybody.
+    pub fn unknown() -> Person {
+        Person { id: UserId(0), name: String::new(), email: None, service: false }
+    }
+    pub fn is_unknown(&self) -> bool {
+        self.id == UserId(0)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MemberChange {
     Joined,

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod lane;
 pub mod lines;
 pub mod media;
+pub mod members;
 pub mod message;
 pub mod outbox;
 pub mod phone;

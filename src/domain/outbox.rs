@@ -9,6 +9,7 @@ use super::files;
 use super::gates::Verdict;
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::members::{self, NO_SUCH_USER};
 use super::message::{Message, MessageState};
 use super::policy::{INVITATION, MESSAGE_WAITING};
 use super::room::RoomState;
@@ -74,15 +75,20 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
     }
 }
 
-/// A room that was not made, or is closed, cannot be written in: its owner reads the line in his own chat.
+/// A room that was not made, is closed, or has not the bot in it cannot be written in, and one with an outsider must not
+/// be: somebody who belongs to it reads the line in his own chat.
 fn resolve(scene: &Scene, place: &Place) -> Place {
-    let Place::Room(key) = place else { return place.clone() };
-    let Some(room) = scene.room(key) else { return place.clone() };
+    let room = match place {
+        Place::Room(key) => scene.room(key),
+        Place::Stream(stream) => scene.room_of_stream(stream).filter(|room| room.is_live() && !members::is_fit(room)),
+        Place::Direct(_) | Place::DirectByEmail(_) => None,
+    };
+    let Some(room) = room else { return place.clone() };
     match (&room.stream, room.state) {
-        (Some(stream), RoomState::Active) => Place::Stream(stream.clone()),
+        (Some(stream), RoomState::Active) if members::is_fit(&room) => Place::Stream(stream.clone()),
         (_, RoomState::Opening | RoomState::Active | RoomState::Failed | RoomState::Deactivated) => {
-            let owner = room.owner().map(Place::Direct);
-            owner.or_else(|| scene.admins().into_iter().next()).unwrap_or_else(|| place.clone())
+            let reader = members::reader(scene, &room).map(Place::Direct);
+            reader.or_else(|| scene.admins().into_iter().next()).unwrap_or_else(|| place.clone())
         }
     }
 }
@@ -177,9 +183,7 @@ pub fn put_off(scene: &mut Scene, key: &Key, attempt: u32, why: &str, not_before
     if due.attempt != attempt || matches!(due.state, DueState::Waiting { .. }) {
         return;
     }
-    if matches!(due.effect, Effect::Upload(_))
-        && scene.now - due.since > SEND_TRIES_LAST
-    {
+    if matches!(due.effect, Effect::Upload(_)) && scene.now - due.since > SEND_TRIES_LAST {
         scene.settle(&due);
         return failed(scene, &due, NOT_SENT, why);
     }
@@ -304,16 +308,7 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
             }
         }
         Effect::OpenRoom(room) => rooms::could_not_open(scene, &room.key, code, detail),
-        Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user } => {
-            let room = scene.room_of_stream(stream);
-            let detail = json!({ "code": code, "detail": detail, "user": user, "stream": stream });
-            scene.note(Entry::new("room.member_change_failed", PROGRAM).detail(detail));
-            if let Some(owner) = room.as_ref().and_then(|room| room.owner()) {
-                let name = scene.user_name(*user);
-                let reply = Reply::new(Code::Notice, "member-change-failed").with("user", name);
-                scene.post(Place::Direct(owner), reply.with("room", room.map(|room| room.name).unwrap_or_default()));
-            }
-        }
+        Effect::AddMember { .. } | Effect::RemoveMember { .. } => members::could_not_change(scene, &due.effect, code, detail),
         Effect::FindUser { then, .. } => commands::run_again(scene, then, None),
         Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } => {
             scene.note(Entry::new("chat.refused", PROGRAM).detail(json!({ "code": code, "detail": detail })));
@@ -321,7 +316,7 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
     }
 }
 
-/// A line that its place refuses goes to the room's owner, then to the admins; it is never dropped in silence.
+/// A line that its place refuses goes to one who reads for the room, then to the admins; it is never dropped in silence.
 fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, detail: &str) {
     let mut entry = Entry::new("chat.line_refused", PROGRAM).detail(json!({ "code": code, "detail": detail, "line": reply }));
     entry.contact = reply.contact.clone();
@@ -329,16 +324,20 @@ fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, deta
     if !reply.files.is_empty() {
         return scene.post(place.clone(), files::without_files(reply, detail));
     }
+    if let (NO_SUCH_USER, Place::Direct(user)) = (code, place) {
+        members::gone(scene, *user);
+    }
     let passed_on = reply.vars.get("passed_on").and_then(|n| n.as_u64()).unwrap_or(0);
-    let next = match (passed_on, place) {
-        (0, Place::Stream(stream)) => {
-            scene.room_of_stream(stream).and_then(|room| room.owner()).map(|user| vec![Place::Direct(user)])
-        }
-        (0 | 1, _) => Some(scene.admins()),
+    let reader = match (passed_on, place) {
+        (0, Place::Stream(stream)) => scene.room_of_stream(stream).and_then(|room| members::reader(scene, &room)),
         _ => None,
     };
-    let next = next.unwrap_or_default();
-    let next = if next.is_empty() && passed_on == 0 { scene.admins() } else { next };
+    let mut next = match (reader, passed_on) {
+        (Some(user), _) => vec![Place::Direct(user)],
+        (None, 0 | 1) => scene.admins(),
+        (None, _) => Vec::new(),
+    };
+    next.retain(|other| other != place);
     for place in next {
         scene.post(place, reply.clone().with("passed_on", passed_on + 1));
     }

@@ -5,7 +5,7 @@ use super::effect::{Place, Reply};
 use super::ids::*;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An answer waits this long for the room before it says that work goes on (S0-18).
 pub const STILL_WORKING_AFTER: Span = Span::seconds(30);
@@ -30,6 +30,22 @@ pub struct Room {
     pub last_exchange: BTreeMap<ContactId, Timestamp>,
     /// What is still to be done and said once the room is there.
     pub opening: Option<Opening>,
+    /// What the bot itself is in it.
+    #[serde(default)]
+    pub bot: Seat,
+    /// People who may not read the clients' words and could not be taken out: while one is there nothing is said here.
+    #[serde(default)]
+    pub outsiders: BTreeSet<UserId>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seat {
+    /// As it makes its rooms: it can add and remove members.
+    #[default]
+    Owner,
+    Member,
+    /// Somebody has taken it out: it hears nothing and can say nothing.
+    Outside,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

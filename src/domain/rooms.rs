@@ -7,12 +7,12 @@ use super::ids::*;
 use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
-use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER};
+use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER, Seat};
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, Asking, ask_client};
 use super::time::Timestamp;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The platform refuses names of 50 characters and more.
 pub const NAME_MAX: usize = 49;
@@ -74,6 +74,8 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
             invited: 0,
             already_waiting: 0,
         }),
+        bot: Seat::Owner,
+        outsiders: BTreeSet::new(),
     };
     scene.put(&room);
     for mut contact in contacts {

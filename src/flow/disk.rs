@@ -60,7 +60,9 @@ fn may_be_a_stop(content: &Content, words: &Words) -> bool {
         Content::Button { payload, text } => {
             Words::of_payload(payload).map_or_else(|| is_stop(words.meaning(text)), |meaning| meaning == Meaning::Stop)
         }
-        Content::Other { caption, .. } | Content::Media(ClientFile { caption, .. }) => caption.as_ref().is_some_and(|caption| is_stop(words.meaning(caption))),
+        Content::Other { caption, .. } | Content::Media(ClientFile { caption, .. }) => {
+            caption.as_ref().is_some_and(|caption| is_stop(words.meaning(caption)))
+        }
         Content::Sign { .. } => false,
     }
 }

@@ -112,7 +112,7 @@ impl Outbox {
         loop {
             next = match next {
                 Next::Report(event) => {
-                    self.report(event).await;
+                    self.report(*event).await;
                     turn.kept(self.means())
                 }
                 Next::Perform(taken, prepared) => {

@@ -33,7 +33,7 @@ pub struct Means<'m> {
 #[derive(Debug)]
 pub enum Next {
     /// Bring this to the desk until it is kept, then call `kept`: how an effect ended must not be lost.
-    Report(Event),
+    Report(Box<Event>),
     /// Perform it, then call `performed`.
     Perform(Box<Due>, Prepared),
     /// Ask whether it happened, then call `looked_up`.
@@ -107,7 +107,7 @@ impl Turn {
         let prepared = with.performer.prepare(&due.id, &due.effect);
         let text = prepared.as_ref().ok().and_then(|prepared| prepared.client_text()).map(str::to_owned);
         self.wanted = Some((due.attempt, prepared));
-        Next::Report(report(&due, "wanted", Fact::EffectWanted { key: self.key.clone(), attempt: due.attempt, text }, now))
+        told(&due, "wanted", Fact::EffectWanted { key: self.key.clone(), attempt: due.attempt, text }, now)
     }
 
     /// The fact is durable: an effect that was taken starts now or is put off, anything else ends the turn.
@@ -119,7 +119,7 @@ impl Turn {
         if now - at > STARTS_WITHIN {
             let why = "the request could not start in time".to_owned();
             let fact = Fact::EffectPutOff { key: taken.key(), attempt: taken.attempt, why, not_before: now };
-            return Next::Report(report(&taken, "late", fact, now));
+            return told(&taken, "late", fact, now);
         }
         // What becomes of a file shows only when the line is taken, and its words tell of it.
         let prepared = if self.bears_files { with.performer.prepare(&taken.id, &taken.effect) } else { prepared };
@@ -127,30 +127,30 @@ impl Turn {
             Ok(prepared) => Next::Perform(Box::new(taken), prepared),
             Err(mistake) => {
                 let outcome = Outcome::Failed { code: "wording".to_owned(), detail: mistake };
-                Next::Report(report(&taken, "ended", ended(&taken, outcome), now))
+                told(&taken, "ended", ended(&taken, outcome), now)
             }
         }
     }
 
     pub fn performed(&self, taken: &Due, attempt: Attempt, now: Timestamp) -> Next {
         match attempt {
-            Attempt::Ended(outcome) => Next::Report(report(taken, "ended", ended(taken, outcome), now)),
+            Attempt::Ended(outcome) => told(taken, "ended", ended(taken, outcome), now),
             Attempt::NotYet { why, not_before } => {
                 let not_before = not_before.max(now + back_off(taken.attempt));
                 tracing::info!(effect = %taken.id, why, "put off");
                 let fact = Fact::EffectPutOff { key: taken.key(), attempt: taken.attempt, why, not_before };
-                Next::Report(report(taken, "put-off", fact, now))
+                told(taken, "put-off", fact, now)
             }
         }
     }
 
     pub fn looked_up(&self, due: &Due, found: LookUp, now: Timestamp) -> Next {
         match found {
-            LookUp::Found { external_id } => Next::Report(report(due, "found", ended(due, Outcome::Done { external_id }), now)),
+            LookUp::Found { external_id } => told(due, "found", ended(due, Outcome::Done { external_id }), now),
             LookUp::Absent => {
                 let why = "looked up and not found".to_owned();
                 let fact = Fact::EffectPutOff { key: due.key(), attempt: due.attempt, why, not_before: now };
-                Next::Report(report(due, "absent", fact, now))
+                told(due, "absent", fact, now)
             }
             LookUp::Unclear => Next::Over(Some(now + back_off(due.attempt.max(2)))),
         }
@@ -160,11 +160,11 @@ impl Turn {
 fn doubted(due: Due, with: Means) -> Next {
     let now = with.clock.now();
     match due.effect {
-        Effect::Send(_) => Next::Report(report(&due, "old", Fact::DoubtIsOld { key: due.key() }, now)),
+        Effect::Send(_) => told(&due, "old", Fact::DoubtIsOld { key: due.key() }, now),
         Effect::OpenRoom(_) if fault::planted("room-not-looked-up") => {
             let why = "nobody looked".to_owned();
             let fact = Fact::EffectPutOff { key: due.key(), attempt: due.attempt, why, not_before: now };
-            Next::Report(report(&due, "absent", fact, now))
+            told(&due, "absent", fact, now)
         }
         _ => Next::LookUp(Box::new(due)),
     }
@@ -172,6 +172,10 @@ fn doubted(due: Due, with: Means) -> Next {
 
 fn ended(due: &Due, outcome: Outcome) -> Fact {
     Fact::EffectEnded { key: due.key(), attempt: due.attempt, outcome }
+}
+
+fn told(due: &Due, what: &str, fact: Fact, at: Timestamp) -> Next {
+    Next::Report(Box::new(report(due, what, fact, at)))
 }
 
 fn report(due: &Due, what: &str, fact: Fact, at: Timestamp) -> Event {

@@ -14,7 +14,7 @@ use liaison::domain::ids::*;
 use liaison::domain::lane::{Due, DueState};
 use liaison::domain::message::{DOUBT_HOLDS_LANE, Message, MessageState};
 use liaison::domain::policy::*;
-use liaison::domain::room::{Room, RoomState};
+use liaison::domain::room::{Room, RoomState, Seat};
 use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::words::Words;
 use serde_json::{Map, Value, json};
@@ -118,6 +118,10 @@ pub struct World {
     /// No room gets made while this is set.
     pub no_rooms: bool,
     taken_names: BTreeSet<String>,
+    /// People whose 1:1 chat takes nothing: disabled, or no connection any more.
+    pub gone: BTreeSet<UserId>,
+    /// The platform lets the bot change no members.
+    pub keeps_members: bool,
     /// What happened since somebody last looked.
     pub log: Vec<String>,
 }
@@ -156,6 +160,8 @@ impl World {
             outbox_stands: false,
             no_rooms: false,
             taken_names: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            keeps_members: false,
             log: Vec::new(),
         };
         for (_, short, _, _) in PEOPLE {
@@ -253,6 +259,19 @@ impl World {
     pub fn member(&mut self, room: &str, who: &str, change: MemberChange) {
         let stream = self.room(room).stream.expect("the room stands");
         self.feed(Fact::MembersChanged { stream, user: person(who), change, by: person("jane") });
+        self.work_off();
+    }
+
+    /// Somebody changes what the bot itself is in the room.
+    pub fn bots_seat(&mut self, room: &str, by: &str, change: MemberChange) {
+        let stream = self.room(room).stream.expect("the room stands");
+        let bot = Person { id: BOT, name: "Liaison".to_owned(), email: None, service: false };
+        self.feed(Fact::MembersChanged { stream, user: bot, change, by: person(by) });
+        self.work_off();
+    }
+
+    pub fn activates(&mut self, stream: StreamId, by: &str, active: bool) {
+        self.feed(Fact::RoomActive { stream, active, by: person(by) });
         self.work_off();
     }
 
@@ -383,11 +402,17 @@ impl World {
             },
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Upload(upload) => self.upload(upload),
+            Effect::AddMember { .. } | Effect::RemoveMember { .. } if self.keeps_members => {
+                Outcome::Failed { code: "symphony-403".to_owned(), detail: "no owner".to_owned() }
+            }
+            Effect::FindUser { user, .. } => match PEOPLE.into_iter().find(|(id, ..)| *id == user.0) {
+                Some((_, short, ..)) => Outcome::Done { external_id: serde_json::to_string(&person(short)).ok() },
+                None => Outcome::Failed { code: "symphony-no-such-user".to_owned(), detail: String::new() },
+            },
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
-            | Effect::AcceptConnection { .. }
-            | Effect::FindUser { .. } => {
+            | Effect::AcceptConnection { .. } => {
                 self.members.push(due.effect.clone());
                 Outcome::Done { external_id: None }
             }
@@ -418,11 +443,24 @@ impl World {
             Place::DirectByEmail(email) => (StreamId::new(format!("im-{email}")), email.clone()),
             Place::Room(key) => return Outcome::Failed { code: "no-room".to_owned(), detail: key.to_string() },
         };
+        let refused = match place {
+            Place::Direct(user) if self.gone.contains(user) => Some("symphony-no-such-user"),
+            Place::Stream(_) if self.is_locked_out(&stream) => Some("symphony-403"),
+            Place::Stream(_) | Place::Direct(_) | Place::DirectByEmail(_) | Place::Room(_) => None,
+        };
+        if let Some(code) = refused {
+            return Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() };
+        }
         let id = ChatMessageId::new(self.fresh("post"));
         let posted = Posted { place: name, stream, id: id.clone(), reply: reply.clone() };
         self.log.push(format!("{}: {}", posted.place, said_as(&posted)));
         self.posts.push(posted);
         Outcome::Done { external_id: Some(id.0) }
+    }
+
+    /// The bot is not in that room.
+    fn is_locked_out(&self, stream: &StreamId) -> bool {
+        self.rooms().iter().any(|room| room.stream.as_ref() == Some(stream) && room.bot == Seat::Outside)
     }
 
     fn name_of(&self, stream: &StreamId) -> String {

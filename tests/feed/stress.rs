@@ -1,7 +1,9 @@
 //! The feed against the sandbox's pod while connections are cut and feeds are lost all the time, over both transports.
 use super::world::*;
 use axum::Router;
+use liaison::adapters::store::MemoryStore;
 use liaison::adapters::symphony::{FeedSettings, FeedState, Pace, Session, Symphony, Translator, Transport, feed};
+use liaison::app::members::Members;
 use liaison::app::read_back::ReadBack;
 use liaison::domain::event::{Event, Fact};
 use liaison::domain::ids::{EventId, UserId};
@@ -28,6 +30,24 @@ struct Moved(Arc<AtomicI64>);
 impl Clock for Moved {
     fn now(&self) -> Timestamp {
         Timestamp(jiff::Timestamp::now().as_millisecond() + self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// No room is known here, so that there is nothing to compare.
+fn members(
+    symphony: &Arc<Symphony>,
+    inbox: &Arc<dyn Inbox>,
+    clock: &Arc<dyn Clock>,
+    bot: u64,
+    stop: &CancellationToken,
+) -> Members {
+    Members {
+        symphony: Arc::clone(symphony),
+        store: Arc::new(MemoryStore::new()),
+        inbox: Arc::clone(inbox),
+        clock: Arc::clone(clock),
+        bot: UserId(bot),
+        stop: stop.clone(),
     }
 }
 
@@ -126,11 +146,14 @@ impl Stage {
         let (ledger, stop) = (Ledger::default(), CancellationToken::new());
         let inbox: Arc<dyn Inbox> = Arc::new(ledger.clone());
         let (state_in, state) = watch::channel(FeedState::default());
+        let symphony = Arc::new(Symphony::new(settings(direct), Arc::new(Moved::default())).unwrap());
+        let clock: Arc<dyn Clock> = Arc::new(Moved::default());
         let read_back = ReadBack {
-            symphony: Arc::new(Symphony::new(settings(direct), Arc::new(Moved::default())).unwrap()),
+            members: members(&symphony, &inbox, &clock, bot, &stop),
+            symphony,
             translator: Translator::new(UserId(bot), []),
             inbox: Arc::clone(&inbox),
-            clock: Arc::new(Moved::default()),
+            clock,
             feed: state_in.subscribe(),
             stop: stop.clone(),
             note: folder.path().join("feed-gap"),
@@ -263,11 +286,14 @@ impl Outage {
 
     fn start(&self) -> (watch::Sender<FeedState>, CancellationToken, tokio::task::JoinHandle<()>) {
         let ((state, feed), stop) = (watch::channel(FeedState::default()), CancellationToken::new());
+        let symphony = Arc::new(Symphony::new(settings(self.address.clone()), Arc::new(self.clock.clone())).unwrap());
+        let (inbox, clock): (Arc<dyn Inbox>, Arc<dyn Clock>) = (Arc::new(self.ledger.clone()), Arc::new(self.clock.clone()));
         let read_back = ReadBack {
-            symphony: Arc::new(Symphony::new(settings(self.address.clone()), Arc::new(self.clock.clone())).unwrap()),
+            members: members(&symphony, &inbox, &clock, self.bot, &stop),
+            symphony,
             translator: Translator::new(UserId(self.bot), []),
-            inbox: Arc::new(self.ledger.clone()),
-            clock: Arc::new(self.clock.clone()),
+            inbox,
+            clock,
             feed,
             stop: stop.clone(),
             note: self.note(),

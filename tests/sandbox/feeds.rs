@@ -1,5 +1,6 @@
 //! The bot reads the platform's own datafeed, and its feed is lost: nothing is missed, nothing is done twice.
 use super::outside::*;
+use serde_json::json;
 use std::process::Command;
 
 #[tokio::test]
@@ -67,6 +68,80 @@ async fn a_lost_feed_costs_nothing(world: Outside) {
     let made = world.journal(&[]).iter().filter(|entry| entry["kind"] == "contact.created").count();
     assert_eq!(made, 1 + added.len(), "no command was run twice");
     assert_eq!(world.program.end(), Some(0));
+}
+
+#[tokio::test]
+async fn members_are_compared_after_a_gap_over_long_polls() {
+    members_are_compared_after_a_gap(own_over_long_polls()).await;
+}
+
+#[tokio::test]
+async fn members_are_compared_after_a_gap_over_websockets() {
+    members_are_compared_after_a_gap(own()).await;
+}
+
+/// What is changed by hand while there is no feed comes by comparing, each time anew, and each time once.
+async fn members_are_compared_after_a_gap(world: Outside) {
+    let client = world.agreed("Mem").await;
+    let stream = world.room(JANE, &client.name).await["id"].as_str().unwrap().to_owned();
+    let (sam, nina) = (world.user_id(SAM).await, world.user_id(NINA).await);
+    let change = async |what: &str, user: &serde_json::Value| {
+        world.by_hand(&format!("/pod/v1/room/{stream}/membership/{what}"), json!({ "id": user })).await;
+    };
+    let mut rounds = 0;
+    // Which of two events the old feed still brings is a matter of luck, so it is tried until each kind was lost once.
+    while !["Joined", "Left", "Promoted"].iter().all(|kind| compared(&world, kind) > 0) {
+        rounds += 1;
+        assert!(rounds <= 12, "nothing was lost in {rounds} rounds: {:?}", changes(&world));
+        lose_feed(&world, &client, async || {
+            change("add", &sam).await;
+            change("promoteOwner", &sam).await;
+            change("add", &nina).await;
+        })
+        .await;
+        let text = format!("Sam, round {rounds}");
+        world.until("Sam is in", async || (count(&world, "Joined") == rounds).then_some(())).await;
+        world.say(SAM, &client.name, &text).await;
+        world.receives(&client.number, &format!("Sam Lee: {text}")).await;
+        world
+            .until("Nina is shown out", async || {
+                let rooms = world.rooms(NINA).await;
+                rooms.iter().all(|room| room["name"] != client.name.as_str()).then_some(())
+            })
+            .await;
+        lose_feed(&world, &client, async || change("remove", &sam).await).await;
+        world.until("Sam is out", async || (count(&world, "Left") == rounds).then_some(())).await;
+        let text = format!("Jane alone, round {rounds}");
+        world.say(JANE, &client.name, &text).await;
+        world.receives(&client.number, &text).await;
+    }
+    for kind in ["Joined", "Promoted", "Left"] {
+        assert_eq!(count(&world, kind), rounds, "{kind}: {:?}", changes(&world));
+    }
+    assert_eq!(world.program.end(), Some(0));
+}
+
+/// The feed is lost, and something is done before the next one is made.
+async fn lose_feed(world: &Outside, client: &Client, meanwhile: impl AsyncFnOnce()) {
+    let before = losses(world).await;
+    world.trouble("symphony", "feed-gone", 1).await;
+    world.say(JANE, &client.name, "// ").await;
+    meanwhile().await;
+    world.until("the feed is lost and another made", async || (losses(world).await > before).then_some(())).await;
+}
+
+/// What the journal tells of Sam in a room.
+fn changes(world: &Outside) -> Vec<serde_json::Value> {
+    let all = world.journal(&[]).into_iter().filter(|entry| entry["kind"] == "room.members_changed");
+    all.map(|entry| entry["detail"].clone()).filter(|detail| detail["user"] == SAM).collect()
+}
+
+fn count(world: &Outside, kind: &str) -> usize {
+    changes(world).iter().filter(|detail| detail["change"] == kind).count()
+}
+
+fn compared(world: &Outside, kind: &str) -> usize {
+    changes(world).iter().filter(|detail| detail["change"] == kind && detail["compared"] == true).count()
 }
 
 /// Feeds that the bot found gone.

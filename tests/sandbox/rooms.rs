@@ -130,3 +130,18 @@ async fn of_several_rooms_the_last_used_and_the_quoted_one() {
     world.press(JANE, &second, &line, super::consent::form_of(&line), "move-here", json!({})).await;
     world.line(JANE, &client.name, "the moved line", marked).await;
 }
+
+#[tokio::test]
+async fn the_bot_taken_out_of_a_room_loses_nothing() {
+    let world = own();
+    let client = world.agreed("Tea").await;
+    let stream = world.room(JANE, &client.name).await["id"].as_str().unwrap().to_owned();
+    let bot = world.bot_id().await;
+    world.by_hand(&format!("/pod/v1/room/{stream}/membership/remove"), json!({ "id": bot })).await;
+    world.line(JANE, IM, "what happened and what to do", |line| line.is("notice") && line.text.contains(&client.name)).await;
+    world.write(&client.number, "is anybody there?").await;
+    world.line(JANE, IM, "the client's words", |line| line.is("client_message") && line.text.contains("is anybody there?")).await;
+    let refused = world.journal(&[]).iter().filter(|entry| entry["kind"] == "chat.line_refused").count();
+    assert_eq!(refused, 0, "nothing was tried in vain");
+    assert_eq!(world.program.end(), Some(0));
+}

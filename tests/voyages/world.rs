@@ -600,7 +600,7 @@ impl World {
 
     fn go(&mut self, id: u64, next: Next) {
         match next {
-            Next::Report(event) => self.report(id, event),
+            Next::Report(event) => self.report(id, *event),
             Next::Perform(due, _) => self.perform(id, *due),
             Next::LookUp(due) => {
                 self.oracle.saw("looked up");

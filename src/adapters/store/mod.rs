@@ -20,8 +20,8 @@ pub use self::sled::{OpenStore, Opening, SledStore};
 pub use journal::{Journal, Tip};
 pub use memory::{Kept, MemoryStore};
 pub use opening::{has_its_keys, is_in_use};
-pub use seal::KeyRing;
 pub use read::{Filter, JournalLine, Verified, read_journal, verify};
+pub use seal::KeyRing;
 pub use snapshots::Snapshots;
 
 use crate::ports::StoreError;

@@ -120,6 +120,7 @@ impl Room {
 pub struct Member {
     pub id: Option<u64>,
     pub owner: bool,
+    pub join_date: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -130,12 +131,14 @@ pub struct Connection {
     pub status: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Stream {
     pub id: Option<String>,
     pub active: Option<bool>,
     pub stream_type: StreamType,
+    /// Of rooms only; of all attributes the name.
+    pub room_attributes: RoomAttributes,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

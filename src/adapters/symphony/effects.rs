@@ -8,6 +8,7 @@ use crate::adapters::vault::{Kept, NotKept, Vault};
 use crate::domain::effect::{Attempt, LookUp, OpenRoom, Outcome, Place};
 use crate::domain::ids::{EffectId, StreamId, UserId};
 use crate::domain::media::{CHAT_FILES_MAX, Found, Media};
+use crate::domain::members::NO_SUCH_USER;
 use crate::domain::time::Span;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -34,11 +35,16 @@ impl Symphony {
     pub async fn post_with(&self, id: &EffectId, place: &Place, markup: &str, data: &Value, files: &[Kept]) -> Attempt {
         let stream = match self.stream_of(place).await {
             Ok(Some(stream)) => stream,
-            Ok(None) => return failed("symphony-no-such-user", "nobody on the platform has this e-mail address"),
+            Ok(None) => return failed(NO_SUCH_USER, "nobody on the platform has this e-mail address"),
+            // Whoever is disabled or no connection any more has no 1:1 chat with us.
+            Err(CallError::Refused { message, .. }) => return failed(NO_SUCH_USER, &message),
             Err(error) => return self.not_begun(error),
         };
         match self.message_create(&stream, markup, &keyed(data, id), files).await {
             Ok(message) => done(Some(message)),
+            Err(CallError::Refused { status: 403 | 404, message, .. }) if matches!(place, Place::Direct(_)) => {
+                failed(NO_SUCH_USER, &message)
+            }
             Err(error) => self.ended(error),
         }
     }
@@ -76,7 +82,7 @@ impl Symphony {
         match self.users_by_id(&[user]).await {
             Ok(users) => match users.iter().find_map(|found| found.person()).filter(|person| person.id == user) {
                 Some(person) => done(serde_json::to_string(&person).ok()),
-                None => failed("symphony-no-such-user", "the platform does not know this user"),
+                None => failed(NO_SUCH_USER, "the platform does not know this user"),
             },
             Err(error) => self.not_begun(error),
         }

@@ -5,6 +5,7 @@ use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::event::{Fact, StreamKind};
 use crate::domain::ids::*;
+use crate::domain::members;
 use crate::domain::message::{Message, MessageState};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
@@ -121,7 +122,8 @@ pub fn room_status(scene: &Scene, room: &Room) -> &'static str {
 /// S1-19, as far as this stage has it.
 pub fn room_row(scene: &Scene, given: &Given, room: &Room) -> Value {
     let contacts: Vec<Value> = room.contacts.iter().map(|id| contact_in_room(scene, given, room, id)).collect();
-    let members: Vec<Value> = room.members.values().map(|m| json!({ "name": m.name, "owner": m.owner })).collect();
+    let members: Vec<Value> =
+        room.members.iter().map(|(id, m)| json!({ "name": members::name_of(scene, room, *id), "owner": m.owner })).collect();
     json!({
         "name": room.name,
         "channel": room.channel.name(),

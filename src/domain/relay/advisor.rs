@@ -5,6 +5,7 @@ use crate::domain::event::RoomMessage;
 use crate::domain::files;
 use crate::domain::ids::*;
 use crate::domain::media::{CAPTION_MAX, Media};
+use crate::domain::members;
 use crate::domain::message::{Message, MessageState};
 use crate::domain::outbox;
 use crate::domain::refusal::Refusal;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 
 /// WhatsApp's limit for one text.
 pub const TEXT_MAX: usize = 4_096;
+
 /// A text in a client room that is no command.
 pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &str) {
     if let Some(original) = &said.edits {
@@ -103,8 +105,7 @@ fn signed(scene: &Scene, room: &Room, said: &RoomMessage, text: &str) -> String 
     if room.members.len() < 2 {
         return text.to_owned();
     }
-    let name = room.members.get(&said.author.id).map(|member| member.name.clone());
-    format!("{}: {text}", name.unwrap_or_else(|| scene.user_name(said.author.id)))
+    format!("{}: {text}", members::name_of(scene, room, said.author.id))
 }
 
 pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {
