@@ -1,5 +1,6 @@
 //! What the program is about: pure values and decisions. No async, no clock, no randomness, no files, no wire formats.
 pub mod answers;
+pub mod approval;
 pub mod ask;
 pub mod case;
 pub mod commands;
@@ -21,6 +22,7 @@ pub mod lines;
 pub mod media;
 pub mod message;
 pub mod outbox;
+pub mod parked;
 pub mod phone;
 pub mod policy;
 pub mod refusal;

@@ -1,4 +1,5 @@
 //! From an advisor's words to an effect: accepted, held, released, withdrawn; and the few messages that the program itself may send.
+use super::approval::{self, TEMPLATE};
 use super::ask::{About, Ask, CONFIRMATION_LASTS};
 use super::commit::{Entry, Key};
 use super::consent::{Consent, Turn};
@@ -42,7 +43,7 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
     let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let room = message.room.as_ref().and_then(|key| scene.room(key));
     let rights = scene.rights(author);
-    gates::first_objection(&Subject {
+    let by_gates = gates::first_objection(&Subject {
         now: scene.now,
         policy: scene.policy,
         author,
@@ -52,7 +53,8 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
         channel: message.channel,
         line: &message.line,
         free_text: message.is_free_text(),
-    })
+    });
+    by_gates.or_else(|| approval::objection(scene, &contact, message))
 }
 
 /// Takes an advisor's message in: it goes, waits, or is refused. What the author reads about it is left to the caller, but
@@ -121,6 +123,7 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
         delivered_at: None,
         read_at: None,
         price_category: None,
+        price_type: None,
     }
 }
 
@@ -173,7 +176,10 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     if gate == "consent" {
         ask_for_invitation(scene, message);
     }
-    tell_client_that_a_message_waits(scene, &message.contact, message.channel, &message.line);
+    // The client's answer would not let it go.
+    if gate != TEMPLATE {
+        tell_client_that_a_message_waits(scene, &message.contact, message.channel, &message.line);
+    }
 }
 
 /// Back into its lane at the place that it had.
@@ -191,6 +197,9 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
     scene.put(&lane);
     wake_for_quiet_hours(scene, gate, &room);
+    if gate == TEMPLATE {
+        approval::await_approval(scene, message);
+    }
     let detail = json!({ "gate": gate });
     scene.note(Entry::new("message.held", PROGRAM).about(&message.contact).room(&room).message(&message.id).detail(detail));
 }
@@ -325,6 +334,9 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
                 if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
                     message.state = MessageState::Held { gate: gate.to_owned() };
                     scene.put(&message);
+                    if gate == TEMPLATE {
+                        approval::await_approval(scene, &message);
+                    }
                 }
                 kept.push(message.id);
             }
@@ -486,6 +498,7 @@ pub fn say_to_client(
         delivered_at: None,
         read_at: None,
         price_category: None,
+        price_type: None,
     };
     make_ready(scene, &mut message);
     message.id

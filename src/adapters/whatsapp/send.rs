@@ -13,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Origin;
@@ -62,6 +63,8 @@ pub struct WhatsApp {
     clock: Arc<dyn Clock>,
     pace: Arc<Mutex<Pace>>,
     health: Arc<LineHealth>,
+    /// The account was asked for its templates once, so that none leaves of which nobody knows how it stands.
+    templates_known: AtomicBool,
 }
 
 impl WhatsApp {
@@ -81,6 +84,7 @@ impl WhatsApp {
             clock,
             pace,
             health: Arc::default(),
+            templates_known: AtomicBool::new(false),
         })
     }
 
@@ -89,7 +93,16 @@ impl WhatsApp {
         &self.health
     }
 
-    /// Posts the message once. `Done` carries the wamid.
+    /// Whether templates may be sent already: their files were compared with the account since the start.
+    pub fn templates_are_known(&self) -> bool {
+        self.templates_known.load(Ordering::Acquire)
+    }
+    pub fn now_templates_are_known(&self) {
+        self.templates_known.store(true, Ordering::Release);
+    }
+
+    /// Posts the message once. `Done` carries the wamid, and below it WhatsApp's own id of the client where that is not the
+    /// number as it was dialled.
     pub async fn send(&self, send: &Send, prepared: &Prepared) -> Attempt {
         let Some(body) = body(send, prepared) else {
             let detail = "There is no address or no text for a WhatsApp message.".to_owned();
@@ -165,6 +178,10 @@ impl WhatsApp {
 
     fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn post(&self, path: &str) -> RequestBuilder {
+        self.http.post(format!("{}/{path}", self.base))
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
@@ -266,13 +283,30 @@ fn accepted(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Accepted {
         messages: Vec<Message>,
+        #[serde(default)]
+        contacts: Vec<Person>,
+    }
+    #[derive(Deserialize)]
+    struct Person {
+        #[serde(default)]
+        input: String,
+        #[serde(default)]
+        wa_id: Option<String>,
     }
     #[derive(Deserialize)]
     struct Message {
         id: String,
     }
     let accepted: Accepted = serde_json::from_slice(bytes).ok()?;
-    accepted.messages.into_iter().next().map(|message| message.id)
+    let wamid = accepted.messages.into_iter().next().map(|message| message.id)?;
+    // In Brazil, Argentina and Mexico it may differ, and the client's answers come under it.
+    let person = accepted.contacts.into_iter().next();
+    let own = person.and_then(|person| person.wa_id.filter(|wa_id| !is_the_number(wa_id, &person.input)));
+    Some(own.map_or(wamid.clone(), |wa_id| format!("{wamid}\n{wa_id}")))
+}
+
+fn is_the_number(wa_id: &str, input: &str) -> bool {
+    wa_id.is_empty() || input.chars().filter(char::is_ascii_digit).eq(wa_id.chars())
 }
 
 /// The request body, or `None` where there is nobody to send to or nothing to say.
