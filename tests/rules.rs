@@ -15,9 +15,13 @@ mod files;
 mod identity;
 #[path = "rules/inbound.rs"]
 mod inbound;
+#[path = "rules/numbers.rs"]
+mod numbers;
 #[path = "rules/onboarding.rs"]
 mod onboarding;
 #[path = "rules/questions.rs"]
 mod questions;
 #[path = "rules/status.rs"]
 mod status;
+#[path = "rules/templates.rs"]
+mod templates;

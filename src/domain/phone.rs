@@ -49,6 +49,7 @@ pub fn canonical(typed: &str, default_region: &str) -> Result<Phone, PhoneProble
     if region.is_none() && !dialled.starts_with('+') {
         return Err(PhoneProblem::UnknownCountry);
     }
+    let dialled = without_old_mobile_prefix(dialled);
     let number = PHONE_NUMBER_UTIL.parse(&dialled, region).map_err(|error| because_of(&error))?;
     possible(&number)?;
     Phone::from_e164(&number.format_as(PhoneNumberFormat::E164)).ok_or(PhoneProblem::NotPossible)
@@ -87,6 +88,14 @@ pub fn firms_own(text: &str) -> Result<Phone, PhoneProblem> {
     }
     let length = if digits.len() > MOST_DIGITS { PhoneProblem::TooLong } else { PhoneProblem::TooShort };
     Phone::from_e164(text.trim()).ok_or(length)
+}
+
+/// Mexico put a 1 before its mobiles until 2019; people and WhatsApp still write it.
+fn without_old_mobile_prefix(dialled: String) -> String {
+    match dialled.strip_prefix("+521") {
+        Some(rest) if rest.len() == 10 => format!("+52{rest}"),
+        Some(_) | None => dialled,
+    }
 }
 
 /// Only "+" and ASCII digits, so that nothing else ever reaches the library.
@@ -203,6 +212,8 @@ mod tests {
             ("+39 (0)6 698 12345", "US", "+390669812345"),
             ("+86 138 0013 8000", "US", "+8613800138000"),
             ("+55 11 91234-5678", "US", "+5511912345678"),
+            ("+52 1 55 1234 5678", "US", "+525512345678"),
+            ("+54 9 11 1234-5678", "US", "+5491112345678"),
             ("+49 151 12345678", "", "+4915112345678"),
             ("+49 151 12345678", "nowhere", "+4915112345678"),
         ];

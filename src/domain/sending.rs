@@ -73,7 +73,7 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
         lane = scene.lane(&draft.room.key, draft.contact);
     }
     // Who waits longer goes first: behind a held message everything of the lane is held.
-    let waits = message.is_free_text() && !lane.held.is_empty();
+    let waits = message.is_free_text() && first_text(scene, &lane).is_some();
     match verdict {
         None if !waits => {
             note_accepted(scene, &message);
@@ -96,9 +96,13 @@ fn behind(scene: &Scene, lane: &Lane, order: (Timestamp, u32)) -> (Timestamp, u3
     last.map_or(order, |(at, nth)| order.max((at, nth + 1)))
 }
 
+/// Templates that wait beside the texts keep nobody waiting (RULES, Terms).
+fn first_text(scene: &Scene, lane: &Lane) -> Option<Message> {
+    lane.held.iter().filter_map(|id| scene.message(id)).find(Message::is_free_text)
+}
+
 fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
-    let head = lane.held.first().and_then(|id| scene.message(id));
-    head.and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
+    first_text(scene, lane).and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
 }
 
 fn write_down(scene: &mut Scene, draft: &Draft) -> Message {

@@ -13,6 +13,8 @@ pub enum Class {
     PairThrottled,
     /// Meta's own trouble: later.
     Trouble { wait: Span },
+    /// Too many people blocked or reported the line: it rests a long while, since asking more often makes it worse.
+    Restricted { wait: Span },
     /// Token, permission, account or number must be mended before anything leaves on this line: it stops, its messages wait.
     Line,
     /// The firm must mend this template or this use of the account first; other messages go on.
@@ -29,7 +31,7 @@ pub enum Class {
 const SHORT: Span = Span::seconds(5);
 /// Limits per hour and maintenance ("up to a minute").
 const MINUTE: Span = Span::seconds(60);
-/// A number restricted for spam: asking more often makes it worse.
+/// A number restricted for spam is tried again with one message after this.
 const HOUR: Span = Span::hours(1);
 
 /// The class of each code; `contracts/whatsapp/error-codes.json` holds the sources.
@@ -38,7 +40,7 @@ pub fn class(code: i64) -> Option<Class> {
     Some(match code {
         130429 | 131208 | 132069 => Throttled { wait: SHORT },
         4 | 80007 | 131057 => Throttled { wait: MINUTE },
-        131048 => Throttled { wait: HOUR },
+        131048 => Restricted { wait: HOUR },
         131056 => PairThrottled,
         1 | 2 | 131000 | 131016 | 131059 | 133004 => Trouble { wait: SHORT },
         0 | 3 | 10 | 33 | 190 | 200..=299 | 368 => Line,
@@ -52,6 +54,43 @@ pub fn class(code: i64) -> Option<Class> {
         132000 | 132005 | 132012 | 132018 | 135000 => Message,
         _ => return None,
     })
+}
+
+impl Class {
+    /// What Liaison does, for people who look a code up.
+    pub fn told(self) -> String {
+        match self {
+            Class::Throttled { wait } => format!(
+                "Nothing leaves on this line for {}, or as long as `Retry-After` says; then everything goes in its order.",
+                seconds(wait)
+            ),
+            Class::PairThrottled => {
+                "This client waits 1, 4, 16, 64 … seconds (4ⁿ) and everything goes in its order; others go on.".to_owned()
+            }
+            Class::Trouble { wait } => format!("The message is tried again after {}, slower each time, for 24 hours.", seconds(wait)),
+            Class::Restricted { wait } => format!(
+                "The line rests: one message tries it every {}, the others wait; the admins are told, `/readyz` says `line:<number>`.",
+                seconds(wait)
+            ),
+            Class::Line => "The line stops and its messages wait; one tries it every minute; the admins are told, `/readyz` says \
+                            `line:<number>`."
+                .to_owned(),
+            Class::Account => "The message fails and its author is told; others go on. What the account thinks of a template is kept, \
+                               and it is sent no more until it is approved."
+                .to_owned(),
+            Class::Recipient => "The message fails and its author is told; nothing is repeated.".to_owned(),
+            Class::Window => "The message waits until the client writes; a template can restart the conversation.".to_owned(),
+            Class::Message => "The message fails and its author is told; nothing is repeated.".to_owned(),
+        }
+    }
+}
+
+fn seconds(span: Span) -> String {
+    match span.0 / 1_000 {
+        3_600 => "hour".to_owned(),
+        60 => "minute".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
 }
 
 /// The class of a whole complaint: a code that nobody knows yet still says whether it will pass.

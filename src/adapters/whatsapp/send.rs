@@ -1,6 +1,6 @@
 //! Sends one message and says what is certain about its end.
 use super::errors::{Class, class_of};
-use super::health::LineHealth;
+use super::health::{LOOK_AGAIN, LineHealth};
 use super::media::PublicOnly;
 use super::pacing::Pace;
 use super::wire::Complaint;
@@ -151,14 +151,21 @@ impl WhatsApp {
                 Attempt::NotYet { why, not_before }
             }
             Class::Trouble { wait } => self.not_yet(why, answer.retry_after(self.now()).unwrap_or(wait)),
-            Class::Line => {
-                let not_before = self.health.troubled(&send.line, &code.to_string(), &complaint.detail(), self.now());
-                Attempt::NotYet { why, not_before }
+            Class::Line => self.stop_line(send, why, complaint, LOOK_AGAIN),
+            Class::Restricted { wait } => {
+                self.stop_line(send, why, complaint, answer.retry_after(self.now()).unwrap_or(wait))
             }
             Class::Account | Class::Recipient | Class::Window | Class::Message => {
                 Attempt::Ended(Outcome::Failed { code: code.to_string(), detail: complaint.detail() })
             }
         }
+    }
+
+    /// Nothing leaves on this line but one message now and then that tries it.
+    fn stop_line(&self, send: &Send, why: String, complaint: &Complaint, every: Span) -> Attempt {
+        let code = complaint.code.unwrap_or_default().to_string();
+        let not_before = self.health.troubled(&send.line, (&code, &complaint.detail()), every, self.now());
+        Attempt::NotYet { why, not_before }
     }
 
     /// The whole line rests as long as the message that was refused.
