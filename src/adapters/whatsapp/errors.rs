@@ -56,39 +56,44 @@ pub fn class(code: i64) -> Option<Class> {
     })
 }
 
-impl Class {
-    /// What Liaison does, for people who look a code up.
-    pub fn told(self) -> String {
-        match self {
-            Class::Throttled { wait } => format!(
-                "Nothing leaves on this line for {}, or as long as `Retry-After` says; then everything goes in its order.",
-                seconds(wait)
-            ),
-            Class::PairThrottled => {
-                "This client waits 1, 4, 16, 64 … seconds (4ⁿ) and everything goes in its order; others go on.".to_owned()
-            }
-            Class::Trouble { wait } => format!("The message is tried again after {}, slower each time, for 24 hours.", seconds(wait)),
-            Class::Restricted { wait } => format!(
-                "The line rests: one message tries it every {}, the others wait; the admins are told, `/readyz` says `line:<number>`.",
-                seconds(wait)
-            ),
-            Class::Line => "The line stops and its messages wait; one tries it every minute; the admins are told, `/readyz` says \
-                            `line:<number>`."
-                .to_owned(),
-            Class::Account => "The message fails and its author is told; others go on. What the account thinks of a template is kept, \
-                               and it is sent no more until it is approved."
-                .to_owned(),
-            Class::Recipient => "The message fails and its author is told; nothing is repeated.".to_owned(),
-            Class::Window => "The message waits until the client writes; a template can restart the conversation.".to_owned(),
-            Class::Message => "The message fails and its author is told; nothing is repeated.".to_owned(),
+/// What Liaison does about a code, a sentence for people who look it up; what the domain makes of single codes is in it.
+pub fn does(code: i64) -> Option<String> {
+    const FAILS: &str = "The message fails and its author is told; nothing is repeated.";
+    let of_template = "The template is sent no more until the account has approved it; the admins are told.";
+    let more = match code {
+        131026 => Some("Where nothing was ever delivered, the client counts as not on WhatsApp and SMS is offered.".to_owned()),
+        131050 => {
+            Some("The client's choice is kept: marketing templates are not sent to him any more, everything else is.".to_owned())
         }
-    }
+        132001 | 132007 | 132015 | 132016 => Some(of_template.to_owned()),
+        _ => None,
+    };
+    let does = match class(code)? {
+        Class::Throttled { wait } => {
+            format!("The line waits {}, or as long as `Retry-After` says; then everything goes in its order.", words(wait))
+        }
+        Class::PairThrottled => {
+            "This client waits 1, 4, 16, 64 … seconds (4ⁿ), then everything goes in its order; others go on.".to_owned()
+        }
+        Class::Trouble { wait } => format!("The message is tried again after {}, slower each time, for 24 hours.", words(wait)),
+        Class::Restricted { wait } => {
+            format!("The line rests, messages wait, and one tries it once in {}. {TOLD}", words(wait))
+        }
+        Class::Line => format!("The line stops, messages wait, and one tries it once in a minute. {TOLD}"),
+        Class::Window if code == 131047 => {
+            "An advisor's message waits until the client writes; a template can restart the conversation.".to_owned()
+        }
+        Class::Account | Class::Recipient | Class::Window | Class::Message => FAILS.to_owned(),
+    };
+    Some([Some(does), more].into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
-fn seconds(span: Span) -> String {
+const TOLD: &str = "The admins are told, `/readyz` says `line:<number>`.";
+
+fn words(span: Span) -> String {
     match span.0 / 1_000 {
-        3_600 => "hour".to_owned(),
-        60 => "minute".to_owned(),
+        3_600 => "an hour".to_owned(),
+        60 => "a minute".to_owned(),
         seconds => format!("{seconds} seconds"),
     }
 }
