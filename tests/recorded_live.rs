@@ -196,6 +196,7 @@ async fn all_recorded_webhooks_are_applied_or_explained_by_a_running_bot() {
         pywa.template_status_update.rejected: template.told
         pywa.user_marketing_preferences.resume: marketing.resumed
         pywa.user_marketing_preferences.signup: marketing.resumed
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
     running.stop().await;
 }

@@ -4,8 +4,10 @@ mod verbs;
 pub use verbs::{Act, Line, act};
 
 use crate::adapters::whatsapp::WhatsApp;
-use crate::adapters::whatsapp::templates::Listed;
+use crate::adapters::whatsapp::errors::{Class, class};
+use crate::adapters::whatsapp::templates::{Listed, NoAnswer};
 use crate::adapters::wording::{WhatsAppTemplate, Wording};
+use crate::domain::approval::{MISSING, UNKNOWN};
 use crate::domain::event::{Event, Fact, TemplateSeen};
 use crate::domain::ids::EventId;
 use crate::ports::{Clock, Inbox, Receipt};
@@ -163,7 +165,15 @@ pub async fn watch(
                 if all_well { LOOK_EVERY } else { LOOK_SOON }
             }
             Err(error) => {
-                tracing::warn!(%error, "the account's templates cannot be looked at; until then none is sent");
+                tracing::warn!(%error, "the account's templates cannot be looked at");
+                if !client.templates_are_known() && is_lasting(&error) {
+                    // Messages wait with this reason, and admins read of it, instead of nothing happening at all.
+                    let seen = wording.templates().map(|ours| untold(ours, UNKNOWN, Some(error.to_string()))).collect();
+                    if stop.run_until_cancelled(bring(&*inbox, &*clock, seen)).await.is_none() {
+                        return;
+                    }
+                    client.now_templates_are_known();
+                }
                 again = (2 * again).min(LOOK_SOON);
                 again
             }
@@ -172,16 +182,27 @@ pub async fn watch(
     }
 }
 
-fn seen(ours: &WhatsAppTemplate, account: &[Listed]) -> TemplateSeen {
-    let unseen = TemplateSeen {
+/// Asking again changes nothing before somebody mends the token or its rights.
+fn is_lasting(error: &NoAnswer) -> bool {
+    let NoAnswer::Refused { code, .. } = error else { return false };
+    matches!(class(*code), Some(Class::Line | Class::Account | Class::Message))
+}
+
+/// A template of which the account has told nothing.
+fn untold(ours: &WhatsAppTemplate, status: &str, reason: Option<String>) -> TemplateSeen {
+    TemplateSeen {
         name: ours.name.clone(),
         language: ours.meta_language.clone(),
-        status: "MISSING".to_owned(),
-        reason: None,
+        status: status.to_owned(),
+        reason,
         category: String::new(),
         quality: None,
         differs: None,
-    };
+    }
+}
+
+fn seen(ours: &WhatsAppTemplate, account: &[Listed]) -> TemplateSeen {
+    let unseen = untold(ours, MISSING, None);
     match in_account(&ours.as_submitted(), account) {
         InAccount::Missing(_) => unseen,
         // What it is filed under changes its price and whom it reaches, not what the client reads.

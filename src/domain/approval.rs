@@ -10,7 +10,7 @@ use super::message::{Message, MessageState};
 use super::policy::MESSAGE_WAITING;
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -19,6 +19,12 @@ pub const TEMPLATE: &str = "template";
 /// The client wants no marketing, and this is a marketing template.
 pub const MARKETING: &str = "marketing";
 const APPROVED: &str = "APPROVED";
+/// The account has none of this name and language.
+pub const MISSING: &str = "MISSING";
+/// The account does not tell.
+pub const UNKNOWN: &str = "UNKNOWN";
+/// How far the provider's clock may be behind ours.
+const CLOCKS_APART: Span = Span::seconds(60);
 /// Messages that one commit lets go when their template is approved; the next commit takes the next ones.
 const RELEASED_AT_ONCE: usize = 200;
 
@@ -28,7 +34,7 @@ pub struct Standing {
     pub name: String,
     /// As the account names it ("en_US").
     pub language: String,
-    /// In the provider's words; `MISSING` where the account has none.
+    /// In the provider's words, or `MISSING`, or `UNKNOWN`.
     pub status: String,
     pub reason: Option<String>,
     pub category: Option<String>,
@@ -56,7 +62,7 @@ impl Standing {
         Standing {
             name: name.to_owned(),
             language: language.to_owned(),
-            status: "UNKNOWN".to_owned(),
+            status: UNKNOWN.to_owned(),
             reason: None,
             category: None,
             quality: None,
@@ -115,7 +121,14 @@ impl Standing {
     }
 
     fn seen(seen: &TemplateSeen, now: Timestamp) -> Standing {
-        let words = seen.differs.clone().map_or(Words::AsInFile, Words::Differ);
+        let words = match &seen.differs {
+            Some(place) => Words::Differ(place.clone()),
+            // What is not there has no words; whatever comes there is to be looked at.
+            None if seen.status == MISSING || seen.status == UNKNOWN => Words::NotCompared,
+            None => Words::AsInFile,
+        };
+        // By the provider's clock, which counts in seconds, what is told next may have happened before we looked.
+        let as_of = now - CLOCKS_APART;
         Standing {
             name: seen.name.clone(),
             language: seen.language.clone(),
@@ -124,9 +137,9 @@ impl Standing {
             category: Some(seen.category.clone()).filter(|category| !category.is_empty()),
             quality: seen.quality.clone(),
             words,
-            status_at: now,
-            category_at: now,
-            quality_at: now,
+            status_at: as_of,
+            category_at: as_of,
+            quality_at: as_of,
         }
     }
 }
@@ -204,7 +217,7 @@ pub fn listed(scene: &mut Scene, seen: &[TemplateSeen]) {
 pub fn refused(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
     let Body::Template { name, language, .. } = &message.body else { return };
     let status = match code {
-        "132001" => "MISSING",
+        "132001" => MISSING,
         "132007" => "REJECTED",
         "132015" => "PAUSED",
         "132016" => "DISABLED",
@@ -305,7 +318,7 @@ pub fn release_waiting(scene: &mut Scene, name: &str, language: &str) {
     for pointer in waiting {
         let id = MessageId::new(pointer.to);
         scene.case.remove::<Pointer>(&waits(name, language, &id));
-        if let Some(message) = scene.message(&id).filter(|message| is_held_for_it(message)) {
+        if let Some(message) = scene.message(&id).filter(is_held_for_it) {
             let_go(scene, message);
         }
     }

@@ -4,6 +4,7 @@ use liaison::domain::contact::Contact;
 use liaison::domain::effect::Outcome;
 use liaison::domain::event::ClientKeys;
 use liaison::domain::phone::canonical;
+use liaison::domain::time::Span;
 
 /// As dialled, and as the webhooks of WhatsApp write it.
 const WRITTEN: [(&str, &str); 3] =
@@ -26,7 +27,11 @@ fn identity_a_client_is_the_same_in_both_writings_of_his_number() {
         world.in_room("Ann Lee").says("jane", "Good morning");
         // Mexico has dropped its 1: nobody can dial it any more.
         let dials = canonical(dialled, "US").unwrap();
-        assert_eq!(world.sent_to(dials.e164()).last().map(String::as_str), Some("Good morning"), "to the number as it was dialled");
+        assert_eq!(
+            world.sent_to(dials.e164()).last().map(String::as_str),
+            Some("Good morning"),
+            "to the number as it was dialled"
+        );
         assert_eq!(contacts(&world), 1, "{dialled}");
         assert_eq!(world.says("jane", &add(written)), ["refusal(already-yours)"], "{dialled}");
         world.says("jane", &format!("/window {written}"));
@@ -66,4 +71,23 @@ fn identity_the_id_that_whatsapp_answers_a_send_with_is_learnt() {
     world.client(ANN).with_keys(keys).taps("consent:yes");
     assert_eq!(world.consent(ANN).name(), "OPTED_IN");
     assert_eq!(contacts(&world), 1);
+}
+
+#[test]
+fn identity_a_number_handed_on_leads_to_the_old_client_in_neither_writing() {
+    let (dialled, written) = WRITTEN[0];
+    let mut world = World::new();
+    world.says("jane", &add(dialled));
+    for number in [dialled, written, dialled] {
+        let keys = ClientKeys { user_id: Some("BR.1".to_owned()), ..keys_of(number) };
+        world.client(number).with_keys(keys).writes("It is me");
+    }
+    world.passes(Span::minutes(1));
+    let stranger = |number: &str| ClientKeys { user_id: Some("BR.2".to_owned()), ..keys_of(number) };
+    world.client(written).with_keys(stranger(written)).writes("I have this number now");
+    assert_eq!(contacts(&world), 2);
+    world.client(dialled).with_keys(stranger(dialled)).writes("and in this writing");
+    assert_eq!(contacts(&world), 2);
+    let old = world.all::<Contact>("contact/").into_iter().find(|contact| contact.email.is_some()).unwrap();
+    assert_eq!((old.phone, old.wa_id), (None, None));
 }

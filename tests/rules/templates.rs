@@ -108,6 +108,16 @@ fn an_edit_in_the_account_stops_the_template_until_it_was_compared() {
 }
 
 #[test]
+fn a_template_that_was_missing_is_sent_once_it_is_approved_and_compared() {
+    let mut world = approved();
+    looks(&mut world, &[seen("follow_up", "MISSING")]);
+    tells(&mut world, "follow_up", status("APPROVED"));
+    assert_eq!(world.says("jane", FOLLOW_UP), ["refusal(not-approved)"], "nobody has seen its words");
+    looks(&mut world, &[seen("follow_up", "APPROVED")]);
+    assert_eq!(world.says("jane", FOLLOW_UP), ["confirm confirm-template"]);
+}
+
+#[test]
 fn a_pause_between_confirming_and_taking_holds_the_template_and_the_approval_sends_it() {
     let mut world = approved();
     world.says("jane", FOLLOW_UP);
@@ -229,6 +239,18 @@ fn admins_read_of_each_change_once() {
             assert_eq!(world.last_reply("adam").vars["templates"][0]["news"], expected, "{news:?}");
         }
     }
+}
+
+#[test]
+fn what_is_told_in_whole_seconds_right_after_a_look_counts() {
+    let mut world = approved();
+    looks(&mut world, &[seen("follow_up", "PENDING")]);
+    looks(&mut world, &[seen("follow_up", "APPROVED")]);
+    let told = TemplateTold { name: "follow_up".to_owned(), language: "en_US".to_owned(), news: status("PAUSED") };
+    let (id, at) = (world.fresh("told"), world.now - Span(999));
+    world.feed_as(&id, at, Fact::TemplateTold(told));
+    world.work_off();
+    assert_eq!(world.says("jane", FOLLOW_UP), ["refusal(not-approved)"]);
 }
 
 #[test]

@@ -152,9 +152,7 @@ impl WhatsApp {
             }
             Class::Trouble { wait } => self.not_yet(why, answer.retry_after(self.now()).unwrap_or(wait)),
             Class::Line => self.stop_line(send, why, complaint, LOOK_AGAIN),
-            Class::Restricted { wait } => {
-                self.stop_line(send, why, complaint, answer.retry_after(self.now()).unwrap_or(wait))
-            }
+            Class::Restricted { wait } => self.stop_line(send, why, complaint, answer.retry_after(self.now()).unwrap_or(wait)),
             Class::Account | Class::Recipient | Class::Window | Class::Message => {
                 Attempt::Ended(Outcome::Failed { code: code.to_string(), detail: complaint.detail() })
             }

@@ -472,6 +472,13 @@ mod tests {
         assert!(words(&other).contains("bears the text \"Maybe\""));
         assert!(words(&other).contains("\"de\" does not fit"));
         assert!(words(&other).contains("no category \"OTHER\""));
+        let mut rich = template(true, "x");
+        rich.components.push(json!({"type":"HEADER","format":"IMAGE"}));
+        rich.components[1]["buttons"] =
+            json!([{"type":"COPY_CODE","text":"Copy"},{"type":"URL","text":"Go","url":"https://x.com/{{1}}"}]);
+        assert!(words(&rich).contains("Only headers of text"));
+        assert!(words(&rich).contains("A button of the type \"COPY_CODE\" cannot be sent"));
+        assert!(words(&rich).contains("A button's address has a parameter"));
         assert_eq!(words(&template(true, "x")), "");
     }
 }

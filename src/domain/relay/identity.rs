@@ -408,7 +408,7 @@ pub fn number_keys(number: &Phone) -> Vec<Key> {
 /// it and comes late was said by this client.
 fn free_number(scene: &mut Scene, contact: &Contact) {
     let keys = ClientKeys { user_id: None, ..keys_of(contact) };
-    for key in keys_in_store(&keys) {
+    for key in keys_by_which_he_is_known(&keys) {
         if scene.pointer(key.clone()).is_some_and(|owner| owner == contact.id.0) {
             scene.case.remove::<Pointer>(&key);
         }
