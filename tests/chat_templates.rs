@@ -233,7 +233,10 @@ fn replies(table: &mut Table) {
         ("connected", vec![ann.clone()]),
         (
             "invitation-sent",
-            vec![with(ann.clone(), json!({ "has_room": true })), with(ann.clone(), json!({ "has_room": false }))],
+            vec![
+                with(ann.clone(), json!({ "has_room": true, "waits": false })),
+                with(ann.clone(), json!({ "has_room": false, "waits": true })),
+            ],
         ),
         ("moved", vec![json!({ "room": "Lee family" })]),
         ("you-are-in", vec![json!({ "room": "Lee family" })]),
@@ -388,7 +391,10 @@ fn commands_answers(table: &mut Table) {
     table.insert("contact-added", added);
     let created =
         CONSENTS.map(|consent| json!({ "name": "Lee", "room": "Lee 2", "invited": 1, "already_waiting": 0, "consent": consent }));
-    table.insert("room-created", created.into_iter().chain([json!({ "name": "Lee" })]).collect());
+    table.insert(
+        "room-created",
+        created.into_iter().chain([json!({ "name": "Lee" }), json!({ "name": "Lee", "invited": 2, "waits": true })]).collect(),
+    );
     let there = json!({ "name": "Ann", "room": "Lee", "room_key": "r-1", "owner": "Jane", "own": false });
     table.insert(
         "room-is-there",

@@ -2,10 +2,18 @@
 #![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 mod real;
 
+use liaison::adapters::clock::SystemClock;
+use liaison::adapters::whatsapp::{Pace, Settings, WhatsApp};
+use liaison::adapters::wording::load_all;
+use liaison::app::templates::watch;
+use liaison::domain::event::{Event, Fact};
+use liaison::ports::{Clock, Inbox, Later, Receipt};
 use real::{JANE, PATIENCE, World, code, liaison, part, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const ANN: &str = "+4915112346001";
 const HELLO: &str = r#"meta_language = "LANGUAGE"
@@ -153,6 +161,47 @@ async fn a_wrong_call_is_2_and_an_account_that_does_not_answer_is_1() {
     let output = command.env("LIAISON__WHATSAPP__ACCESS_TOKEN", "wrong").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("WhatsApp refused with 190"));
+}
+
+// ---- the look at the account
+
+/// What a desk was told, one after the other.
+#[derive(Default)]
+struct Desk(Arc<Mutex<Vec<Fact>>>);
+
+impl Inbox for Desk {
+    fn deliver(&self, event: Event) -> Later<'static, Receipt> {
+        self.0.lock().unwrap().push(event.fact);
+        Box::pin(std::future::ready(Receipt::Kept))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_not_see_templates_is_a_reason_and_no_silence() {
+    let world = World::new().await;
+    let environment = [("LIAISON__WHATSAPP__ACCESS_TOKEN".to_owned(), "wrong".to_owned())].into();
+    let (config, wording) = load_all(&world.config(), &environment).unwrap_or_else(|told| panic!("{told:#?}"));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let settings = Settings {
+        graph_url: config.whatsapp.graph_url.as_str().trim_end_matches('/').to_owned(),
+        api_version: config.whatsapp.api_version.clone(),
+        business_account_id: config.whatsapp.business_account_id.clone(),
+        access_token: config.whatsapp.access_token.expose().to_owned(),
+        ca: None,
+        proxy: None,
+        answer_within: Duration::from_secs(5),
+    };
+    let client = Arc::new(WhatsApp::new(settings, Arc::clone(&clock), Arc::new(Mutex::new(Pace::new()))).unwrap());
+    let (desk, stop) = (Arc::new(Desk::default()), CancellationToken::new());
+    let files = wording.templates().count();
+    let looking = watch(Arc::clone(&client), Arc::new(wording), Arc::clone(&desk) as _, clock, stop.clone());
+    let looking = tokio::spawn(looking);
+    until("the look has failed", PATIENCE, async || client.templates_are_known()).await;
+    stop.cancel();
+    looking.await.unwrap();
+    let Some(Fact::TemplatesListed(seen)) = desk.0.lock().unwrap().pop() else { panic!("the desk is told") };
+    assert_eq!(seen.len(), files);
+    assert!(seen.iter().all(|seen| seen.status == "UNKNOWN" && seen.reason.as_deref().unwrap().contains("190")), "{seen:?}");
 }
 
 // ---- a running bot

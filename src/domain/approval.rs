@@ -7,7 +7,7 @@ use super::event::{TemplateNews, TemplateSeen, TemplateTold};
 use super::gates::Verdict;
 use super::ids::*;
 use super::message::{Message, MessageState};
-use super::policy::MESSAGE_WAITING;
+use super::policy::{INVITATION, MESSAGE_WAITING};
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
 use super::time::{Span, Timestamp};
@@ -164,6 +164,12 @@ pub fn standing(scene: &Scene, name: &str, language: &str) -> Option<Standing> {
 /// The same, where it is a reason not to send it.
 pub fn not_approved(scene: &Scene, name: &str, language: &str) -> Option<Standing> {
     standing(scene, name, language).filter(|standing| !standing.may_be_sent())
+}
+
+/// The invitation to this contact waits for its template, or would.
+pub fn invitation_waits(scene: &Scene, contact: &ContactId) -> bool {
+    let Some(contact) = scene.contact(contact) else { return false };
+    not_approved(scene, INVITATION, scene.policy.language(&contact.language)).is_some()
 }
 
 /// By the account's word, which may change, else by the file's.
