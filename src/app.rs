@@ -6,5 +6,6 @@ pub mod policy;
 pub mod read_back;
 pub mod sandbox;
 pub mod start;
+pub mod templates;
 
 pub use start::{Bot, Running, StartError};

@@ -6,6 +6,7 @@ use liaison::adapters::wording::load_all;
 use liaison::app::doctor;
 use liaison::app::sandbox::{self, SandboxOptions};
 use liaison::app::start::{self, Bot};
+use liaison::app::templates;
 use liaison::domain::ids::ContactId;
 use liaison::domain::time::{Span, Timestamp};
 use liaison::{config, telemetry};
@@ -67,6 +68,18 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Message templates: what the account has, how our files differ, submitting the missing ones, taking over what is new.
+    Templates {
+        act: templates::Act,
+        #[arg(long, default_value = "bot-config.toml")]
+        config: PathBuf,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// With sync: write the files.
+        #[arg(long)]
+        write: bool,
+    },
     /// What is in the journal, oldest first, one entry a line; also while the bot runs.
     Journal {
         #[arg(long, default_value = "bot-config.toml")]
@@ -109,6 +122,7 @@ fn main() -> ExitCode {
                     ExitCode::from(1)
                 }
             }
+            Verb::Templates { act, config, json, write } => account_templates(act, &config, json, write).await,
             Verb::Journal { config, contact, since, json } => journal(&config, contact.as_deref(), since.as_deref(), json),
         }
     })
@@ -185,6 +199,25 @@ fn check(path: &Path) -> ExitCode {
     }
     println!("{}: configuration and templates are in order.", path.display());
     ExitCode::SUCCESS
+}
+
+async fn account_templates(act: templates::Act, path: &Path, json: bool, write: bool) -> ExitCode {
+    if write && act != templates::Act::Sync {
+        return wrong_call("--write belongs to `templates sync`.");
+    }
+    let mut print = |line: &templates::Line| {
+        let text = if json { serde_json::to_string(line).unwrap_or_default() } else { line.to_string() };
+        // A reader who has seen enough closes the pipe.
+        let _closed = writeln!(std::io::stdout(), "{text}");
+    };
+    match templates::act(act, path, &config::environment(), write, &mut print).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+            ExitCode::from(1)
+        }
+    }
 }
 
 fn tell_mistakes(mistakes: &[config::Mistake]) -> ExitCode {

@@ -23,7 +23,8 @@ const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
 const PARTS: [&str; 1] = ["form-mistake"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 14] = [
+const CHOOSING: [&str; 15] = [
+    "news",
     "gate",
     "consent",
     "state",
@@ -205,6 +206,7 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     answers_on_contacts(&mut table);
     answers_on_consent(&mut table);
     answers_on_messages(&mut table);
+    answers_on_templates(&mut table);
     answers_on_rooms(&mut table);
     answers_on_rights(&mut table);
     refusals(&mut table);
@@ -231,7 +233,10 @@ fn replies(table: &mut Table) {
         ("connected", vec![ann.clone()]),
         (
             "invitation-sent",
-            vec![with(ann.clone(), json!({ "has_room": true })), with(ann.clone(), json!({ "has_room": false }))],
+            vec![
+                with(ann.clone(), json!({ "has_room": true, "waits": false })),
+                with(ann.clone(), json!({ "has_room": false, "waits": true })),
+            ],
         ),
         ("moved", vec![json!({ "room": "Lee family" })]),
         ("you-are-in", vec![json!({ "room": "Lee family" })]),
@@ -346,7 +351,7 @@ fn merged(value: &Value, more: &Value) -> Value {
 }
 
 fn chosen_by_gate_and_state(table: &mut Table) {
-    let gates = || GATES.iter().map(|gate| gate.id).chain(["another"]);
+    let gates = || GATES.iter().map(|gate| gate.id).chain(["template", "marketing", "another"]);
     let by_consent = || CONSENTS.map(|consent| json!({ "name": "Ann Lee", "consent": consent })).to_vec();
     let by_state = || STATES.map(|state| json!({ "name": "Ann Lee", "state": state })).to_vec();
     let mut held = Vec::new();
@@ -393,7 +398,10 @@ fn commands_answers(table: &mut Table) {
     table.insert("contact-added", added);
     let created =
         CONSENTS.map(|consent| json!({ "name": "Lee", "room": "Lee 2", "invited": 1, "already_waiting": 0, "consent": consent }));
-    table.insert("room-created", created.into_iter().chain([json!({ "name": "Lee" })]).collect());
+    table.insert(
+        "room-created",
+        created.into_iter().chain([json!({ "name": "Lee" }), json!({ "name": "Lee", "invited": 2, "waits": true })]).collect(),
+    );
     let there = json!({ "name": "Ann", "room": "Lee", "room_key": "r-1", "owner": "Jane", "own": false });
     table.insert(
         "room-is-there",
@@ -401,12 +409,16 @@ fn commands_answers(table: &mut Table) {
     );
     table.insert(
         "template-list",
-        vec![json!({ "templates": [{ "name": "follow_up", "languages": ["de", "en"] }] }), json!({ "templates": [] })],
+        vec![
+            json!({ "templates": [{ "name": "follow_up", "languages": ["de", "en"], "not_approved": standings() },
+                { "name": "plain", "languages": ["en"], "not_approved": [] }] }),
+            json!({ "templates": [] }),
+        ],
     );
     table.insert(
         "template-show",
         vec![
-            json!({ "template": "document_ready", "parameters": ["topic"], "languages": ["de", "en"] }),
+            json!({ "template": "document_ready", "parameters": ["topic"], "languages": ["de", "en"], "not_approved": standings() }),
             json!({ "template": "gone", "parameters": [], "languages": ["en"] }),
         ],
     );
@@ -515,7 +527,8 @@ fn answers_on_consent(table: &mut Table) {
         let least =
             json!({ "channel": "WhatsApp", "consent": consent, "since": null, "by": null, "message": null, "asked_in": null });
         let client =
-            json!({ "since": BEFORE, "by": "client", "message": "wamid.HBgNNDkxNTExMjM0NTY3OBUC", "asked_in": "m-7F3KABCD" });
+            json!({ "since": BEFORE, "by": "client", "message": "wamid.HBgNNDkxNTExMjM0NTY3OBUC", "asked_in": "m-7F3KABCD",
+                "no_marketing_since": BEFORE });
         let firm = json!({ "since": BEFORE, "by": "jane.doe@acme.com", "message": "m-7F3KABCD", "asked_in": "m-7F3KABCD" });
         [merged(&least, &client), merged(&least, &firm), least]
     });
@@ -568,10 +581,48 @@ fn message(state: &str) -> Value {
     })
 }
 
+/// How a template may stand in the account when it is not sent.
+fn standings() -> Vec<Value> {
+    let rows = [
+        ("MISSING", Value::Null, Value::Null),
+        ("PENDING", Value::Null, Value::Null),
+        ("REJECTED", json!("The words are unclear."), Value::Null),
+        ("PAUSED", Value::Null, Value::Null),
+        ("APPROVED", Value::Null, json!("its body reads otherwise")),
+        ("APPROVED", Value::Null, Value::Null),
+    ];
+    let row = |(status, reason, differs)| {
+        json!({ "name": "follow_up", "language": "en_US", "status": status, "reason": reason, "category": "UTILITY",
+            "quality": "YELLOW", "differs": differs, "sendable": false })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+fn answers_on_templates(table: &mut Table) {
+    let refused = |standing| json!({ "template": "follow_up", "language": "en", "standing": standing });
+    let mut refusals: Vec<Value> = standings().into_iter().map(refused).collect();
+    refusals.push(json!({ "template": "follow_up", "language": "fr" }));
+    table.insert("refusal-not-approved", refusals);
+    let all = standings().into_iter().chain([Value::Null]);
+    let waits = all.flat_map(|standing| {
+        let of = |name: &str| json!({ "name": "Ann Lee", "template": name, "standing": standing });
+        ["liaison_invitation", "liaison_message_waiting", "liaison_notice"].map(of)
+    });
+    table.insert("template-waits", waits.collect());
+    let news = ["approved", "not-approved", "category", "quality", "reason"];
+    let rows = news.iter().flat_map(|news| standings().into_iter().map(move |row| merged(&row, &json!({ "news": news }))));
+    let rows: Vec<Value> = rows.map(|row| merged(&row, &json!({ "filed_category": "MARKETING" }))).collect();
+    let without_file = merged(&rows[0], &json!({ "news": "category", "filed_category": null }));
+    table.insert("templates-changed", vec![json!({ "templates": rows }), json!({ "templates": [without_file] })]);
+    let choice = |wants_none: bool| json!({ "name": "Ann Lee", "channel": "WhatsApp", "wants_none": wants_none });
+    table.insert("marketing-choice", vec![choice(true), choice(false)]);
+    table.insert("refusal-opted-out", vec![json!({ "name": "Ann Lee" }), json!({ "name": "Ann Lee", "marketing": true })]);
+}
+
 fn answers_on_messages(table: &mut Table) {
     let full = json!({
         "room": "Lee", "author": "Jane Doe", "reason": "131049", "expires_at": NOW + 86_400_000, "sent_at": BEFORE,
-        "delivered_at": BEFORE + 1000, "read_at": BEFORE + 2000,
+        "delivered_at": BEFORE + 1000, "read_at": BEFORE + 2000, "price_category": "utility", "price_type": "regular",
     });
     let messages: Vec<Value> = STATES.iter().flat_map(|state| [message(state), merged(&message(state), &full)]).collect();
     let sent = |name: Value, messages: &[Value]| json!({ "name": name, "messages": messages, "now": NOW });
@@ -778,7 +829,6 @@ fn refusals(table: &mut Table) {
         ("refusal-busy", vec![json!({ "why": "The consent stands otherwise now." })]),
         ("refusal-no-line-left", vec![json!({ "channel": "WhatsApp" }), json!({})]),
         ("refusal-pending-until", vec![json!({ "until": 1_763_754_480_000_i64 })]),
-        ("refusal-not-approved", vec![json!({ "template": "follow_up", "language": "fr" })]),
         ("refusal-missing-parameter", vec![json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" })]),
     ];
     table.extend(rows);
@@ -795,9 +845,7 @@ fn refusals(table: &mut Table) {
     {
         table.insert(name, vec![json!({ "name": "Ann Lee" }), json!({})]);
     }
-    for name in
-        ["refusal-already-yours", "refusal-opted-out", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"]
-    {
+    for name in ["refusal-already-yours", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
         table.insert(name, vec![json!({ "name": "Ann Lee" })]);
     }
 }

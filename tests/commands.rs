@@ -157,6 +157,7 @@ fn policy() -> Policy {
         ]),
         words: Words::parse(include_str!("../templates/keywords.toml")).unwrap(),
         templates: BTreeMap::from([("follow_up".to_owned(), BTreeMap::from([("en".to_owned(), Vec::new())]))]),
+        filed: BTreeMap::new(),
         languages: BTreeSet::from(["en".to_owned(), "de".to_owned()]),
     }
 }

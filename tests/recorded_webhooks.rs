@@ -50,9 +50,15 @@ fn told(element: &Element) -> String {
             };
             let participant = report.participant.as_deref().map(|p| format!(" by {p}")).unwrap_or_default();
             let price = report.price_category.as_deref().map(|p| format!(" at {p}")).unwrap_or_default();
+            let price = format!("{price}{}", report.price_type.as_deref().map(|p| format!("/{p}")).unwrap_or_default());
             format!("{status}{participant}{price}")
         }
-        Fact::OfNoConcern { what } => format!("({what})"),
+        Fact::NotUsed { what, .. } => format!("({what})"),
+        Fact::TemplateTold(told) => format!("template {} ({}) {:?}", told.name, told.language, told.news),
+        Fact::MarketingChosen(told) => {
+            let choice = if told.wants_none { "no marketing" } else { "marketing again" };
+            format!("{choice} {}", told.from.wa_id.as_deref().unwrap_or("?"))
+        }
         Fact::Unreadable { why, .. } => format!("UNREADABLE {why}"),
         other => panic!("a webhook never tells {other:?}"),
     }
@@ -104,20 +110,20 @@ fn each_recorded_webhook_becomes_these_facts() {
         metadocs.shape.group_removed_by_business: (group_participants_update)
         metadocs.shape.group_settings_update_succeed: (group_settings_update)
         metadocs.shape.group_status_delivered_alt_key: delivered by 16505551234 at group_service
-        metadocs.shape.group_status_delivered_two_messages: delivered by 16505551234; delivered by 16505551234
+        metadocs.shape.group_status_delivered_two_messages: delivered by 16505551234 at group_service; delivered by 16505551234 at group_service
         metadocs.shape.group_status_failed: failed 131020
-        metadocs.shape.group_status_read_two_participants: read by 16505551234; read by 16505551235
+        metadocs.shape.group_status_read_two_participants: read by 16505551234 at group_service; read by 16505551235 at group_service
         metadocs.shape.group_status_sent: sent
         metadocs.shape.group_suspended: (group_status_update)
         metadocs.shape.group_suspension_cleared: (group_status_update)
         metadocs.shape.system_user_changed_user_id: sign user_changed_user_id US.99991208655302741918 [u]
-        metadocs.status_delivered_username_no_phone: delivered at marketing
-        metadocs.status_delivered_username_phone_known: delivered at marketing
+        metadocs.status_delivered_username_no_phone: delivered at marketing/regular
+        metadocs.status_delivered_username_phone_known: delivered at marketing/regular
         metadocs.status_failed_131049: failed 131049
-        metadocs.status_sent_marketing_v23: sent at marketing
-        metadocs.template_status_approved: (message_template_status_update)
-        metadocs.template_status_rejected_invalid_format: (message_template_status_update)
-        metadocs.user_preferences_resume: (user_preferences)
+        metadocs.status_sent_marketing_v23: sent at marketing/regular
+        metadocs.template_status_approved: template order_confirmation (en_US) Status { status: "APPROVED", reason: None }
+        metadocs.template_status_rejected_invalid_format: template abandoned_cart (en) Status { status: "REJECTED", reason: Some("Your template has parameters placed next to each other (like {{1}}{{2}}) without text or punctuation between them.") }
+        metadocs.user_preferences_resume: marketing again 16505551234
         metaspec.button_message: button Unsubscribe/Unsubscribe [pn] quoting
         metaspec.contact_sharing_message: contact card Lucía Gómez +1 (983) 555-2319 [pn]
         metaspec.group_create_message: (group_lifecycle_update)
@@ -176,13 +182,13 @@ fn each_recorded_webhook_becomes_these_facts() {
         pywa.outgoing_message.text: (smb_message_echoes)
         pywa.system.identity_change: sign customer_identity_changed User identity changed [pn]
         pywa.system.phone_number_change: sign user_changed_number +972912345678 [p]
-        pywa.template_category_update.marketing: (template_category_update)
-        pywa.template_components_update.element: (message_template_components_update)
-        pywa.template_quality_update.yellow: (message_template_quality_update)
-        pywa.template_status_update.approved: (message_template_status_update)
-        pywa.template_status_update.rejected: (message_template_status_update)
-        pywa.user_marketing_preferences.resume: (user_preferences)
-        pywa.user_marketing_preferences.signup: (user_preferences)
+        pywa.template_category_update.marketing: template my_message_template (he) Category { category: "MARKETING" }
+        pywa.template_components_update.element: template my_message_template (he) Rewritten
+        pywa.template_quality_update.yellow: template welcome_template (en_US) Quality { score: "YELLOW" }
+        pywa.template_status_update.approved: template order_confirmation (en_US) Status { status: "APPROVED", reason: None }
+        pywa.template_status_update.rejected: template abandoned_cart (en) Status { status: "REJECTED", reason: Some("Your template has parameters placed next to each other (like {{1}}{{2}}) without text or punctuation between them.") }
+        pywa.user_marketing_preferences.resume: marketing again 16505551234
+        pywa.user_marketing_preferences.signup: marketing again 16505551234
     "#]]
     .assert_eq(&table);
 }

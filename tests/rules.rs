@@ -17,9 +17,13 @@ mod identity;
 mod inbound;
 #[path = "rules/members.rs"]
 mod members;
+#[path = "rules/numbers.rs"]
+mod numbers;
 #[path = "rules/onboarding.rs"]
 mod onboarding;
 #[path = "rules/questions.rs"]
 mod questions;
 #[path = "rules/status.rs"]
 mod status;
+#[path = "rules/templates.rs"]
+mod templates;

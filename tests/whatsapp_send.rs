@@ -202,6 +202,32 @@ async fn a_complaint_about_the_line_stops_the_line_and_keeps_the_message() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_restricted_for_its_quality_rests_an_hour_and_is_told() {
+    let stub = Arc::new(Stub { answer: (400, Vec::new(), graph(131048)), asked: Mutex::default() });
+    let url = listen(Router::new().route("/v23.0/777/messages", post(message)).with_state(stub)).await;
+    let (whatsapp, _) = client(&url, Duration::from_secs(5));
+    assert_eq!(wait(whatsapp.send(&to_ann(), &good_morning()).await), Span::hours(1));
+    let line = LineId::new("777");
+    assert_eq!(whatsapp.health().may_go(&line, NOW + Span::minutes(59)), Err(NOW + Span::hours(1)));
+    assert_eq!(whatsapp.health().watch().borrow()[&line].as_ref().unwrap().code, "131048", "readiness and admins go by this");
+}
+
+#[tokio::test]
+async fn the_id_that_whatsapp_has_for_the_client_comes_back_where_it_is_not_his_number() {
+    let rows = [
+        (json!([{ "input": "+55 11 98765-4321", "wa_id": "551187654321" }]), "wamid.1\n551187654321"),
+        (json!([{ "input": "+5511987654321", "wa_id": "5511987654321" }]), "wamid.1"),
+        (json!([{ "input": "BR.1", "user_id": "BR.1" }]), "wamid.1"),
+        (json!([]), "wamid.1"),
+    ];
+    for (contacts, expected) in rows {
+        let body = json!({ "contacts": contacts, "messages": [{ "id": "wamid.1" }] }).to_string();
+        let expected = Outcome::Done { external_id: Some(expected.to_owned()) };
+        assert_eq!(answered(200, &body).await, Attempt::Ended(expected), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_graph_refuses_for_now_may_be_tried_later() {
     for (code, seconds) in
         [(130429, 5), (4, 60), (80007, 60), (131048, 3_600), (131057, 60), (1, 5), (2, 5), (131000, 5), (131016, 5)]

@@ -107,10 +107,7 @@ fn s2_18_a_call_rings_and_ends_as_two_events_of_one_call() {
 fn what_else_is_told_of_calls_does_no_harm() {
     let own = call("terminate", &json!({ "direction": "BUSINESS_INITIATED" }));
     let elements = parse(&calls(json!([own, call("mute", &json!({})), { "id": "x" }, 7])), NOW).unwrap();
-    assert!(
-        matches!(&elements[0].event.fact, Fact::OfNoConcern { .. })
-            && matches!(&elements[1].event.fact, Fact::OfNoConcern { .. })
-    );
+    assert!(matches!(&elements[0].event.fact, Fact::NotUsed { .. }) && matches!(&elements[1].event.fact, Fact::NotUsed { .. }));
     assert_eq!(why(&elements[2]), "a call without an id or an event");
     assert!(why(&elements[3]).starts_with("a call of unexpected shape"));
     let late = parse(&calls(json!([call("connect", &json!({}))])), NOW + Span::days(15)).unwrap();
@@ -193,7 +190,7 @@ fn other_fields_are_named() {
     let body = json!({ "object": "whatsapp_business_account",
         "entry": [{ "changes": [{ "field": "account_alerts", "value": { "x": 1 } }] }] });
     let elements = parse(body.to_string().as_bytes(), NOW).unwrap();
-    assert_eq!(elements[0].event.fact, Fact::OfNoConcern { what: "account_alerts".to_owned() });
+    assert_eq!(elements[0].event.fact, Fact::NotUsed { source: "whatsapp".to_owned(), what: "account_alerts".to_owned() });
 }
 
 #[test]
@@ -242,7 +239,7 @@ fn class_of_action(action: &str) -> &'static str {
 fn family(class: errors::Class) -> &'static str {
     use errors::Class::*;
     match class {
-        Throttled { .. } | Trouble { .. } => "later",
+        Throttled { .. } | Trouble { .. } | Restricted { .. } => "later",
         PairThrottled => "pair",
         Line | Account => "account",
         Recipient => "recipient",

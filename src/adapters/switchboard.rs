@@ -6,7 +6,7 @@ use crate::adapters::wording::Wording;
 use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
 use crate::domain::ids::{Channel, EffectId};
 use crate::domain::media::{Media, Source};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use crate::ports::disk::{DiskLevel, LOOK_AGAIN};
 use crate::ports::{Later, Pacing, Performer};
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,8 @@ pub struct Switchboard {
     pub vault: Arc<Vault>,
 }
 
+/// A template waits this long for the look at the account that every start begins with.
+const TEMPLATES_SOON_KNOWN: Span = Span(200);
 /// The confirmation of a stop, which goes out whatever the state of the disk.
 const OPTED_OUT: &str = "opted_out";
 
@@ -136,6 +138,10 @@ impl Switchboard {
     fn message_may_go(&self, send: &Send, now: Timestamp) -> Result<(), Timestamp> {
         if self.disk.starts_no_sends() && !confirms_a_stop(&send.body) {
             return Err(now + LOOK_AGAIN);
+        }
+        let unknown = self.whatsapp.as_ref().is_some_and(|whatsapp| !whatsapp.templates_are_known());
+        if unknown && matches!(send.body, Body::Template { .. }) {
+            return Err(now + TEMPLATES_SOON_KNOWN);
         }
         let health = self.whatsapp.as_ref().map(|whatsapp| whatsapp.health());
         // Under this lock only one message becomes the one that tries a line which stopped.

@@ -1,6 +1,7 @@
 //! Puts replies and messages into words, all of which stand in `templates/`; nothing is built in.
 mod check;
 mod files;
+mod from_account;
 mod markup;
 mod preview;
 mod render;

@@ -1,12 +1,13 @@
 //! `liaison doctor`: tries each connection, token, number and template, and says of each what is wrong and what to do.
 use super::start;
+use super::templates::compared;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{has_its_keys, is_in_use};
 use crate::adapters::symphony::feed;
 use crate::adapters::symphony::login::CLOCKS_APART;
 use crate::adapters::symphony::{LoginError, Session, Symphony};
-use crate::adapters::whatsapp::templates::{LineStatus, Listed, NoAnswer};
+use crate::adapters::whatsapp::templates::{LineStatus, NoAnswer};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::{Wording, load_all};
 use crate::config::{self, Config, WhatsAppLine};
@@ -15,7 +16,6 @@ use crate::ports::Clock;
 use crate::ports::disk::{Level, Probe};
 use crate::server;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -383,71 +383,6 @@ fn remedy_of(error: &NoAnswer) -> &'static str {
     }
 }
 
-/// Whether the account has the template as its file has it: `Err` says where not, and what to do.
-pub fn compared(ours: &Value, account: &[Listed]) -> Result<(), (String, String)> {
-    let text = |field: &str| ours[field].as_str().unwrap_or_default();
-    let of_name = || account.iter().filter(|theirs| theirs.name == text("name"));
-    let Some(theirs) = of_name().find(|theirs| theirs.language == text("language")) else {
-        let languages: Vec<&str> = of_name().map(|theirs| theirs.language.as_str()).collect();
-        let what = match languages.is_empty() {
-            true => "It is missing in the account.".to_owned(),
-            false => format!("It is missing in this language; the account has {}.", languages.join(", ")),
-        };
-        return Err((what, "Submit it in WhatsApp Manager as its file says, and wait for the approval.".to_owned()));
-    };
-    if !theirs.status.eq_ignore_ascii_case("APPROVED") {
-        let remedy = "Wait for the approval, or read in WhatsApp Manager why it was not given.";
-        return Err((format!("Its status is {}.", theirs.status), remedy.to_owned()));
-    }
-    let mut differs = Vec::new();
-    if !theirs.category.eq_ignore_ascii_case(text("category")) {
-        differs.push(format!("its category is {}, in the file {}", theirs.category, text("category")));
-    }
-    let format = theirs.parameter_format.as_deref().unwrap_or(text("parameter_format"));
-    if !format.eq_ignore_ascii_case(text("parameter_format")) {
-        differs.push(format!("its parameters are {}, in the file {}", format.to_lowercase(), text("parameter_format")));
-    }
-    let (ours, theirs) = (parts(&ours["components"]), parts(&theirs.components));
-    let kinds: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    differs.extend(
-        kinds.into_iter().filter(|kind| ours.get(*kind) != theirs.get(*kind)).map(|kind| difference(kind, &ours, &theirs)),
-    );
-    if differs.is_empty() {
-        return Ok(());
-    }
-    let what = format!("It differs from its file: {}.", differs.join("; "));
-    Err((what, "Put the same into the file, or edit the template in WhatsApp Manager.".to_owned()))
-}
-
-type Parts = BTreeMap<String, String>;
-
-fn difference(kind: &str, ours: &Parts, theirs: &Parts) -> String {
-    let name = kind.to_lowercase();
-    match (ours.get(kind), theirs.get(kind)) {
-        (Some(_), None) => format!("it has no {name}"),
-        (None, Some(_)) => format!("it has a {name} that the file has not"),
-        (Some(_), Some(_)) | (None, None) => format!("its {name} reads otherwise"),
-    }
-}
-
-/// What of each component is compared: kind, format, words with their placeholders, and buttons. Examples are not: they
-/// come back rewritten, or not at all.
-fn parts(components: &Value) -> Parts {
-    let components = components.as_array().map(Vec::as_slice).unwrap_or_default();
-    let upper = |value: &Value| value.as_str().unwrap_or_default().to_uppercase();
-    let part = |component: &Value| {
-        let words = |value: &Value| value.as_str().unwrap_or_default().trim().replace("\r\n", "\n");
-        let buttons = component["buttons"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let buttons = buttons.iter().map(|button| {
-            [upper(&button["type"]), words(&button["text"]), words(&button["url"]), words(&button["phone_number"])].join("\t")
-        });
-        let format = Some(upper(&component["format"])).filter(|format| format != "TEXT").unwrap_or_default();
-        let lines = [format, words(&component["text"])].into_iter().chain(buttons);
-        (upper(&component["type"]), lines.collect::<Vec<_>>().join("\n"))
-    };
-    components.iter().map(part).collect()
-}
-
 /// Prints the findings, for people or one JSON object a line; true only if `run` would work.
 pub async fn doctor(path: &Path, json: bool) -> bool {
     let mut print = |finding: &Finding| {
@@ -462,48 +397,6 @@ pub async fn doctor(path: &Path, json: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn ours() -> Value {
-        json!({ "name": "hello", "language": "en_US", "category": "UTILITY", "parameter_format": "named", "components": [
-            { "type": "BODY", "text": "Hello {{firm}}", "example": { "body_text_named_params": [] } },
-            { "type": "BUTTONS", "buttons": [{ "type": "QUICK_REPLY", "text": "Yes" }] },
-        ] })
-    }
-
-    fn theirs() -> Listed {
-        let components = json!([
-            { "type": "body", "text": "Hello {{firm}}" },
-            { "type": "BUTTONS", "buttons": [{ "type": "QUICK_REPLY", "text": "Yes" }] },
-        ]);
-        Listed {
-            name: "hello".into(),
-            language: "en_US".into(),
-            status: "APPROVED".into(),
-            category: "utility".into(),
-            parameter_format: Some("NAMED".into()),
-            components,
-        }
-    }
-
-    fn said(change: impl FnOnce(&mut Listed)) -> String {
-        let mut theirs = theirs();
-        change(&mut theirs);
-        compared(&ours(), &[theirs]).err().map(|(what, _)| what).unwrap_or_default()
-    }
-
-    #[test]
-    fn a_template_is_told_apart_wherever_it_differs() {
-        assert_eq!(said(|_| {}), "");
-        assert_eq!(said(|t| t.name = "other".into()), "It is missing in the account.");
-        assert_eq!(said(|t| t.language = "de".into()), "It is missing in this language; the account has de.");
-        assert_eq!(said(|t| t.status = "PAUSED".into()), "Its status is PAUSED.");
-        assert!(said(|t| t.category = "MARKETING".into()).contains("its category is MARKETING, in the file UTILITY"));
-        assert!(said(|t| t.parameter_format = Some("POSITIONAL".into())).contains("its parameters are positional"));
-        assert!(said(|t| t.components[0]["text"] = "Hello {{1}}".into()).contains("its body reads otherwise"));
-        assert!(said(|t| t.components[1]["buttons"][0]["text"] = "No".into()).contains("its buttons reads otherwise"));
-        assert!(said(|t| t.components = json!([t.components[0]])).contains("it has no buttons"));
-    }
 
     #[test]
     fn a_line_must_be_connected_under_its_own_number() {

@@ -47,6 +47,7 @@ pub fn policy(config: &Config, wording: &Wording, words: Words) -> Policy {
         advisors: config.advisors.iter().map(rights).map(|rights| (rights.email.clone(), rights)).collect(),
         words,
         templates: templates(wording),
+        filed: filed(wording),
         languages: languages(wording),
     }
 }
@@ -76,6 +77,17 @@ fn templates(wording: &Wording) -> BTreeMap<String, BTreeMap<String, Vec<String>
         languages.map(|language| (language.to_string(), wording.parameters(name, language.as_ref()))).collect()
     };
     names.into_iter().map(|name| (name.to_owned(), of(name))).collect()
+}
+
+fn filed(wording: &Wording) -> BTreeMap<String, BTreeMap<String, Filed>> {
+    let mut filed: BTreeMap<String, BTreeMap<String, Filed>> = BTreeMap::new();
+    for template in wording.templates() {
+        let (fixed, places) = template.room();
+        let (meta_language, category) = (template.meta_language.clone(), template.category.clone());
+        let file = Filed { meta_language, category, fixed, places };
+        filed.entry(template.name.clone()).or_default().insert(template.language.clone(), file);
+    }
+    filed
 }
 
 /// Languages in which a client can be asked and welcomed.

@@ -143,6 +143,7 @@ impl Bot {
         let probe: Arc<dyn crate::ports::disk::Probe> = Arc::new(Disk(config.bot.data_dir.clone()));
         desks.disk().look(&*probe);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let templates = whatsapp.clone().map(|client| (client, Arc::clone(&wording)));
         let vault = Arc::new(Vault::open(&config.bot.data_dir, store.keys()).map_err(no_media)?);
         let (disk, chat) = (desks.disk(), Arc::clone(&symphony));
         let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, pace, disk, vault });
@@ -179,6 +180,10 @@ impl Bot {
         tasks.spawn(Arc::clone(&vitals).watch_feed(stop.clone()));
         tasks.spawn(disk::watch(desks.disk(), probe, stop.clone()));
         tasks.spawn(lines::tell(health.watch(), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
+        if let Some((client, wording)) = templates {
+            let inbox: Arc<dyn Inbox> = Arc::new(desks.clone());
+            tasks.spawn(super::templates::watch(client, wording, inbox, Arc::clone(&parts.clock), stop.clone()));
+        }
         tasks.spawn_blocking(move || {
             if let Err(error) = counted.count_what_is_there() {
                 tracing::error!(%error, "the held messages could not be counted");

@@ -177,7 +177,9 @@ fn invite(
     let unasked = scene.contact(contact).is_some_and(|contact| contact.consent(channel) == super::consent::Consent::None);
     match if unasked { ask_client(scene, asking) } else { None } {
         Some(_) => {
-            say(scene, place, Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some()))
+            let reply = Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some());
+            let waits = super::approval::invitation_waits(scene, contact);
+            say(scene, place, reply.with("waits", waits))
         }
         None => {
             let consent = scene.contact(contact).map(|c| c.consent(channel)).unwrap_or_default();

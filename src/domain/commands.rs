@@ -30,7 +30,7 @@ use super::refusal::Refusal;
 use super::room::Room;
 use super::scene::Scene;
 use super::sending;
-use super::{email, phone, suggest};
+use super::{email, phone, relay, suggest};
 use serde_json::{Map, Value, json};
 
 pub struct Command {
@@ -460,7 +460,7 @@ pub fn find_contact(scene: &Scene, given: &Given, text: &str) -> Result<Contact,
     }
     if text.chars().filter(char::is_ascii_digit).count() >= 6 {
         let found = phone::canonical(text, &scene.policy.default_region).ok();
-        let found = found.and_then(|phone| scene.pointer(Key::new("phone", phone.e164())));
+        let found = found.and_then(|phone| relay::number_keys(&phone).into_iter().find_map(|key| scene.pointer(key)));
         return found.and_then(|id| scene.contact(&ContactId(id))).filter(seen).ok_or_else(|| nobody().with("number", text));
     }
     by_name(scene, given, text)

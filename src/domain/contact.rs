@@ -71,9 +71,19 @@ pub struct OnChannel {
     pub asked_by: Option<UserId>,
     /// The line on which he was asked or wrote last.
     pub line: Option<LineId>,
+    /// What he chose about marketing; consent is apart from that.
+    #[serde(default)]
+    pub marketing: Option<MarketingChoice>,
     /// The latest turns of the consent, newest last; the evidence itself stands in the journal.
     #[serde(default)]
     pub history: VecDeque<Turned>,
+}
+
+/// A client's latest word on marketing messages, by the provider's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarketingChoice {
+    pub at: Timestamp,
+    pub wants_none: bool,
 }
 
 /// How many turns of a consent `/consent history` shows.
@@ -98,6 +108,9 @@ impl OnChannel {
         while self.history.len() > TURNS_KEPT {
             self.history.pop_front();
         }
+    }
+    pub fn wants_no_marketing(&self) -> bool {
+        self.marketing.is_some_and(|choice| choice.wants_none)
     }
     pub fn window(&self, line: &LineId) -> Window {
         self.windows.get(line).copied().unwrap_or_default()

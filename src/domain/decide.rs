@@ -1,6 +1,7 @@
 //! One event, one decision: pure, so that the same records, event and time always give the same commit.
 use super::answers;
-use super::case::Records;
+use super::approval;
+use super::case::{Record, Records};
 use super::commands;
 use super::commit::{Commit, Entry, Key};
 use super::event::{Event, Fact, Person, RoomMessage, StreamKind};
@@ -9,8 +10,17 @@ use super::lane::{Due, DueState};
 use super::policy::Policy;
 use super::room::{Room, RoomState};
 use super::time::Timestamp;
-use super::{contact::Pointer, effect::*, grammar, lines, members, outbox, refusal::Refusal, relay, rooms, scene::Scene, wakes};
+use super::{
+    contact::Pointer,
+    effect::*,
+    grammar, lines, members, outbox,
+    refusal::Refusal,
+    relay, rooms,
+    scene::{Scene, digest_of},
+    wakes,
+};
 use crate::fault;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub enum Decision {
@@ -85,7 +95,7 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::ConnectionRequested { by } => connection_requested(scene, by),
         Fact::ClientMessage(said) => relay::client_wrote(scene, said),
         Fact::ClientCalled(call) => relay::client_called(scene, call),
-        Fact::DeliveryReported(told) => outbox::delivery_reported(scene, told),
+        Fact::DeliveryReported(told) => outbox::delivery_reported(scene, told, scene.event.at),
         Fact::UserFound { user } => {
             scene.meet(user);
             members::is_there(scene, user.id);
@@ -97,11 +107,38 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::TimeCame { wake } => wakes::time_came(scene, wake),
         Fact::LineTroubled { line, trouble } => lines::troubled(scene, line, trouble),
         Fact::LineWorks { line } => lines::works(scene, line),
-        Fact::Unreadable { source, why } => {
-            scene.note(Entry::new("quarantined", source.clone()).detail(json!({ "why": why })));
+        Fact::TemplateTold(told) => approval::told(scene, told),
+        Fact::TemplatesListed(seen) => approval::listed(scene, seen),
+        Fact::MarketingChosen(told) => relay::marketing_chosen(scene, told),
+        Fact::Unreadable { source, why } => set_aside(scene, source, why),
+        Fact::NotUsed { source, what } => {
+            scene.note(Entry::new("webhook.not_used", source.clone()).told_at(scene.event.at).detail(json!({ "what": what })));
         }
         Fact::OfNoConcern { .. } => {}
     }
+}
+
+/// What lies in quarantine; its bytes stand in the journal.
+#[derive(Clone, Serialize, Deserialize)]
+struct SetAside {
+    why: String,
+    event: EventId,
+    at: Timestamp,
+}
+
+impl Record for SetAside {
+    fn key(&self) -> Key {
+        Key::new("quarantine", format_args!("{:016}/{}", self.at.0, digest_of(&self.event)))
+    }
+    fn sealed_for(&self) -> Option<ContactId> {
+        None
+    }
+}
+
+fn set_aside(scene: &mut Scene, source: &str, why: &str) {
+    let kept = SetAside { why: why.to_owned(), event: scene.event.id.clone(), at: scene.now };
+    scene.put(&kept);
+    scene.note(Entry::new("quarantined", source).detail(json!({ "why": why })));
 }
 
 fn room_message(scene: &mut Scene, said: &RoomMessage) {

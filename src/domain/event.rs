@@ -94,10 +94,20 @@ pub enum Fact {
     LineWorks {
         line: LineId,
     },
+    /// WhatsApp tells what became of one of the account's templates.
+    TemplateTold(TemplateTold),
+    /// What the account holds for each of our files, all looked at in one moment.
+    TemplatesListed(Vec<TemplateSeen>),
+    MarketingChosen(MarketingChosen),
     /// Bytes of a known source that could not be read as an event: kept aside for people.
     Unreadable {
         source: String,
         why: String,
+    },
+    /// Read and understood, of no use to us, and kept in the journal because its sender tells it only once.
+    NotUsed {
+        source: String,
+        what: String,
     },
 }
 
@@ -115,8 +125,12 @@ impl Fact {
             | Fact::ClientMessage(_)
             | Fact::ClientCalled(_)
             | Fact::DeliveryReported(_)
+            | Fact::TemplateTold(_)
+            | Fact::MarketingChosen(_)
+            | Fact::NotUsed { .. }
             | Fact::Unreadable { .. } => true,
             Fact::OfNoConcern { .. }
+            | Fact::TemplatesListed(_)
             | Fact::UserFound { .. }
             | Fact::EffectWanted { .. }
             | Fact::EffectEnded { .. }
@@ -309,6 +323,8 @@ pub struct DeliveryReported {
     pub participant: Option<String>,
     /// The provider's price category, where it says one.
     pub price_category: Option<String>,
+    /// How the provider counts it, such as `regular` or `free_customer_service`.
+    pub price_type: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -317,4 +333,54 @@ pub enum Delivery {
     Delivered,
     Read,
     Failed { code: String, detail: String },
+}
+
+/// One template in one language, as the account names it ("en_US").
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemplateTold {
+    pub name: String,
+    pub language: String,
+    pub news: TemplateNews,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TemplateNews {
+    /// In the provider's words, such as `PAUSED`.
+    Status {
+        status: String,
+        reason: Option<String>,
+    },
+    Quality {
+        score: String,
+    },
+    Category {
+        category: String,
+    },
+    /// Somebody changed its text in the account.
+    Rewritten,
+}
+
+/// What a look at the account shows of one of our files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateSeen {
+    pub name: String,
+    pub language: String,
+    /// `MISSING` where the account has none of this name and language.
+    pub status: String,
+    pub reason: Option<String>,
+    pub category: String,
+    pub quality: Option<String>,
+    /// Where its text or its parameters are not those of the file.
+    pub differs: Option<String>,
+}
+
+/// The client chose whether he wants marketing from the firm. It says nothing about anything else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarketingChosen {
+    pub channel: Channel,
+    pub line: LineId,
+    pub from: ClientKeys,
+    pub wants_none: bool,
+    /// The provider's own sentence about it.
+    pub detail: String,
 }

@@ -41,7 +41,11 @@ pub struct Message {
     pub sent_at: Option<Timestamp>,
     pub delivered_at: Option<Timestamp>,
     pub read_at: Option<Timestamp>,
+    /// What the provider charges it as, such as `utility`.
     pub price_category: Option<String>,
+    /// How it counts it, such as `regular` or `free_customer_service`.
+    #[serde(default)]
+    pub price_type: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! What the program is about: pure values and decisions. No async, no clock, no randomness, no files, no wire formats.
 pub mod answers;
+pub mod approval;
 pub mod ask;
 pub mod case;
 pub mod commands;
@@ -22,6 +23,7 @@ pub mod media;
 pub mod members;
 pub mod message;
 pub mod outbox;
+pub mod parked;
 pub mod phone;
 pub mod policy;
 pub mod refusal;

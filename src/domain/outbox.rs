@@ -1,4 +1,5 @@
 //! An effect on its way: may it still go, and how did it end.
+use super::approval;
 use super::ask::{About, Ask};
 use super::commands;
 use super::commit::{Entry, Key};
@@ -11,7 +12,9 @@ use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::members::{self, NO_SUCH_USER};
 use super::message::{Message, MessageState};
+use super::parked;
 use super::policy::{INVITATION, MESSAGE_WAITING};
+use super::relay;
 use super::room::RoomState;
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
@@ -29,6 +32,8 @@ const NOT_FETCHED: &str = "not-fetched";
 pub const WINDOW_CLOSED: &str = "131047";
 /// WhatsApp: the number is not on WhatsApp (or cannot be reached there).
 pub const NOT_ON_WHATSAPP: &str = "131026";
+/// WhatsApp: the client has stopped marketing messages of the firm.
+const WANTS_NO_MARKETING: &str = "131050";
 
 // ---- still allowed?
 
@@ -121,7 +126,13 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
         }
         Some((gate, Verdict::Hold | Verdict::Pass)) => {
             scene.settle(due);
-            sending::hold(scene, &mut message, gate);
+            match message.advisor() {
+                Some(_) => sending::hold(scene, &mut message, gate),
+                None => {
+                    approval::hold_own(scene, &mut message);
+                    invitation_is_over(scene, &message);
+                }
+            }
             false
         }
         Some((gate, Verdict::Refuse)) => {
@@ -130,6 +141,9 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
             scene.put(&message);
             invitation_is_over(scene, &message);
             notice_never_left(scene, &message);
+            if gate == approval::MARKETING {
+                request_failed(scene, &message);
+            }
             sending::tell_withdrawn(scene, vec![message], gate);
             false
         }
@@ -140,7 +154,10 @@ fn verdict_now(scene: &Scene, message: &Message) -> Option<(&'static str, Verdic
     let Some(name) = message.program_name() else { return sending::objection(scene, message) };
     let contact = scene.contact(&message.contact)?;
     let fine = sending::program_may_say(&contact, message.channel, &message.line, name, &message.body, scene.now);
-    (!fine).then_some(("consent", Verdict::Refuse))
+    if !fine {
+        return Some(("consent", Verdict::Refuse));
+    }
+    approval::objection(scene, &contact, message)
 }
 
 fn author_of(scene: &Scene, message: &Message) -> String {
@@ -243,8 +260,15 @@ pub fn doubt_is_old(scene: &mut Scene, key: &Key) {
 fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
     match &due.effect {
         Effect::Send(send) => {
+            // The id of the message, and below it that of the client where the provider has one of its own for him.
+            let (wamid, wa_id) = external_id.map_or((None, None), |id| {
+                id.split_once('\n').map_or((Some(id), None), |(wamid, wa_id)| (Some(wamid), Some(wa_id)))
+            });
+            if let Some(wa_id) = wa_id {
+                relay::learn_wa_id(scene, &send.contact, wa_id);
+            }
             if let Some(message) = scene.message(&send.message) {
-                sent(scene, message, external_id.map(Wamid::new));
+                sent(scene, message, wamid.map(Wamid::new));
             }
         }
         Effect::Post { reply, .. } => {
@@ -290,6 +314,11 @@ fn sent(scene: &mut Scene, mut message: Message, wamid: Option<Wamid>) {
     let entry = Entry::new("message.sent", author_of(scene, &message)).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
     invitation_is_over(scene, &message);
+    if let Some(wamid) = message.wamid.clone() {
+        for (at, told) in parked::claim(scene, &message, &wamid) {
+            delivery_reported(scene, &told, at);
+        }
+    }
 }
 
 fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
@@ -353,6 +382,10 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     }
     message.state = MessageState::Failed { code: code.to_owned() };
     scene.put(&message);
+    approval::refused(scene, &message, code, detail);
+    if code == WANTS_NO_MARKETING {
+        relay::marketing_refused(scene, &message.contact, message.channel, detail);
+    }
     let entry = Entry::new("message.failed", PROGRAM).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code, "detail": detail })) });
     let never_reached = !contact.on(message.channel).ever_reached;
@@ -500,9 +533,11 @@ pub fn take_out(scene: &mut Scene, message: &Message) -> bool {
 
 // ---- what the provider tells later
 
-pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
+/// `told_at` by the provider's clock: a status that had to wait for its message is older than the event that brings it.
+pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Timestamp) {
     let ours = told.ours.as_ref().and_then(|id| scene.message(id));
     let Some(mut message) = ours.or_else(|| scene.message_of_wamid(&told.id)) else {
+        parked::park(scene, told);
         return scene.note(Entry::new("delivery.of_unknown_message", "whatsapp").detail(json!({ "status": told.status })));
     };
     scene.raw_belongs_to(&message.contact);
@@ -514,10 +549,11 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
         scene.point(Key::new("wamid", &told.id), &message.id);
         message.wamid = Some(told.id.clone());
     }
-    let at = scene.event.at.min(scene.now);
+    let at = told_at.min(scene.now);
     let entry = Entry::new("delivery.reported", "whatsapp").about(&message.contact).message(&message.id);
-    let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category });
-    scene.note(Entry { room: message.room.clone(), ..entry.told_at(scene.event.at).detail(detail) });
+    let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category,
+        "price_type": told.price_type });
+    scene.note(Entry { room: message.room.clone(), ..entry.told_at(told_at).detail(detail) });
     if of_earlier_attempt {
         return;
     }
@@ -533,6 +569,7 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported) {
         Delivery::Sent | Delivery::Failed { .. } => message.sent_at = message.sent_at.or(Some(at)),
     }
     message.price_category = message.price_category.take().or_else(|| told.price_category.clone());
+    message.price_type = message.price_type.take().or_else(|| told.price_type.clone());
     let reached = !matches!(told.status, Delivery::Sent);
     scene.put(&message);
     if reached {

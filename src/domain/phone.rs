@@ -49,9 +49,35 @@ pub fn canonical(typed: &str, default_region: &str) -> Result<Phone, PhoneProble
     if region.is_none() && !dialled.starts_with('+') {
         return Err(PhoneProblem::UnknownCountry);
     }
+    let dialled = without_old_mobile_prefix(dialled);
     let number = PHONE_NUMBER_UTIL.parse(&dialled, region).map_err(|error| because_of(&error))?;
     possible(&number)?;
     Phone::from_e164(&number.format_as(PhoneNumberFormat::E164)).ok_or(PhoneProblem::NotPossible)
+}
+
+/// How the same line may be written too, where dialling and WhatsApp do not agree: mobiles of Brazil with or without the 9
+/// before an old number, of Argentina with or without the 9 before the area, of Mexico with or without the 1.
+///
+/// It is for finding only: WhatsApp treats a number as a name and derives nothing from it, so none is ever rewritten.
+pub fn other_writing(number: &Phone) -> Option<Phone> {
+    let digits = number.digits();
+    let (country, rest) = digits.split_at_checked(2)?;
+    let other = match (country, rest.len()) {
+        // Only numbers that were mobiles before the 9 came; otherwise the same digits may be somebody's landline.
+        ("55", 11) if rest[2..].starts_with('9') && was_a_mobile(&rest[3..]) => format!("55{}{}", &rest[..2], &rest[3..]),
+        ("55", 10) if was_a_mobile(&rest[2..]) => format!("55{}9{}", &rest[..2], &rest[2..]),
+        ("54", 11) if rest.starts_with('9') => format!("54{}", &rest[1..]),
+        ("54", 10) => format!("549{rest}"),
+        ("52", 11) if rest.starts_with('1') => format!("52{}", &rest[1..]),
+        ("52", 10) => format!("521{rest}"),
+        _ => return None,
+    };
+    Phone::from_e164(&format!("+{other}"))
+}
+
+/// Brazilian mobiles of eight digits began so.
+fn was_a_mobile(subscriber: &str) -> bool {
+    subscriber.starts_with(['6', '7', '8', '9'])
 }
 
 /// One of the firm's own numbers: only the shape of E.164 is asked for (INTERFACES §2).
@@ -62,6 +88,14 @@ pub fn firms_own(text: &str) -> Result<Phone, PhoneProblem> {
     }
     let length = if digits.len() > MOST_DIGITS { PhoneProblem::TooLong } else { PhoneProblem::TooShort };
     Phone::from_e164(text.trim()).ok_or(length)
+}
+
+/// Mexico put a 1 before its mobiles until 2019; people and WhatsApp still write it.
+fn without_old_mobile_prefix(dialled: String) -> String {
+    match dialled.strip_prefix("+521") {
+        Some(rest) if rest.len() == 10 => format!("+52{rest}"),
+        Some(_) | None => dialled,
+    }
 }
 
 /// Only "+" and ASCII digits, so that nothing else ever reaches the library.
@@ -178,6 +212,8 @@ mod tests {
             ("+39 (0)6 698 12345", "US", "+390669812345"),
             ("+86 138 0013 8000", "US", "+8613800138000"),
             ("+55 11 91234-5678", "US", "+5511912345678"),
+            ("+52 1 55 1234 5678", "US", "+525512345678"),
+            ("+54 9 11 1234-5678", "US", "+5491112345678"),
             ("+49 151 12345678", "", "+4915112345678"),
             ("+49 151 12345678", "nowhere", "+4915112345678"),
         ];
@@ -232,6 +268,28 @@ mod tests {
         assert_eq!(firms_own("+0555078388"), Err(PhoneProblem::NotANumber));
         assert_eq!(firms_own("+12345"), Err(PhoneProblem::TooShort));
         assert_eq!(firms_own("+1234567890123456"), Err(PhoneProblem::TooLong));
+    }
+
+    #[test]
+    fn a_number_that_whatsapp_writes_otherwise_is_found_in_both_writings() {
+        let rows = [
+            ("+5511987654321", Some("+551187654321")),
+            ("+551187654321", Some("+5511987654321")),
+            ("+551132345678", None),
+            ("+5511932345678", None),
+            ("+5491112345678", Some("+541112345678")),
+            ("+541112345678", Some("+5491112345678")),
+            ("+5215512345678", Some("+525512345678")),
+            ("+525512345678", Some("+5215512345678")),
+            ("+4915112345678", None),
+            ("+12025550123", None),
+        ];
+        for (number, other) in rows {
+            let found = other_writing(&Phone::from_e164(number).unwrap());
+            assert_eq!(found.as_ref().map(Phone::e164), other, "{number}");
+            let back = found.and_then(|found| other_writing(&found));
+            assert_eq!(back.as_ref().map(Phone::e164), other.map(|_| number), "and back");
+        }
     }
 
     proptest! {

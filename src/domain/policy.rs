@@ -34,6 +34,8 @@ pub struct Policy {
     pub words: Words,
     /// WhatsApp templates that advisors may send, with the parameters that they give, by name and language.
     pub templates: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// What the files of all WhatsApp templates say of themselves, by name and language; those of the program too.
+    pub filed: BTreeMap<String, BTreeMap<String, Filed>>,
     /// Languages in which the program's own texts are there.
     pub languages: BTreeSet<String>,
 }
@@ -70,6 +72,18 @@ pub enum RoomsPerLine {
     One,
 }
 
+/// A template's file, as far as decisions look at it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filed {
+    /// As the account names the language ("en_US").
+    pub meta_language: String,
+    pub category: String,
+    /// Characters of the body that stand there whatever the values are.
+    pub fixed: usize,
+    /// The variable of each place in the body, as often as it stands there.
+    pub places: Vec<String>,
+}
+
 /// Minutes after midnight between which messages may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuietHours {
@@ -93,6 +107,11 @@ impl Policy {
     }
     pub fn lines_of(&self, channel: Channel) -> impl Iterator<Item = &Line> {
         self.lines.iter().filter(move |line| line.channel == channel)
+    }
+    /// The file that is sent to one who reads this language: without one of his own it is the English one.
+    pub fn filed(&self, name: &str, language: &str) -> Option<&Filed> {
+        let languages = self.filed.get(name)?;
+        languages.get(language).or_else(|| languages.get(DEFAULT_LANGUAGE))
     }
     /// The contact's language if the program's texts are there in it, else English.
     pub fn language<'a>(&self, wanted: &'a str) -> &'a str {

@@ -1,4 +1,5 @@
 //! Making a room, and what follows once the platform has made it: contact → room → owner → invitation → one answer (S0-18).
+use super::approval;
 use super::commit::{Entry, Key};
 use super::consent::Consent;
 use super::contact::Contact;
@@ -218,6 +219,7 @@ fn answer_if_all_is_done(scene: &mut Scene, key: &RoomKey) {
         .with("room", room.name.clone())
         .with("invited", opening.invited)
         .with("already_waiting", opening.already_waiting)
+        .with("waits", room.contacts.first().is_some_and(|id| approval::invitation_waits(scene, id)))
         .with("consent", consent.name());
     if let Some(mut ask) = opening.ask.and_then(|id| scene.ask(&id)) {
         ask.answered = Some(reply.clone());

@@ -229,7 +229,7 @@ impl<'a> Scene<'a> {
             self.overfull = true;
             return;
         }
-        let id = EffectId(format!("{}/{}", crockford_long(&self.event.id), self.effects.len()));
+        let id = EffectId(format!("{}/{}", digest_of(&self.event.id), self.effects.len()));
         let due = Due {
             id,
             lane,
@@ -393,7 +393,7 @@ fn crockford(event: &EventId, nth: u32) -> String {
 }
 
 /// 24 characters (120 bits): an event's id without what it tells about people.
-fn crockford_long(event: &EventId) -> String {
+pub fn digest_of(event: &EventId) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, event.as_str().as_bytes());
     letters(&digest.as_ref()[..24])
 }

@@ -1,4 +1,5 @@
 //! From an advisor's words to an effect: accepted, held, released, withdrawn; and the few messages that the program itself may send.
+use super::approval::{self, TEMPLATE};
 use super::ask::{About, Ask, CONFIRMATION_LASTS};
 use super::commit::{Entry, Key};
 use super::consent::{Consent, Turn};
@@ -42,7 +43,7 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
     let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let room = message.room.as_ref().and_then(|key| scene.room(key));
     let rights = scene.rights(author);
-    gates::first_objection(&Subject {
+    let by_gates = gates::first_objection(&Subject {
         now: scene.now,
         policy: scene.policy,
         author,
@@ -52,7 +53,8 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
         channel: message.channel,
         line: &message.line,
         free_text: message.is_free_text(),
-    })
+    });
+    by_gates.or_else(|| approval::objection(scene, &contact, message))
 }
 
 /// Takes an advisor's message in: it goes, waits, or is refused. What the author reads about it is left to the caller, but
@@ -71,7 +73,7 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
         lane = scene.lane(&draft.room.key, draft.contact);
     }
     // Who waits longer goes first: behind a held message everything of the lane is held.
-    let waits = message.is_free_text() && !lane.held.is_empty();
+    let waits = message.is_free_text() && first_text(scene, &lane).is_some();
     match verdict {
         None if !waits => {
             note_accepted(scene, &message);
@@ -94,9 +96,13 @@ fn behind(scene: &Scene, lane: &Lane, order: (Timestamp, u32)) -> (Timestamp, u3
     last.map_or(order, |(at, nth)| order.max((at, nth + 1)))
 }
 
+/// Templates that wait beside the texts keep nobody waiting (RULES, Terms).
+fn first_text(scene: &Scene, lane: &Lane) -> Option<Message> {
+    lane.held.iter().filter_map(|id| scene.message(id)).find(Message::is_free_text)
+}
+
 fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
-    let head = lane.held.first().and_then(|id| scene.message(id));
-    head.and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
+    first_text(scene, lane).and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
 }
 
 fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
@@ -121,6 +127,7 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
         delivered_at: None,
         read_at: None,
         price_category: None,
+        price_type: None,
     }
 }
 
@@ -173,7 +180,10 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     if gate == "consent" {
         ask_for_invitation(scene, message);
     }
-    tell_client_that_a_message_waits(scene, &message.contact, message.channel, &message.line);
+    // The client's answer would not let it go.
+    if gate != TEMPLATE {
+        tell_client_that_a_message_waits(scene, &message.contact, message.channel, &message.line);
+    }
 }
 
 /// Back into its lane at the place that it had.
@@ -191,6 +201,9 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
     scene.put(&lane);
     wake_for_quiet_hours(scene, gate, &room);
+    if gate == TEMPLATE {
+        approval::await_approval(scene, message);
+    }
     let detail = json!({ "gate": gate });
     scene.note(Entry::new("message.held", PROGRAM).about(&message.contact).room(&room).message(&message.id).detail(detail));
 }
@@ -325,6 +338,9 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
                 if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
                     message.state = MessageState::Held { gate: gate.to_owned() };
                     scene.put(&message);
+                    if gate == TEMPLATE {
+                        approval::await_approval(scene, &message);
+                    }
                 }
                 kept.push(message.id);
             }
@@ -486,6 +502,7 @@ pub fn say_to_client(
         delivered_at: None,
         read_at: None,
         price_category: None,
+        price_type: None,
     };
     make_ready(scene, &mut message);
     message.id

@@ -1,4 +1,5 @@
 //! What happens because time has passed; a wake-up that finds nothing to do does nothing.
+use super::approval;
 use super::case::woken;
 use super::commit::{Entry, Key};
 use super::consent::{Consent, REVIEW_LASTS, Turn};
@@ -7,6 +8,7 @@ use super::effect::{Code, Place, Reply};
 use super::ids::*;
 use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
 use super::outbox;
+use super::parked;
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
@@ -26,6 +28,12 @@ pub fn time_came(scene: &mut Scene, wake: &Key) {
         "contact" => review_ran_out(scene, &ContactId::new(name)),
         "message" => message_woke(scene, &MessageId::new(name)),
         "room" => rooms::say_still_working(scene, &RoomKey::new(name)),
+        "parked" => parked::forget(scene, name),
+        "template" => {
+            if let Some((template, language)) = name.split_once('/') {
+                approval::release_waiting(scene, template, language);
+            }
+        }
         "morning" => morning_came(scene, &RoomKey::new(name)),
         _ => {}
     }

@@ -389,7 +389,9 @@ fn nth_desk(fact: &Fact, desks: usize) -> Option<usize> {
         | Fact::DoubtIsOld { key } => Due::lane_of(key).hash(&mut hasher),
         Fact::TimeCame { wake } => wake.hash(&mut hasher),
         Fact::LineTroubled { line, .. } | Fact::LineWorks { line } => line.hash(&mut hasher),
-        Fact::OfNoConcern { .. } | Fact::Unreadable { .. } => {}
+        Fact::TemplateTold(told) => told.name.hash(&mut hasher),
+        Fact::MarketingChosen(told) => client_of(&told.from).hash(&mut hasher),
+        Fact::OfNoConcern { .. } | Fact::NotUsed { .. } | Fact::TemplatesListed(_) | Fact::Unreadable { .. } => {}
     }
     let hash = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
     hash.checked_rem(desks)
@@ -409,7 +411,12 @@ fn count(fact: &Fact, handled: &Handled) {
         | Fact::RoomActive { .. }
         | Fact::ConnectionRequested { .. }
         | Fact::UserFound { .. } => "symphony",
-        Fact::ClientMessage(_) | Fact::ClientCalled(_) | Fact::DeliveryReported(_) => "whatsapp",
+        Fact::ClientMessage(_)
+        | Fact::ClientCalled(_)
+        | Fact::DeliveryReported(_)
+        | Fact::TemplateTold(_)
+        | Fact::MarketingChosen(_)
+        | Fact::NotUsed { .. } => "whatsapp",
         Fact::Unreadable { .. } => "unreadable",
         Fact::OfNoConcern { .. } => "of_no_concern",
         Fact::EffectWanted { .. }
@@ -418,8 +425,12 @@ fn count(fact: &Fact, handled: &Handled) {
         | Fact::DoubtIsOld { .. }
         | Fact::TimeCame { .. }
         | Fact::LineTroubled { .. }
-        | Fact::LineWorks { .. } => return,
+        | Fact::LineWorks { .. }
+        | Fact::TemplatesListed(_) => return,
     };
+    if let (Fact::Unreadable { .. }, Handled::Kept { .. }) = (fact, handled) {
+        metrics::gauge!("liaison_quarantine_events").increment(1.0);
+    }
     let result = match handled {
         Handled::Kept { .. } => "kept",
         Handled::Before { .. } => "duplicate",

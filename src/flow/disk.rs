@@ -49,6 +49,10 @@ fn is_new_input(fact: &Fact, words: &Words) -> bool {
         | Fact::TimeCame { .. }
         | Fact::LineTroubled { .. }
         | Fact::LineWorks { .. }
+        | Fact::TemplateTold(_)
+        | Fact::TemplatesListed(_)
+        | Fact::MarketingChosen(_)
+        | Fact::NotUsed { .. }
         | Fact::Unreadable { .. } => false,
     }
 }

@@ -245,11 +245,25 @@ impl Meta {
         let mut world = self.inner.world();
         let known = world.templates.get(&(name.clone(), language.clone()));
         let id = known.map_or_else(shapes::object_id, |known| known.id.clone());
-        let template = Template { id, name, language, category, components, approved_at: 0 };
+        let template = Template { id, name, language, category, components, approved_at: 0, became: None };
         if known == Some(&template) {
             return Ok(());
         }
         self.inner.commit(&mut world, vec![Record::Template(template)], Vec::new()).map_err(phones::unwritten)
+    }
+
+    /// Something becomes of a template: "PAUSED", "DISABLED", "REJECTED" or "APPROVED" again; the callbacks are told.
+    ///
+    /// # Errors
+    /// A sentence, if there is no such template or the journal cannot be written.
+    pub fn template_becomes(&self, name: &str, language: &str, status: &str, reason: &str) -> Result<(), String> {
+        let mut world = self.inner.world();
+        let known = world.templates.get(&(name.to_string(), language.to_string())).cloned();
+        let mut template = known.ok_or_else(|| format!("There is no template {name} in {language}."))?;
+        template.became = (status != "APPROVED").then(|| (status.to_string(), reason.to_string()));
+        let value = shapes::template_event(&self.inner.settings, &template, (status, reason), (self.inner.now)());
+        let hook = Outgoing { value, message: None, after: Duration::ZERO, copies: 1 };
+        self.inner.commit(&mut world, vec![Record::Template(template)], vec![hook]).map_err(phones::unwritten)
     }
 
     /// Adds a client's phone, or renames it; its window stays as it was.

@@ -296,6 +296,7 @@ impl World {
             recipient: keys_of(&sent.to),
             participant: None,
             price_category: None,
+            price_type: None,
         };
         let id = self.fresh("status");
         self.feed_as(&id, at, Fact::DeliveryReported(told));
@@ -879,6 +880,7 @@ pub fn policy() -> Policy {
             ("document_ready".to_owned(), template(&["document"])),
             ("liaison_invitation".to_owned(), template(&[])),
         ]),
+        filed: BTreeMap::new(),
         languages: BTreeSet::from(["en".to_owned(), "de".to_owned()]),
     }
 }

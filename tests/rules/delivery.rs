@@ -3,9 +3,11 @@ use crate::common::story::story_in;
 use crate::common::world::*;
 use expect_test::expect;
 use liaison::domain::effect::Outcome;
-use liaison::domain::event::Delivery;
+use liaison::domain::event::{Delivery, DeliveryReported, Fact};
+use liaison::domain::ids::{Channel, LineId, Wamid};
 use liaison::domain::policy::QuietHours;
 use liaison::domain::time::Span;
+use serde_json::json;
 
 fn failed(code: &str) -> Delivery {
     Delivery::Failed { code: code.to_owned(), detail: String::new() }
@@ -189,6 +191,78 @@ fn an_effect_is_taken_once_and_ends_once() {
     let entries = world.entries.len();
     world.ends(&taken, done());
     assert_eq!(world.entries.len(), entries);
+}
+
+/// A status as a provider tells it that does not send our id back.
+fn without_our_id(status: Delivery, price: Option<&str>) -> Fact {
+    Fact::DeliveryReported(DeliveryReported {
+        channel: Channel::WhatsApp,
+        line: LineId::new(LINE),
+        id: Wamid::new("wamid-early"),
+        ours: None,
+        status,
+        recipient: keys_of(ANN),
+        participant: None,
+        price_category: price.map(str::to_owned),
+        price_type: price.map(|_| "regular".to_owned()),
+    })
+}
+
+#[test]
+fn statuses_that_come_before_the_answer_wait_for_it_and_only_rise() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "hello");
+    let taken = world.take_only().unwrap();
+    world.feed(without_our_id(Delivery::Read, None));
+    world.feed(without_our_id(Delivery::Delivered, Some("utility")));
+    world.feed(without_our_id(Delivery::Sent, None));
+    assert_eq!(world.state_of("hello"), "taken", "nobody knows yet of what they tell");
+    world.ends(&taken, Outcome::Done { external_id: Some("wamid-early".to_owned()) });
+    assert_eq!(world.state_of("hello"), "read");
+    let message = world.message("hello");
+    assert!(message.delivered_at.is_some() && message.read_at.is_some());
+    assert_eq!((message.price_category.as_deref(), message.price_type.as_deref()), (Some("utility"), Some("regular")));
+}
+
+#[test]
+fn a_failure_that_comes_before_the_answer_is_told_to_the_author() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "hello");
+    let taken = world.take_only().unwrap();
+    world.feed(without_our_id(failed("131051"), None));
+    world.outbox_stands = false;
+    world.ends(&taken, Outcome::Done { external_id: Some("wamid-early".to_owned()) });
+    assert_eq!(world.state_of("hello"), "failed(131051)");
+}
+
+#[test]
+fn statuses_that_nobody_claims_are_kept_in_the_journal_and_forgotten() {
+    let mut world = World::agreed(|_| {});
+    for _ in 0..20 {
+        world.feed(without_our_id(Delivery::Sent, None));
+    }
+    assert!(world.records().keys().any(|key| key.starts_with("parked/")));
+    assert!(!world.records().keys().any(|key| key.contains("wamid-early")), "the id encodes the client's number");
+    world.passes(Span::minutes(11));
+    assert!(!world.records().keys().any(|key| key.starts_with("parked/")));
+    assert_eq!(world.kinds().iter().filter(|kind| **kind == "delivery.of_unknown_message").count(), 20);
+}
+
+#[test]
+fn the_price_of_a_message_is_recorded_and_shown() {
+    let mut world = World::agreed(|_| {});
+    world.in_room("Ann Lee").says("jane", "hello");
+    let wamid = world.sends.last().unwrap().wamid.clone();
+    let Fact::DeliveryReported(told) = without_our_id(Delivery::Delivered, Some("service")) else { panic!("a status") };
+    world.feed(Fact::DeliveryReported(DeliveryReported { id: wamid, ..told }));
+    let entry = world.entries.iter().rfind(|entry| entry.kind == "delivery.reported").unwrap();
+    assert_eq!((&entry.detail["price_category"], &entry.detail["price_type"]), (&json!("service"), &json!("regular")));
+    world.says("jane", "/sent \"Ann Lee\"");
+    let rows = world.last_reply("jane").vars["messages"].as_array().unwrap().clone();
+    let hello = rows.iter().find(|row| row["gist"] == "hello").unwrap();
+    assert_eq!((&hello["price_category"], &hello["price_type"]), (&json!("service"), &json!("regular")));
 }
 
 #[test]

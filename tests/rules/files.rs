@@ -112,7 +112,9 @@ fn s4_3_words_that_do_not_fit_under_a_file_go_before_it() {
 
 #[test]
 fn s4_3_types_and_sizes_are_looked_at_before_anything_is_accepted() {
-    let table: [(&[(&str, u64)], &str, &str); 6] = [
+    /// Files with their sizes, what is wrong, and the remedy.
+    type Row<'t> = (&'t [(&'t str, u64)], &'t str, &'t str);
+    let table: [Row<'_>; 6] = [
         (&[("chart.png", 9), ("run.exe", 9)], "type", "run.exe"),
         (&[("photo.jpg", (5 << 20) + 1)], "size", "photo.jpg"),
         (&[("film.mp4", 17 << 20)], "size", "film.mp4"),

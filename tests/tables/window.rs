@@ -1,9 +1,10 @@
 //! The 24-hour window at its edges.
 use crate::common::world::*;
-use liaison::domain::event::Content;
+use liaison::domain::event::{ClientCalled, Content, Delivery, Fact, MarketingChosen};
 use liaison::domain::ids::{Channel, LineId};
 use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::window::Window;
+use proptest::prelude::*;
 
 const WROTE: Timestamp = Timestamp(1_800_000_000_000);
 const MS: Span = Span(1);
@@ -79,5 +80,80 @@ fn what_opens_it() {
         world.client(ANN).sends(content.clone());
         let window = world.contact(ANN).on(Channel::WhatsApp).window(&LineId::new(LINE));
         assert_eq!(window.is_open(world.now), open, "{content:?}");
+    }
+}
+
+/// What the firm, its program and the provider may do without a word of the client's.
+#[derive(Clone, Copy, Debug)]
+enum Outbound {
+    Text,
+    Template,
+    Status(u8),
+    Sign,
+    Call,
+    Choice,
+    Approval,
+    TimePasses(i64),
+}
+
+fn outbound() -> impl Strategy<Value = Outbound> {
+    prop_oneof![
+        Just(Outbound::Text),
+        Just(Outbound::Template),
+        (0..4_u8).prop_map(Outbound::Status),
+        Just(Outbound::Sign),
+        Just(Outbound::Call),
+        Just(Outbound::Choice),
+        Just(Outbound::Approval),
+        (1..2_000_i64).prop_map(Outbound::TimePasses),
+    ]
+}
+
+fn happens(world: &mut World, what: Outbound) {
+    let (channel, line, from) = (Channel::WhatsApp, LineId::new(LINE), keys_of(ANN));
+    match what {
+        Outbound::Text => drop(world.in_room("Ann Lee").says("jane", "words of the firm")),
+        Outbound::Template => {
+            if world.says("jane", "/template send follow_up to=\"Ann Lee\"") == ["confirm confirm-template"] {
+                world.presses("jane", "confirm");
+            }
+        }
+        Outbound::Status(nth) => {
+            let failed = Delivery::Failed { code: "131051".to_owned(), detail: String::new() };
+            let all = [Delivery::Sent, Delivery::Delivered, Delivery::Read, failed];
+            world.reports(ANN, all[usize::from(nth)].clone());
+        }
+        Outbound::Sign => {
+            world.client(ANN).sends(Content::Sign { kind: "reaction".to_owned(), detail: "👍".to_owned() });
+        }
+        Outbound::Call => {
+            let id = world.fresh("call");
+            world.feed(Fact::ClientCalled(ClientCalled { channel, line, id, from, over: true, seconds: None }));
+        }
+        Outbound::Choice => {
+            let detail = String::new();
+            world.feed(Fact::MarketingChosen(MarketingChosen { channel, line, from, wants_none: true, detail }));
+        }
+        Outbound::Approval => drop(world.feed(Fact::TemplatesListed(Vec::new()))),
+        Outbound::TimePasses(minutes) => world.passes(Span::minutes(minutes)),
+    }
+    world.work_off();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #[test]
+    fn c1_nothing_outbound_ever_opens_or_extends_a_window(
+        wrote in any::<bool>(),
+        acts in proptest::collection::vec(outbound(), 1..12),
+    ) {
+        let mut world = if wrote { World::agreed(|_| {}) } else { World::invited(|_| {}) };
+        let last = |world: &World| world.contact(ANN).on(Channel::WhatsApp).window(&LineId::new(LINE)).last_message;
+        let before = last(&world);
+        prop_assert_eq!(before.is_some(), wrote);
+        for act in acts {
+            happens(&mut world, act);
+            prop_assert_eq!(last(&world), before, "after {:?}", act);
+        }
     }
 }

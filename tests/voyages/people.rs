@@ -144,6 +144,7 @@ pub fn policy_for(advisors: &[Advisor], dice: &mut Dice) -> Policy {
         advisors: advisors.iter().map(|advisor| (advisor.email.clone(), advisor.rights())).chain([admin()]).collect(),
         words: WORDS.clone(),
         templates: BTreeMap::from([("follow_up".to_owned(), topics)]),
+        filed: BTreeMap::new(),
         languages: BTreeSet::from(["en".to_owned()]),
     }
 }
@@ -427,6 +428,7 @@ fn report(world: &mut World, send: &Send, phone: &str, wamid: &str, status: Deli
         recipient: keys(phone),
         participant: None,
         price_category: None,
+        price_type: None,
     };
     let event = Event { id: EventId(format!("wa:st:{wamid}:{name}:")), at, fact: Fact::DeliveryReported(told), raw: None };
     world.tell(after, event, Heard::Nothing);

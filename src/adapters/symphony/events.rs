@@ -220,7 +220,8 @@ fn stream_of(fact: &Fact) -> Option<&StreamId> {
         Fact::ConnectionRequested { .. } | Fact::OfNoConcern { .. } | Fact::Unreadable { .. } => None,
         Fact::ClientMessage(_) | Fact::ClientCalled(_) | Fact::DeliveryReported(_) | Fact::UserFound { .. } => None,
         Fact::EffectWanted { .. } | Fact::EffectEnded { .. } | Fact::EffectPutOff { .. } | Fact::DoubtIsOld { .. } => None,
-        Fact::TimeCame { .. } | Fact::LineTroubled { .. } | Fact::LineWorks { .. } => None,
+        Fact::TimeCame { .. } | Fact::LineTroubled { .. } | Fact::LineWorks { .. } | Fact::NotUsed { .. } => None,
+        Fact::TemplateTold(_) | Fact::TemplatesListed(_) | Fact::MarketingChosen(_) => None,
     }
 }
 

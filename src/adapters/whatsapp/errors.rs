@@ -13,6 +13,8 @@ pub enum Class {
     PairThrottled,
     /// Meta's own trouble: later.
     Trouble { wait: Span },
+    /// Too many people blocked or reported the line: it rests a long while, since asking more often makes it worse.
+    Restricted { wait: Span },
     /// Token, permission, account or number must be mended before anything leaves on this line: it stops, its messages wait.
     Line,
     /// The firm must mend this template or this use of the account first; other messages go on.
@@ -29,7 +31,7 @@ pub enum Class {
 const SHORT: Span = Span::seconds(5);
 /// Limits per hour and maintenance ("up to a minute").
 const MINUTE: Span = Span::seconds(60);
-/// A number restricted for spam: asking more often makes it worse.
+/// A number restricted for spam is tried again with one message after this.
 const HOUR: Span = Span::hours(1);
 
 /// The class of each code; `contracts/whatsapp/error-codes.json` holds the sources.
@@ -38,7 +40,7 @@ pub fn class(code: i64) -> Option<Class> {
     Some(match code {
         130429 | 131208 | 132069 => Throttled { wait: SHORT },
         4 | 80007 | 131057 => Throttled { wait: MINUTE },
-        131048 => Throttled { wait: HOUR },
+        131048 => Restricted { wait: HOUR },
         131056 => PairThrottled,
         1 | 2 | 131000 | 131016 | 131059 | 133004 => Trouble { wait: SHORT },
         0 | 3 | 10 | 33 | 190 | 200..=299 | 368 => Line,
@@ -52,6 +54,48 @@ pub fn class(code: i64) -> Option<Class> {
         132000 | 132005 | 132012 | 132018 | 135000 => Message,
         _ => return None,
     })
+}
+
+/// What Liaison does about a code, a sentence for people who look it up; what the domain makes of single codes is in it.
+pub fn does(code: i64) -> Option<String> {
+    const FAILS: &str = "The message fails and its author is told; nothing is repeated.";
+    let of_template = "The template is sent no more until the account has approved it; the admins are told.";
+    let more = match code {
+        131026 => Some("Where nothing was ever delivered, the client counts as not on WhatsApp and SMS is offered.".to_owned()),
+        131050 => {
+            Some("The client's choice is kept: marketing templates are not sent to him any more, everything else is.".to_owned())
+        }
+        132001 | 132007 | 132015 | 132016 => Some(of_template.to_owned()),
+        _ => None,
+    };
+    let does = match class(code)? {
+        Class::Throttled { wait } => {
+            format!("The line waits {}, or as long as `Retry-After` says; then everything goes in its order.", words(wait))
+        }
+        Class::PairThrottled => {
+            "This client waits 1, 4, 16, 64 … seconds (4ⁿ), then everything goes in its order; others go on.".to_owned()
+        }
+        Class::Trouble { wait } => format!("The message is tried again after {}, slower each time, for 24 hours.", words(wait)),
+        Class::Restricted { wait } => {
+            format!("The line rests, messages wait, and one tries it once in {}. {TOLD}", words(wait))
+        }
+        Class::Line => format!("The line stops, messages wait, and one tries it once in a minute. {TOLD}"),
+        Class::Window if code == 131047 => {
+            "An advisor's message waits until the client writes; a template can restart the conversation.".to_owned()
+        }
+        Class::Account | Class::Recipient | Class::Window | Class::Message => FAILS.to_owned(),
+    };
+    Some([Some(does), more].into_iter().flatten().collect::<Vec<_>>().join(" "))
+}
+
+const TOLD: &str = "The admins are told, `/readyz` says `line:<number>`.";
+
+fn words(span: Span) -> String {
+    match span.0 / 1_000 {
+        3_600 => "an hour".to_owned(),
+        60 => "a minute".to_owned(),
+        seconds => format!("{seconds} seconds"),
+    }
 }
 
 /// The class of a whole complaint: a code that nobody knows yet still says whether it will pass.

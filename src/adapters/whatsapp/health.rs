@@ -22,8 +22,8 @@ pub struct LineHealth {
 
 #[derive(Default)]
 struct Watched {
-    /// The line stopped, and this is when it is tried next.
-    next_try: Option<Timestamp>,
+    /// The line stopped, and this is when it is tried next, and how often after that.
+    next_try: Option<(Timestamp, Span)>,
     breaker: Breaker,
 }
 
@@ -41,7 +41,7 @@ impl LineHealth {
     pub fn may_go(&self, line: &LineId, now: Timestamp) -> Result<(), Timestamp> {
         let watched = self.watched();
         let Some(watched) = watched.get(line) else { return Ok(()) };
-        let next_try = watched.next_try.filter(|at| now < *at);
+        let next_try = watched.next_try.map(|(at, _)| at).filter(|at| now < *at);
         next_try.map_or_else(|| watched.breaker.may_go(now), Err)
     }
 
@@ -49,16 +49,16 @@ impl LineHealth {
     pub fn begins(&self, line: &LineId, now: Timestamp) {
         self.with(line, |watched| {
             watched.breaker.begins(now);
-            if let Some(at) = &mut watched.next_try {
-                *at = now + LOOK_AGAIN;
+            if let Some((at, every)) = &mut watched.next_try {
+                *at = now + *every;
             }
         });
     }
 
-    /// The provider says that nothing can leave on this line. Returns when it is tried again.
-    pub fn troubled(&self, line: &LineId, code: &str, detail: &str, now: Timestamp) -> Timestamp {
-        let next_try = now + LOOK_AGAIN;
-        self.with(line, |watched| watched.next_try = Some(next_try));
+    /// The provider says that nothing can leave on this line, with its code and words. Returns when it is tried again.
+    pub fn troubled(&self, line: &LineId, (code, detail): (&str, &str), every: Span, now: Timestamp) -> Timestamp {
+        let next_try = now + every;
+        self.with(line, |watched| watched.next_try = Some((next_try, every)));
         let trouble = LineTrouble { code: code.to_owned(), detail: detail.to_owned(), since: now };
         self.note(line, |known| match known {
             // The words may differ from time to time; the trouble is the same.
@@ -73,7 +73,7 @@ impl LineHealth {
 
     /// What an earlier run of the program knew: the line is tried at once, and is troubled until that ends well.
     pub fn remember(&self, line: &LineId, trouble: LineTrouble) {
-        self.with(line, |watched| watched.next_try = Some(Timestamp(i64::MIN)));
+        self.with(line, |watched| watched.next_try = Some((Timestamp(i64::MIN), LOOK_AGAIN)));
         self.note(line, |known| {
             *known = Some(Some(trouble));
             true
@@ -132,7 +132,7 @@ mod tests {
     fn a_line_that_stopped_is_tried_once_a_minute_and_works_again_after_one_success() {
         let health = LineHealth::default();
         assert_eq!(health.may_go(&line(), NOON), Ok(()));
-        assert_eq!(health.troubled(&line(), "190", "expired", NOON), NOON + LOOK_AGAIN);
+        assert_eq!(health.troubled(&line(), ("190", "expired"), LOOK_AGAIN, NOON), NOON + LOOK_AGAIN);
         let tried = NOON + LOOK_AGAIN;
         assert_eq!(health.may_go(&line(), tried - Span(1)), Err(tried));
         assert_eq!(health.may_go(&line(), tried), Ok(()));
@@ -145,16 +145,26 @@ mod tests {
     }
 
     #[test]
+    fn a_restricted_line_is_tried_once_an_hour() {
+        let health = LineHealth::default();
+        let hour = Span::hours(1);
+        assert_eq!(health.troubled(&line(), ("131048", "spam"), hour, NOON), NOON + hour);
+        assert_eq!(health.may_go(&line(), NOON + Span::minutes(59)), Err(NOON + hour));
+        health.begins(&line(), NOON + hour);
+        assert_eq!(health.may_go(&line(), NOON + hour), Err(NOON + hour + hour));
+    }
+
+    #[test]
     fn the_same_trouble_is_news_once() {
         let health = LineHealth::default();
         let mut lines = health.watch();
-        health.troubled(&line(), "190", "expired", NOON);
+        health.troubled(&line(), ("190", "expired"), LOOK_AGAIN, NOON);
         assert!(lines.has_changed().unwrap());
         let known = lines.borrow_and_update()[&line()].clone().unwrap();
         assert_eq!((known.code.as_str(), known.since), ("190", NOON));
-        health.troubled(&line(), "190", "expired on another day", NOON + LOOK_AGAIN);
+        health.troubled(&line(), ("190", "expired on another day"), LOOK_AGAIN, NOON + LOOK_AGAIN);
         assert!(!lines.has_changed().unwrap());
-        health.troubled(&line(), "131042", "unpaid", NOON + LOOK_AGAIN);
+        health.troubled(&line(), ("131042", "unpaid"), LOOK_AGAIN, NOON + LOOK_AGAIN);
         assert!(lines.has_changed().unwrap());
         lines.mark_unchanged();
         health.accepted(&line());

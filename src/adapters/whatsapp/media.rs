@@ -1,5 +1,6 @@
 //! Files over the Cloud API: a client's in two steps, of which the second must not lead astray; ours up in one.
 use super::errors::{Class, class_of};
+use super::health::LOOK_AGAIN;
 use super::send::{Answer, Exchange, NO_CONNECTION, Settings, TOO_MANY, WhatsApp, told};
 use crate::adapters::vault::{NotKept, Vault};
 use crate::domain::effect::{Attempt, Outcome, Upload};
@@ -167,15 +168,20 @@ impl WhatsApp {
         Some(match class_of(&complaint) {
             Class::Throttled { wait } | Class::Trouble { wait } => self.not_yet(why, wait),
             Class::PairThrottled => self.not_yet(why, TOO_MANY),
-            Class::Line => match line {
-                Some(line) => {
-                    let not_before = self.health().troubled(line, &code, &detail, self.now());
-                    Attempt::NotYet { why, not_before }
-                }
-                None => self.not_yet(why, TOO_MANY),
-            },
+            Class::Line => self.line_rests(line, why, (&code, &detail), LOOK_AGAIN),
+            Class::Restricted { wait } => self.line_rests(line, why, (&code, &detail), wait),
             Class::Account | Class::Recipient | Class::Window | Class::Message => failed(&code, &detail),
         })
+    }
+
+    fn line_rests(&self, line: Option<&LineId>, why: String, complaint: (&str, &str), every: Span) -> Attempt {
+        match line {
+            Some(line) => {
+                let not_before = self.health().troubled(line, complaint, every, self.now());
+                Attempt::NotYet { why, not_before }
+            }
+            None => self.not_yet(why, TOO_MANY),
+        }
     }
 }
 

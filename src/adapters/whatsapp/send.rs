@@ -1,6 +1,6 @@
 //! Sends one message and says what is certain about its end.
 use super::errors::{Class, class_of};
-use super::health::LineHealth;
+use super::health::{LOOK_AGAIN, LineHealth};
 use super::media::PublicOnly;
 use super::pacing::Pace;
 use super::wire::Complaint;
@@ -13,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Origin;
@@ -62,6 +63,8 @@ pub struct WhatsApp {
     clock: Arc<dyn Clock>,
     pace: Arc<Mutex<Pace>>,
     health: Arc<LineHealth>,
+    /// The account was asked for its templates once, so that none leaves of which nobody knows how it stands.
+    templates_known: AtomicBool,
 }
 
 impl WhatsApp {
@@ -81,6 +84,7 @@ impl WhatsApp {
             clock,
             pace,
             health: Arc::default(),
+            templates_known: AtomicBool::new(false),
         })
     }
 
@@ -89,7 +93,16 @@ impl WhatsApp {
         &self.health
     }
 
-    /// Posts the message once. `Done` carries the wamid.
+    /// Whether templates may be sent already: their files were compared with the account since the start.
+    pub fn templates_are_known(&self) -> bool {
+        self.templates_known.load(Ordering::Acquire)
+    }
+    pub fn now_templates_are_known(&self) {
+        self.templates_known.store(true, Ordering::Release);
+    }
+
+    /// Posts the message once. `Done` carries the wamid, and below it WhatsApp's own id of the client where that is not the
+    /// number as it was dialled.
     pub async fn send(&self, send: &Send, prepared: &Prepared) -> Attempt {
         let Some(body) = body(send, prepared) else {
             let detail = "There is no address or no text for a WhatsApp message.".to_owned();
@@ -138,14 +151,19 @@ impl WhatsApp {
                 Attempt::NotYet { why, not_before }
             }
             Class::Trouble { wait } => self.not_yet(why, answer.retry_after(self.now()).unwrap_or(wait)),
-            Class::Line => {
-                let not_before = self.health.troubled(&send.line, &code.to_string(), &complaint.detail(), self.now());
-                Attempt::NotYet { why, not_before }
-            }
+            Class::Line => self.stop_line(send, why, complaint, LOOK_AGAIN),
+            Class::Restricted { wait } => self.stop_line(send, why, complaint, answer.retry_after(self.now()).unwrap_or(wait)),
             Class::Account | Class::Recipient | Class::Window | Class::Message => {
                 Attempt::Ended(Outcome::Failed { code: code.to_string(), detail: complaint.detail() })
             }
         }
+    }
+
+    /// Nothing leaves on this line but one message now and then that tries it.
+    fn stop_line(&self, send: &Send, why: String, complaint: &Complaint, every: Span) -> Attempt {
+        let code = complaint.code.unwrap_or_default().to_string();
+        let not_before = self.health.troubled(&send.line, (&code, &complaint.detail()), every, self.now());
+        Attempt::NotYet { why, not_before }
     }
 
     /// The whole line rests as long as the message that was refused.
@@ -167,12 +185,12 @@ impl WhatsApp {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, path: &str) -> RequestBuilder {
-        self.http.get(format!("{}/{path}", self.base))
-    }
-
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(format!("{}/{path}", self.base))
+    }
+
+    pub(super) fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(format!("{}/{path}", self.base))
     }
 
     /// Sends the request once and reads the whole answer; tells apart what never left and what was lost on the way.
@@ -266,13 +284,30 @@ fn accepted(bytes: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Accepted {
         messages: Vec<Message>,
+        #[serde(default)]
+        contacts: Vec<Person>,
+    }
+    #[derive(Deserialize)]
+    struct Person {
+        #[serde(default)]
+        input: String,
+        #[serde(default)]
+        wa_id: Option<String>,
     }
     #[derive(Deserialize)]
     struct Message {
         id: String,
     }
     let accepted: Accepted = serde_json::from_slice(bytes).ok()?;
-    accepted.messages.into_iter().next().map(|message| message.id)
+    let wamid = accepted.messages.into_iter().next().map(|message| message.id)?;
+    // In Brazil, Argentina and Mexico it may differ, and the client's answers come under it.
+    let person = accepted.contacts.into_iter().next();
+    let own = person.and_then(|person| person.wa_id.filter(|wa_id| !is_the_number(wa_id, &person.input)));
+    Some(own.map_or(wamid.clone(), |wa_id| format!("{wamid}\n{wa_id}")))
+}
+
+fn is_the_number(wa_id: &str, input: &str) -> bool {
+    wa_id.is_empty() || input.chars().filter(char::is_ascii_digit).eq(wa_id.chars())
 }
 
 /// The request body, or `None` where there is nobody to send to or nothing to say.

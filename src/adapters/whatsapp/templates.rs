@@ -22,6 +22,31 @@ pub struct Listed {
     /// As in Meta's JSON.
     #[serde(default)]
     pub components: Value,
+    /// Why it was not approved; `NONE` where there is nothing to say.
+    #[serde(default)]
+    pub rejected_reason: Option<String>,
+    /// An object with a `score`, in some versions the score itself.
+    #[serde(default)]
+    pub quality_score: Value,
+}
+
+impl Listed {
+    pub fn quality(&self) -> Option<&str> {
+        let score = self.quality_score["score"].as_str().or(self.quality_score.as_str());
+        score.filter(|score| !score.is_empty() && *score != "UNKNOWN")
+    }
+    pub fn reason(&self) -> Option<&str> {
+        self.rejected_reason.as_deref().filter(|reason| !reason.is_empty() && *reason != "NONE")
+    }
+}
+
+/// What the account says of a template that was just submitted.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Submitted {
+    #[serde(default)]
+    pub status: String,
+    #[serde(default)]
+    pub category: String,
 }
 
 /// One of the firm's numbers as Meta sees it.
@@ -87,10 +112,19 @@ impl WhatsApp {
     }
 
     async fn page_of_templates(&self, after: Option<&str>) -> Result<Page, NoAnswer> {
-        const FIELDS: &str = "name,language,status,category,parameter_format,components";
+        const FIELDS: &str = "name,language,status,category,parameter_format,components,rejected_reason,quality_score";
         let mut query = vec![("fields", FIELDS), ("limit", PAGE)];
         query.extend(after.map(|after| ("after", after)));
         self.ask(&format!("{}/message_templates", self.business_account_id), &query).await
+    }
+
+    /// Submits a new template for approval; one that is there already is refused, never changed.
+    pub async fn submit_template(&self, template: &Value) -> Result<Submitted, NoAnswer> {
+        let path = format!("{}/message_templates", self.business_account_id);
+        match self.exchange(self.post(&path).json(template)).await {
+            Exchange::NotSent(why) | Exchange::Lost(why) => Err(NoAnswer::NotReached(why)),
+            Exchange::Answered(answer) => read(&answer),
+        }
     }
 
     /// What Meta says of one of the firm's numbers; shows that the token may use it.

@@ -1,7 +1,9 @@
 //! Takes a webhook apart into its elements, each an event by itself: a bad one spoils no other.
 use super::content::{content, phone};
-use super::wire::{Call, Change, Contact, Entry, Envelope, Message, Metadata, Status, Value};
-use crate::domain::event::{ClientCalled, ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact};
+use super::wire::{Call, Change, Contact, Entry, Envelope, Message, Metadata, Preference, Status, TemplateChange, Value};
+use crate::domain::event::{
+    ClientCalled, ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact, MarketingChosen, TemplateNews, TemplateTold,
+};
 use crate::domain::ids::{Channel, EventId, LineId, MessageId, Wamid};
 use crate::domain::time::{Span, Timestamp};
 use aws_lc_rs::digest;
@@ -53,8 +55,9 @@ struct Around {
 impl Found {
     fn envelope(&mut self, envelope: &Envelope<Entry<Change>>) -> Result<(), NotAWebhook> {
         is_ours(envelope.object.as_deref())?;
-        let entries = envelope.entry.iter().flatten();
-        entries.flat_map(|entry| entry.changes.iter().flatten()).for_each(|change| self.change(change));
+        for entry in envelope.entry.iter().flatten() {
+            entry.changes.iter().flatten().for_each(|change| self.change(change, entry.time));
+        }
         Ok(())
     }
 
@@ -74,22 +77,63 @@ impl Found {
     fn changes_by_levels(&mut self, entry: Entry<&RawValue>) {
         for raw in entry.changes.into_iter().flatten() {
             match read::<Change>(raw) {
-                Ok(change) => self.change(&change),
+                Ok(change) => self.change(&change, entry.time),
                 Err(why) => self.set_aside(raw, format!("a change of unexpected shape: {why}")),
             }
         }
     }
 
-    fn change(&mut self, change: &Change) {
+    fn change(&mut self, change: &Change, time: Option<i64>) {
         let field = change.field.as_deref().unwrap_or("no field");
         let Some(raw) = change.value else { return };
-        if field != "messages" && field != "calls" {
-            return self.of_no_concern(raw, field.to_owned());
+        match field {
+            "messages" | "calls" | "user_preferences" => match read::<Value>(raw) {
+                Ok(value) => self.value(raw, value, field),
+                Err(why) => self.set_aside(raw, format!("a value of unexpected shape: {why}")),
+            },
+            "message_template_status_update"
+            | "message_template_quality_update"
+            | "template_category_update"
+            | "message_template_components_update" => self.template(raw, field, time),
+            _ => self.of_no_concern(raw, field.to_owned()),
         }
-        match read::<Value>(raw) {
-            Ok(value) => self.value(raw, value, field),
-            Err(why) => self.set_aside(raw, format!("a value of unexpected shape: {why}")),
-        }
+    }
+
+    fn template(&mut self, raw: &RawValue, field: &str, time: Option<i64>) {
+        let change: TemplateChange = match read(raw) {
+            Ok(change) => change,
+            Err(why) => return self.set_aside(raw, format!("a template's change of unexpected shape: {why}")),
+        };
+        let Some(told) = template_told(change, field) else {
+            return self.set_aside(raw, format!("a {field} without a template or without news"));
+        };
+        // The same words may come twice in a template's life; the time tells them apart, a retry bears the same one.
+        let id = EventId(format!("wa:{field}:{}:{}", time.unwrap_or_default(), digest(raw)));
+        let sender = format!("template {}", told.name);
+        let element = self.element(id, at(time, self.now), Fact::TemplateTold(told), raw, sender);
+        self.others.push(element);
+    }
+
+    fn preference(&mut self, raw: &RawValue, around: &Around) {
+        let preference: Preference = match read(raw) {
+            Ok(preference) => preference,
+            Err(why) => return self.set_aside(raw, format!("a preference of unexpected shape: {why}")),
+        };
+        let wants_none = match (preference.category.as_deref(), preference.value.as_deref()) {
+            (Some("marketing_messages") | None, Some("stop")) => true,
+            (Some("marketing_messages") | None, Some("resume" | "signup")) => false,
+            (category, value) => {
+                let what = format!("preference {} {}", category.unwrap_or("?"), value.unwrap_or("?"));
+                return self.of_no_concern(raw, what);
+            }
+        };
+        let from = around.keys(preference.wa_id, preference.user_id);
+        let (sender, at) = (sender(&from), at(preference.timestamp, self.now));
+        let id = EventId(format!("wa:preference:{}:{sender}:{wants_none}:{}", around.line, at.0));
+        let (channel, line, detail) = (Channel::WhatsApp, around.line.clone(), preference.detail.unwrap_or_default());
+        let fact = Fact::MarketingChosen(MarketingChosen { channel, line, from, wants_none, detail });
+        let element = self.element(id, at, fact, raw, sender);
+        self.others.push(element);
     }
 
     fn value(&mut self, raw: &RawValue, value: Value, field: &str) {
@@ -105,6 +149,7 @@ impl Found {
         } else {
             value.messages.into_iter().flatten().for_each(|raw| self.message(raw, &around));
             value.statuses.into_iter().flatten().for_each(|raw| self.status(raw, &around));
+            value.user_preferences.into_iter().flatten().for_each(|raw| self.preference(raw, &around));
         }
         // Such an error belongs to no element that could be named; the element itself stands in the same body.
         value.errors.into_iter().flatten().for_each(|raw| self.of_no_concern(raw, format!("{field}.errors")));
@@ -185,13 +230,12 @@ impl Found {
 
     fn of_no_concern(&mut self, raw: &RawValue, what: String) {
         let kind = what.clone();
-        self.nobodys(raw, &kind, Fact::OfNoConcern { what });
+        self.nobodys(raw, &kind, Fact::NotUsed { source: SOURCE.to_owned(), what });
     }
 
     /// An element that has no id of its own is told apart by its bytes, so that a retry is seen as the same.
     fn nobodys(&mut self, raw: &RawValue, kind: &str, fact: Fact) {
-        let digest = digest::digest(&digest::SHA256, raw.get().as_bytes());
-        let id = EventId(format!("wa:{kind}:{}", hex::encode(&digest.as_ref()[..16])));
+        let id = EventId(format!("wa:{kind}:{}", digest(raw)));
         let event = Event { id, at: self.now, fact, raw: Some(bytes(raw)) };
         self.others.push(Element { event, sender: String::new() });
     }
@@ -207,6 +251,27 @@ fn is_ours(object: Option<&str>) -> Result<(), NotAWebhook> {
 
 fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     serde_json::from_str(raw.get()).map_err(|error| error.to_string())
+}
+
+fn digest(raw: &RawValue) -> String {
+    let digest = digest::digest(&digest::SHA256, raw.get().as_bytes());
+    hex::encode(&digest.as_ref()[..16])
+}
+
+fn template_told(change: TemplateChange, field: &str) -> Option<TemplateTold> {
+    let news = match field {
+        "message_template_status_update" => {
+            let words = change.rejection_info.and_then(|info| info.reason).or(change.reason);
+            let reason = words.filter(|reason| !reason.is_empty() && reason != "NONE");
+            TemplateNews::Status { status: change.event?.to_uppercase(), reason }
+        }
+        "message_template_quality_update" => TemplateNews::Quality { score: change.new_quality_score?.to_uppercase() },
+        "template_category_update" => TemplateNews::Category { category: change.new_category?.to_uppercase() },
+        _ => TemplateNews::Rewritten,
+    };
+    // Webhooks write "en-US" in places where sends write "en_US".
+    let language = change.message_template_language?.replace('-', "_");
+    Some(TemplateTold { name: change.message_template_name?, language, news })
 }
 
 fn bytes(raw: &RawValue) -> Arc<[u8]> {
@@ -255,6 +320,8 @@ fn report(id: Wamid, delivery: Delivery, status: Status, around: &Around) -> Del
         true => around.keys(member, member_user),
         false => around.keys(status.recipient_id, status.recipient_user_id),
     };
+    let (category, price_type) = status.pricing.map_or((None, None), |pricing| (pricing.category, pricing.kind));
+    let origin = status.conversation.and_then(|conversation| conversation.origin).and_then(|origin| origin.kind);
     DeliveryReported {
         channel: Channel::WhatsApp,
         line: around.line.clone(),
@@ -263,7 +330,8 @@ fn report(id: Wamid, delivery: Delivery, status: Status, around: &Around) -> Del
         status: delivery,
         recipient,
         participant,
-        price_category: status.pricing.and_then(|pricing| pricing.category),
+        price_category: category.or(origin),
+        price_type,
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Envelope<E> {
 pub struct Entry<C> {
     #[serde(default)]
     pub changes: Option<Vec<C>>,
+    /// When it happened, for changes that bear no time of their own.
+    #[serde(default, deserialize_with = "seconds_if_any")]
+    pub time: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -43,8 +46,42 @@ pub struct Value<'a> {
     /// Under the field `calls`.
     #[serde(borrow, default)]
     pub calls: Option<Vec<&'a RawValue>>,
+    /// Under the field `user_preferences`.
+    #[serde(borrow, default)]
+    pub user_preferences: Option<Vec<&'a RawValue>>,
     #[serde(borrow, default)]
     pub errors: Option<Vec<&'a RawValue>>,
+}
+
+/// What the fields about templates tell; each of them uses its own part of it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct TemplateChange {
+    pub message_template_name: Option<String>,
+    pub message_template_language: Option<String>,
+    pub event: Option<String>,
+    pub reason: Option<String>,
+    pub rejection_info: Option<RejectionInfo>,
+    pub new_quality_score: Option<String>,
+    pub new_category: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct RejectionInfo {
+    pub reason: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Preference {
+    pub wa_id: Option<String>,
+    pub user_id: Option<String>,
+    pub detail: Option<String>,
+    pub category: Option<String>,
+    pub value: Option<String>,
+    #[serde(deserialize_with = "seconds")]
+    pub timestamp: Option<i64>,
 }
 
 #[derive(Deserialize, Default)]
@@ -267,6 +304,7 @@ pub struct Status {
     pub recipient_participant_user_id: Option<String>,
     pub biz_opaque_callback_data: Option<String>,
     pub pricing: Option<Pricing>,
+    pub conversation: Option<Conversation>,
     pub errors: Option<Vec<Complaint>>,
 }
 
@@ -274,6 +312,21 @@ pub struct Status {
 pub struct Pricing {
     #[serde(default)]
     pub category: Option<String>,
+    #[serde(rename = "type", default)]
+    pub kind: Option<String>,
+}
+
+/// How Meta counted before it priced each message; gone with v24, but for free entry points.
+#[derive(Deserialize)]
+pub struct Conversation {
+    #[serde(default)]
+    pub origin: Option<Origin>,
+}
+
+#[derive(Deserialize)]
+pub struct Origin {
+    #[serde(rename = "type", default)]
+    pub kind: Option<String>,
 }
 
 /// An error as the Graph tells it, in an answer and in a webhook alike.
@@ -316,4 +369,10 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D:
             text.trim().parse().map(Some).map_err(|_| D::Error::custom("a timestamp that is no number of seconds"))
         }
     }
+}
+
+/// The same where nothing hangs on it: what is no time is none.
+fn seconds_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()))
 }

@@ -13,6 +13,8 @@ pub(super) const LONGEST_REPLY_BUTTON: usize = 20;
 pub(super) const MOST_REPLY_BUTTONS: usize = 3;
 const MOST_BUTTONS: usize = 10;
 const LONGEST_NAME: usize = 512;
+/// Buttons that need nothing but what the file says of them.
+const SENDABLE_BUTTONS: [&str; 3] = ["QUICK_REPLY", "URL", "PHONE_NUMBER"];
 
 /// A file of `templates/whatsapp/` with components.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,18 @@ impl WhatsAppTemplate {
         });
         let mut seen = BTreeSet::new();
         names.filter(|name| seen.insert(name.clone())).collect()
+    }
+
+    /// How many characters of the body are fixed, and the variable of each of its places.
+    pub fn room(&self) -> (usize, Vec<String>) {
+        let (mut fixed, mut places) = (0, Vec::new());
+        for piece in pieces(self.body()) {
+            match piece {
+                Piece::Words(words) => fixed += words.chars().count(),
+                Piece::Parameter(name) => places.push(self.variable(name)),
+            }
+        }
+        (fixed, places)
     }
 
     /// (payload, title) of the quick-reply buttons. Without a payload of its own a button answers with its text.
@@ -218,9 +232,11 @@ impl WhatsAppTemplate {
                 "HEADER" if is(component, "format", "TEXT") => {
                     complaints.length("HEADER", component["text"].as_str(), LONGEST_HEADER)
                 }
-                "HEADER" => {
-                    complaints.add("components", "Only headers of text can be sent.".to_owned(), "Write format = \"TEXT\".")
-                }
+                "HEADER" => complaints.add(
+                    "components",
+                    "Only headers of text can be sent, none with a picture, a video or a file.".to_owned(),
+                    "Write format = \"TEXT\".",
+                ),
                 "BUTTONS" => {}
                 _ => complaints.add("components", format!("\"{kind}\" cannot be sent."), "Use HEADER, BODY, FOOTER and BUTTONS."),
             }
@@ -242,6 +258,13 @@ impl WhatsAppTemplate {
         if titles.len() > MOST_BUTTONS || titles.iter().collect::<BTreeSet<_>>().len() < titles.len() {
             let what = format!("The buttons are more than {MOST_BUTTONS}, or two bear the same text.");
             complaints.add("components", what, "Keep few and different ones.");
+        }
+        for button in self.buttons() {
+            let kind = button["type"].as_str().unwrap_or_default().to_uppercase();
+            if !SENDABLE_BUTTONS.contains(&kind.as_str()) {
+                let remedy = "Use buttons of the types QUICK_REPLY, URL and PHONE_NUMBER.";
+                complaints.add("components", format!("A button of the type \"{kind}\" cannot be sent."), remedy);
+            }
         }
         if self.buttons().any(|button| button["url"].as_str().is_some_and(|url| url.contains("{{"))) {
             complaints.add("components", "A button's address has a parameter.".to_owned(), "Write the whole address.");
@@ -329,6 +352,19 @@ fn is(object: &Value, key: &str, expected: &str) -> bool {
 
 fn is_parameter_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// The parameters of a text, each once, as Meta has them.
+pub(super) fn parameters_of(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for piece in pieces(text) {
+        if let Piece::Parameter(name) = piece
+            && !names.iter().any(|known| known == name)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// Braces that enclose no name stay words, for `complaints` to find.
@@ -436,6 +472,13 @@ mod tests {
         assert!(words(&other).contains("bears the text \"Maybe\""));
         assert!(words(&other).contains("\"de\" does not fit"));
         assert!(words(&other).contains("no category \"OTHER\""));
+        let mut rich = template(true, "x");
+        rich.components.push(json!({"type":"HEADER","format":"IMAGE"}));
+        rich.components[1]["buttons"] =
+            json!([{"type":"COPY_CODE","text":"Copy"},{"type":"URL","text":"Go","url":"https://x.com/{{1}}"}]);
+        assert!(words(&rich).contains("Only headers of text"));
+        assert!(words(&rich).contains("A button of the type \"COPY_CODE\" cannot be sent"));
+        assert!(words(&rich).contains("A button's address has a parameter"));
         assert_eq!(words(&template(true, "x")), "");
     }
 }

@@ -43,6 +43,7 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
             "by": latest.map(|turned| views::actor_seen(scene, given, &turned.by)),
             "message": latest.and_then(|turned| turned.message.clone()),
             "asked_in": on.asked_in,
+            "no_marketing_since": on.marketing.filter(|choice| choice.wants_none).map(|choice| choice.at),
         })
     };
     let rows: Vec<Value> = contact.channels.iter().map(row).collect();

@@ -10,6 +10,7 @@ use crate::domain::ids::*;
 use crate::domain::outbox::sms_offer;
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
+use crate::domain::relay::number_keys;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
 use crate::domain::scene::Scene;
 use crate::domain::{email, phone};
@@ -190,7 +191,7 @@ fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel, sub_org:
 
 /// The one person whom both keys name; nobody; or a contradiction.
 fn matching(scene: &Scene, typed: &Typed) -> Result<Option<Contact>, Refusal> {
-    let by_phone = contact_at(scene, Key::new("phone", typed.phone.e164()));
+    let by_phone = number_keys(&typed.phone).into_iter().find_map(|key| contact_at(scene, key));
     let by_email = typed.email.as_ref().and_then(|address| contact_at(scene, Key::new("email", address)));
     if fault::planted("no-matching") {
         return Ok(by_phone);

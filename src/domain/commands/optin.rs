@@ -1,5 +1,6 @@
 //! `/optin send` and `/optin resend`: ask a contact whether the firm may write to him.
 use super::{Answer, Command, Given};
+use crate::domain::approval;
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
@@ -89,7 +90,8 @@ fn ask(
     };
     ask_client(scene, asking).ok_or_else(|| Refusal::new("busy").with("why", "The consent stands otherwise now."))?;
     let reply = Reply::answer("invitation-sent").about(&contact.id).with("name", given.name_of(scene, contact));
-    Ok(Answer::Say(reply.with("has_room", has_room)))
+    let waits = approval::invitation_waits(scene, &contact.id);
+    Ok(Answer::Say(reply.with("has_room", has_room).with("waits", waits)))
 }
 
 /// The line to ask on, if this contact may be asked at all now.

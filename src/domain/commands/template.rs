@@ -1,5 +1,6 @@
 //! `/template list`, `show` and `send`: approved messages that may go at any time, after a preview.
 use super::{Answer, Command, Given};
+use crate::domain::approval;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Body, Code, Reply};
 use crate::domain::entitlement::Permission;
@@ -56,6 +57,9 @@ pub const SEND: Command = Command {
     run: send,
 };
 
+/// WhatsApp's limit of a template's body with its values, in characters.
+const TEMPLATE_MAX: usize = 1_024;
+
 /// The program's own templates are sent by the program only.
 fn is_advisors(name: &str) -> bool {
     !name.starts_with("liaison_")
@@ -67,7 +71,10 @@ fn list(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
         .templates
         .iter()
         .filter(|(name, _)| is_advisors(name))
-        .map(|(name, languages)| json!({ "name": name, "languages": languages.keys().collect::<Vec<_>>() }))
+        .map(|(name, languages)| {
+            let languages: Vec<&String> = languages.keys().collect();
+            json!({ "name": name, "languages": languages, "not_approved": not_approved(scene, name, &languages) })
+        })
         .collect();
     Ok(Answer::Say(Reply::answer("template-list").with("templates", templates)))
 }
@@ -76,8 +83,16 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let name = known_template(scene, given.needed(0)?)?;
     let languages = &scene.policy.templates[&name];
     let parameters = own_parameters(languages.values().next().map(Vec::as_slice).unwrap_or_default());
+    let languages: Vec<&String> = languages.keys().collect();
     let reply = Reply::answer("template-show").with("template", name.clone()).with("parameters", json!(parameters));
-    Ok(Answer::Say(reply.with("languages", json!(languages.keys().collect::<Vec<_>>()))))
+    let reply = reply.with("not_approved", not_approved(scene, &name, &languages));
+    Ok(Answer::Say(reply.with("languages", json!(languages))))
+}
+
+/// In which of these languages it may not be sent now, and how it stands there.
+fn not_approved(scene: &Scene, name: &str, languages: &[&String]) -> Vec<Value> {
+    let of = |language: &&String| approval::not_approved(scene, name, language).map(|standing| standing.row());
+    languages.iter().filter_map(of).collect()
 }
 
 fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
@@ -89,6 +104,7 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     };
     let body = filled(scene, given, &contact, &room, &name)?;
     may_go(scene, given, &contact, &room)?;
+    is_approved(scene, given, &contact, &room, &body)?;
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-template").about(&contact.id).with("name", name_of);
         let window_open = contact.on(room.channel).window(&room.line).is_open(scene.now);
@@ -149,17 +165,47 @@ fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &s
         let example = format!("/template send {name} {parameter}=\"…\"");
         let value = value
             .ok_or_else(|| Refusal::new("missing-parameter").with("parameter", parameter.clone()).with("example", example))?;
-        more.insert(parameter.clone(), value.to_owned());
+        more.insert(parameter.clone(), value.split_whitespace().collect::<Vec<_>>().join(" "));
     }
     let stray = given.args.keys.keys().find(|key| *key != "to" && !own.contains(key));
     if let Some(key) = stray {
         return Err(Refusal::bad_argument(key, "is no parameter of this template", given.command.usage));
     }
     let speaker = Some(given.caller.id);
-    Ok(match sending::template_body(scene, contact, Some(&room.key), speaker, name, more) {
+    let body = match sending::template_body(scene, contact, Some(&room.key), speaker, name, more) {
         Body::Template { name, vars, .. } => Body::Template { name, language: language.to_owned(), vars },
         other => other,
-    })
+    };
+    fits(scene, &body)?;
+    Ok(body)
+}
+
+/// The values make it no longer than WhatsApp takes.
+fn fits(scene: &Scene, body: &Body) -> Result<(), Refusal> {
+    let Body::Template { name, language, vars } = body else { return Ok(()) };
+    let Some(filed) = scene.policy.filed(name, language) else { return Ok(()) };
+    let value = |place: &String| vars.get(place).map_or(0, |value| value.chars().count());
+    let length = filed.fixed + filed.places.iter().map(value).sum::<usize>();
+    if length > TEMPLATE_MAX {
+        return Err(Refusal::new("too-long").with("length", length).with("most", TEMPLATE_MAX));
+    }
+    Ok(())
+}
+
+/// The account has approved exactly these words, and the client has not refused messages of this kind.
+fn is_approved(scene: &Scene, given: &Given, contact: &Contact, room: &Room, body: &Body) -> Result<(), Refusal> {
+    let Body::Template { name, language, .. } = body else { return Ok(()) };
+    if contact.on(room.channel).wants_no_marketing() && approval::is_marketing(scene, name, language) {
+        let name = given.name_of(scene, contact);
+        return Err(Refusal::new("opted-out").about(&contact.id).with("name", name).with("marketing", true));
+    }
+    match approval::not_approved(scene, name, language) {
+        Some(standing) => {
+            let refusal = Refusal::new("not-approved").with("template", name.clone()).with("language", language.clone());
+            Err(refusal.with("standing", standing.row()))
+        }
+        None => Ok(()),
+    }
 }
 
 fn may_go(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Result<(), Refusal> {

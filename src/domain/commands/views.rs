@@ -186,6 +186,8 @@ pub fn message_row(scene: &Scene, given: &Given, message: &Message) -> Value {
         "sent_at": message.sent_at,
         "delivered_at": message.delivered_at,
         "read_at": message.read_at,
+        "price_category": message.price_category,
+        "price_type": message.price_type,
     })
 }
 

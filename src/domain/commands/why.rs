@@ -1,8 +1,9 @@
 //! `/why`: the gate's rows in order for a contact or a message, the first that does not say yes, and how to clear it.
 use super::views::{self, message_id, message_seen};
 use super::{Answer, Command, Given, PLAIN};
+use crate::domain::approval;
 use crate::domain::contact::Contact;
-use crate::domain::effect::Reply;
+use crate::domain::effect::{Body, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::gates::{self, Subject, Verdict, quiet_hours};
 use crate::domain::ids::*;
@@ -61,7 +62,27 @@ fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer
         contact,
     };
     let reply = told(scene, given, &question).of(&message.id).with("state", message.state.name());
+    let reply = with_template(scene, &question, &message, reply);
     Ok(views::where_it_belongs(scene, given, Some(&question.contact.id), reply))
+}
+
+/// Behind the gates a template also needs the account's approval; the row stands there only where it is in the way.
+fn with_template(scene: &Scene, question: &Question, message: &Message, reply: Reply) -> Reply {
+    let Some((id, verdict)) = approval::objection(scene, &question.contact, message) else { return reply };
+    let mut reply = reply;
+    if let Some(Value::Array(rows)) = reply.vars.get_mut("rows") {
+        rows.push(json!({ "gate": id, "ok": false }));
+    }
+    let first = reply.vars.get("blocker").is_none_or(Value::is_null);
+    if !first {
+        return reply;
+    }
+    let standing = match &message.body {
+        Body::Template { name, language, .. } => approval::not_approved(scene, name, language),
+        Body::Text(_) | Body::Wording { .. } | Body::Question { .. } | Body::Media { .. } => None,
+    };
+    let row = standing.map_or(Value::Null, |standing| standing.row());
+    reply.because(id).with("blocker", id).with("holds", verdict == Verdict::Hold).with("standing", row)
 }
 
 fn of_contact(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {

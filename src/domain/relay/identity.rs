@@ -7,6 +7,7 @@ use crate::domain::contact::{Contact, Pointer};
 use crate::domain::effect::{Code, Reply};
 use crate::domain::event::{ClientKeys, ClientMessage, Content};
 use crate::domain::ids::*;
+use crate::domain::phone;
 use crate::domain::policy::{DEFAULT_LANGUAGE, UnknownSender};
 use crate::domain::scene::{CLIENT, PROGRAM, Scene};
 use crate::domain::sending::{self, Asking, ask_client};
@@ -40,9 +41,17 @@ pub(super) fn who_called(scene: &mut Scene, said: &ClientMessage, at: Timestamp,
 }
 
 /// By any of the keys of the identity.
-fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
-    let id = keys_in_store(keys).into_iter().find_map(|key| scene.pointer(key))?;
+pub(super) fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
+    let id = keys_by_which_he_is_known(keys).into_iter().find_map(|key| scene.pointer(key))?;
     scene.contact(&ContactId(id))
+}
+
+/// The provider has an id of its own for whom we write to at this number: by it he is found when he answers.
+pub fn learn_wa_id(scene: &mut Scene, id: &ContactId, wa_id: &str) {
+    let Some(mut contact) = scene.contact(id) else { return };
+    let keys = ClientKeys { wa_id: Some(wa_id.to_owned()), ..ClientKeys::default() };
+    learn_keys(scene, &mut contact, &keys);
+    scene.put(&contact);
 }
 
 /// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).
@@ -257,7 +266,7 @@ fn is_sign_of_a_move(content: &Content) -> bool {
 /// once more. Who opted out stays so. A business-scoped id changes with the number, so none of the old keys is his any more.
 fn moved(scene: &mut Scene, id: &ContactId, said: &ClientMessage, to: ClientKeys) {
     let Some(mut contact) = scene.contact(id) else { return };
-    let taken = keys_in_store(&to).into_iter().any(|key| scene.pointer(key).is_some_and(|owner| owner != id.0));
+    let taken = keys_by_which_he_is_known(&to).into_iter().any(|key| scene.pointer(key).is_some_and(|owner| owner != id.0));
     let detail = json!({ "from": keys_of(&contact), "to": to, "taken": taken });
     scene.note(Entry::new("contact.number_changed", CLIENT).about(id).told_at(scene.event.at).detail(detail));
     if taken {
@@ -328,7 +337,7 @@ fn suspend(scene: &mut Scene, contact: &mut Contact, channel: Channel, said: &Cl
 fn close_who_lost_his_number(scene: &mut Scene, said: &ClientMessage) {
     let Some(user_id) = &said.from.user_id else { return };
     let number = ClientKeys { user_id: None, ..said.from.clone() };
-    for key in keys_in_store(&number) {
+    for key in keys_by_which_he_is_known(&number) {
         let Some(holder) = scene.pointer(key).and_then(|id| scene.contact(&ContactId(id))) else { continue };
         let another = holder.user_id.as_ref().is_some_and(|known| known != user_id);
         let heard = holder.on(said.channel).windows.values().filter_map(|window| window.last_message).max();
@@ -380,11 +389,26 @@ fn keys_in_store(keys: &ClientKeys) -> Vec<Key> {
     [by_user_id, by_wa_id, by_phone].into_iter().flatten().collect()
 }
 
+/// The same, and after them the other writings of the number: in some countries WhatsApp does not write it as it is dialled.
+fn keys_by_which_he_is_known(keys: &ClientKeys) -> Vec<Key> {
+    let mut all = keys_in_store(keys);
+    let by_wa_id = keys.wa_id.as_deref().and_then(|id| Phone::from_e164(&format!("+{id}")));
+    let numbers = keys.phone.iter().chain(by_wa_id.iter());
+    all.extend(numbers.flat_map(number_keys));
+    all
+}
+
+/// The number in each way in which it may be known here, the given one first.
+pub fn number_keys(number: &Phone) -> Vec<Key> {
+    let written = [number.clone()].into_iter().chain(phone::other_writing(number));
+    written.flat_map(|one| [Key::new("phone", one.e164()), Key::new("wa", one.digits())]).collect()
+}
+
 /// The number leads here no more. The business-scoped id goes on leading here: it is never given to another, and what bears
 /// it and comes late was said by this client.
 fn free_number(scene: &mut Scene, contact: &Contact) {
     let keys = ClientKeys { user_id: None, ..keys_of(contact) };
-    for key in keys_in_store(&keys) {
+    for key in keys_by_which_he_is_known(&keys) {
         if scene.pointer(key.clone()).is_some_and(|owner| owner == contact.id.0) {
             scene.case.remove::<Pointer>(&key);
         }

@@ -307,6 +307,7 @@ async fn create_template(State(meta): State<Meta>, Path(path): Path<(String, Str
         category: text("category").to_uppercase(),
         components: request["components"].clone(),
         approved_at: now + review.as_millis() as i64,
+        became: None,
     };
     template.check()?;
     let mut world = meta.inner.world();
@@ -318,7 +319,7 @@ async fn create_template(State(meta): State<Meta>, Path(path): Path<(String, Str
         return Err(GraphError::new(100, "The account has reached its limit of templates"));
     }
     let answer = json!({"id": template.id, "status": "PENDING", "category": template.category});
-    let value = shapes::template_event(&meta.inner.settings, &template, "APPROVED", template.approved_at);
+    let value = shapes::template_event(&meta.inner.settings, &template, ("APPROVED", "NONE"), template.approved_at);
     let hook = Outgoing { value, message: None, after: review + REVIEW_AFTER, copies: 1 };
     meta.inner.commit(&mut world, vec![Record::Template(template)], vec![hook])?;
     Ok(Json(answer))

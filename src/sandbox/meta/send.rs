@@ -236,9 +236,11 @@ fn template(world: &World, content: &Value, category: &mut String, now: i64) -> 
     let name = required(content, "template", "name")?;
     let language = required(&content["language"], "template['language']", "code")?;
     let known = world.templates.get(&(name.to_string(), language.to_string()));
-    let approved = known.filter(|template| template.status(now) == "APPROVED");
     let missing = || GraphError::new(132001, format!("template name ({name}) does not exist in {language}"));
-    let template = approved.ok_or_else(missing)?;
+    let template = known.ok_or_else(missing)?;
+    if let Some(refusal) = template.refusal(now) {
+        return Err(refusal);
+    }
     *category = template.category.to_lowercase();
     template.render(content["components"].as_array().map_or(&[], Vec::as_slice))
 }

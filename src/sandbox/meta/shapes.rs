@@ -165,10 +165,16 @@ fn status_element(told: &Told<'_>, status: &str) -> Value {
 }
 
 /// A template has been reviewed. The id is a number here and a string everywhere else.
-pub(super) fn template_event(settings: &MetaSettings, template: &super::template::Template, event: &str, at: i64) -> Value {
+pub(super) fn template_event(
+    settings: &MetaSettings,
+    template: &super::template::Template,
+    event: (&str, &str),
+    at: i64,
+) -> Value {
+    let (event, reason) = event;
     let id: u64 = template.id.parse().unwrap_or_default();
     let value = json!({"event": event, "message_template_id": id, "message_template_name": template.name,
-        "message_template_language": template.language, "reason": "NONE", "message_template_category": template.category});
+        "message_template_language": template.language, "reason": reason, "message_template_category": template.category});
     let mut whole = change(settings, "message_template_status_update", value);
     whole["entry"][0]["time"] = json!(at / 1000);
     whole

@@ -21,6 +21,9 @@ pub(super) struct Template {
     pub components: Value,
     /// When the review ends, milliseconds.
     pub approved_at: i64,
+    /// What became of it later, such as `PAUSED`, and why.
+    #[serde(default)]
+    pub became: Option<(String, String)>,
 }
 
 /// What a client sees of a message.
@@ -38,14 +41,29 @@ impl Template {
         (self.name.clone(), self.language.clone())
     }
 
-    pub fn status(&self, now: i64) -> &'static str {
-        if now < self.approved_at { "PENDING" } else { "APPROVED" }
+    pub fn status(&self, now: i64) -> &str {
+        match &self.became {
+            Some((status, _)) => status,
+            None if now < self.approved_at => "PENDING",
+            None => "APPROVED",
+        }
+    }
+
+    /// Graph's complaint about a send of it, if it may not be sent now.
+    pub fn refusal(&self, now: i64) -> Option<GraphError> {
+        match self.status(now) {
+            "APPROVED" => None,
+            "PAUSED" => Some(GraphError::new(132015, "The template is paused because of its quality")),
+            "DISABLED" => Some(GraphError::new(132016, "The template is disabled because of its quality")),
+            _ => Some(GraphError::new(132001, format!("template name ({}) does not exist in {}", self.name, self.language))),
+        }
     }
 
     /// As a list or `GET /{template-id}` shows it.
     pub fn listed(&self, now: i64) -> Value {
         let named = placeholders(self.text_of("BODY")).iter().any(|name| !is_position(name));
-        json!({"name": self.name, "parameter_format": if named { "NAMED" } else { "POSITIONAL" }, "components": self.components,
+        let reason = self.became.as_ref().map_or("NONE", |(_, reason)| reason);
+        json!({"rejected_reason": reason, "quality_score": {"score": "GREEN"}, "name": self.name, "parameter_format": if named { "NAMED" } else { "POSITIONAL" }, "components": self.components,
             "language": self.language, "status": self.status(now), "category": self.category, "id": self.id})
     }
 
@@ -282,7 +300,7 @@ mod tests {
         let components = json!([{"type": "BODY", "text": body}, {"type": "FOOTER", "text": "Acme"},
             {"type": "BUTTONS", "buttons": [{"type": "QUICK_REPLY", "text": "Yes"}, {"type": "QUICK_REPLY", "text": "No"}]}]);
         let (name, language, category) = ("t".into(), "en_US".into(), "UTILITY".into());
-        Template { id: "1".into(), name, language, category, components, approved_at: 0 }
+        Template { id: "1".into(), name, language, category, components, approved_at: 0, became: None }
     }
 
     #[test]
