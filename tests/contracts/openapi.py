@@ -25,7 +25,9 @@ def read(folder, name):
 
 
 def step(place, key):
-    """Where a key leads in an object, or the name of an item in a list; None where there is no such thing."""
+    """Where a key leads in an object, or the name or number of an item in a list; None where there is no such thing."""
+    if isinstance(place, list) and isinstance(key, int):
+        return key if key < len(place) else None
     if isinstance(place, list):
         return next((index for index, item in enumerate(place) if item.get("name") == key), None)
     return key if key in place else None
@@ -41,7 +43,7 @@ def patched(name, document, patches):
         for key in way:
             found = step(place, key)
             if found is None:
-                raise SystemExit(f"the patch of {name} at {' '.join(path)} finds nothing at {key} ({why})")
+                raise SystemExit(f"the patch of {name} at {' '.join(map(str, path))} finds nothing at {key} ({why})")
             place = place[found]
         if value is REMOVE:
             del place[last]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from openapi import patched, read, references
-from patches import ACCOUNT, BORROWED, PATCHES, REFUSAL, REFUSED
+from patches import BORROWED, NULLS_OF_PYWA, OBJECT, OBJECTS, PATCHES, REFUSAL, REFUSED
 
 OFFICIAL = "business-messaging-api_v23.0.yaml"
 PROFILE = "bot-profile.openapi.json"
@@ -26,11 +26,27 @@ def profile(folder):
     for path, place in BORROWED:
         document["paths"][place] = {"get": addressed(whole["paths"][path]["get"], path, place)}
         adopt(document, document["paths"][place], whole)
+    objects(document, whole)
     document["components"]["schemas"]["Refusal"] = REFUSAL
     for operations in document["paths"].values():
         for call in CALLS & operations.keys():
             refusable(operations[call])
+    for name in NULLS_OF_PYWA:
+        nullable(document["components"]["schemas"][name])
     return patched("profile", document, PATCHES)
+
+
+def objects(document, whole):
+    """What stands at an address that names nothing but an object: the answer tells which of them it is."""
+    del document["paths"]["/{Version}/{group_id}"]
+    get, delete = (copy.deepcopy(whole["paths"]["/{Version}/{Media-ID}"][call]) for call in ["get", "delete"])
+    kinds = []
+    for path, required in OBJECTS:
+        answer = whole["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        kinds.append({**copy.deepcopy(answer), "required": required})
+    get["responses"]["200"]["content"]["application/json"] = {"schema": {"anyOf": kinds}}
+    document["paths"][OBJECT] = {"get": get, "delete": delete}
+    adopt(document, document["paths"][OBJECT], whole)
 
 
 def addressed(operation, path, place):
@@ -64,6 +80,13 @@ def refusable(operation):
     for status in REFUSED:
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
         operation["responses"][status] = {"description": "Refused", "content": content}
+
+
+def nullable(schema):
+    required = schema.get("required", [])
+    for field, value in schema["properties"].items():
+        if field not in required:
+            schema["properties"][field] = {"anyOf": [value, {"type": "null"}]}
 
 
 def main(source, target):

@@ -14,6 +14,13 @@ BORROWED = [
     ("/{Version}/{WABA-ID}/phone_numbers", f"/{{Version}}/{ACCOUNT}/phone_numbers"),
 ]
 
+# What else has that shape here, with the fields that tell it apart; the profile keeps the shape for groups, which nobody has here.
+OBJECT = "/{Version}/{Object-ID}"
+OBJECTS = [("/{Version}/{Media-ID}", ["id", "url", "mime_type"]), ("/{Version}/{TEMPLATE_ID}", ["id", "name", "status"])]
+
+# In cards pywa writes null for each optional field that it does not use. Nothing else here sends cards but Kapso's client.
+NULLS_OF_PYWA = ["ContactObject", "NameObject", "PhoneObject"]
+
 # The document knows refusals of a few operations only, without `error_data`, in which Meta's page of error codes (served
 # 2026-09-11) puts the details that a client shall build on.
 REFUSED = ["4XX", "5XX"]
@@ -45,7 +52,20 @@ REFUSAL = {
 }
 
 # Each entry: document, path to the place (a step into a list is the `name` of its item), what to put there, reason.
-PATCHES = []
+PLACE = ["components", "schemas", "LocationMessage", "allOf", 1, "properties", "location", "properties"]
+ANSWER = ["paths", OBJECT, "get", "responses", "200", "content", "application/json", "schema", "anyOf", 0, "properties"]
+NUMBER = {"type": ["number", "string"]}
+PATCHES = [
+    ("profile", [*PLACE, "latitude"], NUMBER, "A number in Meta's webhooks, and both clients send it as one."),
+    ("profile", [*PLACE, "longitude"], NUMBER, "The same."),
+    (
+        "profile",
+        ["components", "schemas", "WhatsAppPhoneNumberStatus", "enum"],
+        ["CONNECTED", "DISCONNECTED", "PENDING", "DELETED", "MIGRATED", "BANNED", "RESTRICTED", "RATE_LIMITED", "FLAGGED", "UNVERIFIED"],
+        "The Graph's own reference of a number knows these; one that works is CONNECTED.",
+    ),
+    ("profile", [*ANSWER, "file_size"], NUMBER, "A text on Meta's page, a number in what users have captured."),
+]
 
 
 # What the untouched official document refuses although Meta's pages allow it. Each allowance changes a copy of the request so
@@ -81,6 +101,9 @@ NOT_ASKED = {
 
 # Fields of webhooks that the documents do not have.
 NOT_DESCRIBED = {"calls": "The webhooks of the Calling API are described on Meta's pages only."}
+
+# What pywa says of webhooks that it cannot read, a part of its words each, although they are as production sends them.
+PYWA_CANNOT = []
 
 
 def allowed(body, allowances=ALLOWANCES):

@@ -15,13 +15,15 @@ from aiohttp import web
 
 import day
 import documents
-from patches import ACCOUNT, ALLOWANCES, LINE, NOT_ASKED, NOT_DESCRIBED, allowed
+from patches import ACCOUNT, ALLOWANCES, LINE, NOT_ASKED, NOT_DESCRIBED, PYWA_CANNOT, allowed
 from proof import PROJECT, Failure, Proof, listed, proven
 
 HERE = Path(__file__).resolve().parent
 CONTRACTS = PROJECT.parent / "shared" / "contracts" / "whatsapp"
 GRAPH = "LIAISON__WHATSAPP__GRAPH_URL"
 DOCTOR_SECONDS = 60
+STORY_SECONDS = 90
+TOOLS = PROJECT / "tests" / "contracts"
 
 # What a day and a look by the doctor need of WhatsApp.
 WANTED_OF_THE_BOT = f"""
@@ -49,8 +51,10 @@ class Run(Proof):
             self.proxy("profile", profile, self.graph), self.proxy("official", official, echo), self.proxy("hooks", profile, echo)
         )
         try:
-            await self.bot()
+            others = [await self.other(name, command) for name, command in self.others()]
+            await self.bot([where for _, where in others])
             await self.official()
+            await self.clients([story for story, _ in others])
             await self.sees_wrong_requests()
             await self.sees_wrong_answers()
         finally:
@@ -59,8 +63,8 @@ class Run(Proof):
 
     # ---- (a): the bot
 
-    async def bot(self):
-        hub = await self.hub.start([self.url("hooks") + "/whatsapp/webhooks"])
+    async def bot(self, others):
+        hub = await self.hub.start([self.url("hooks") + "/whatsapp/webhooks", *others])
         environment = os.environ | {GRAPH: self.url("profile")}
         sandbox, page, data = await self.sandbox("day", "--whatsapp-callback", hub, environment=environment)
         await day.story(page)
@@ -74,6 +78,7 @@ class Run(Proof):
         if KINDS - {body["type"] for body in bodies}:
             raise Failure(f"the bot sent only {Counter(body['type'] for body in bodies)}")
         self.hooks("webhooks of its day")
+        self.hub_at = hub
 
     async def doctor(self, data, environment):
         command = [self.program, "doctor", "--config", data / "bot-config.toml"]
@@ -125,6 +130,45 @@ class Run(Proof):
         refused = bool(meter.violations)
         meter.operations, meter.violations = before
         return refused
+
+    # ---- (b): clients that others wrote
+
+    def others(self):
+        yield "pywa", [self.pywa_python, HERE / "pywa_story.py"]
+        yield "kapso", ["node", HERE / "kapso_story.mjs", TOOLS]
+
+    async def other(self, name, command):
+        """Both take webhooks from the beginning, those of the bot's day too."""
+        story = await self.child(name, command)
+        return story, await story.line(STORY_SECONDS)
+
+    async def clients(self, stories):
+        sandbox, page, _ = await self.sandbox("others", "--whatsapp-callback", self.hub_at)
+        for story in stories:
+            story.process.stdin.write(f"{self.url('profile')} {page}\n".encode())
+            said = json.loads(await story.line(STORY_SECONDS))
+            self.take("of " + " ".join(said.popitem()), ["profile"])
+        await self.hub.settled()
+        await sandbox.end()
+        self.hooks("webhooks of theirs")
+        reports = []
+        for story in stories:
+            story.process.stdin.write(b"end\n")
+            reports.append(json.loads(await story.line(STORY_SECONDS)))
+        self.understood(*reports)
+
+    def understood(self, pywa, kapso):
+        """Each has taken every webhook, the signature checked; pywa's log tells what it could not read."""
+        count = len(self.hub.kept)
+        if pywa["answered"] != {"200": count} or kapso["verified"] != count or kapso["refused"]:
+            raise Failure(f"of {count} webhooks pywa took {pywa['answered']}, kapso {kapso}")
+        if not all(kapso[kind] for kind in ["messages", "statuses", "calls"]):
+            raise Failure(f"kapso saw only {kapso}")
+        known = [complaint for complaint in pywa["complaints"] if any(words in complaint for words, _ in PYWA_CANNOT)]
+        self.violations += [f"pywa: {complaint}" for complaint in pywa["complaints"] if complaint not in known]
+        unneeded = [words for words, _ in PYWA_CANNOT if not any(words in complaint for complaint in known)]
+        if unneeded:
+            raise Failure(f"pywa can by now what it could not: {unneeded}")
 
     # ---- that a mistake would be seen
 
