@@ -1,5 +1,5 @@
 # What one does with this project. Every target runs from a fresh clone; `make test` is what must pass.
-.PHONY: test lint rust-test page-test contract-test picture bench campaign
+.PHONY: test lint rust-test page-test contract-test symphony-contract whatsapp-contract picture bench campaign
 
 # The deliberate defects belong to the test build; the lint reads the same code.
 FEATURES := --features planted-faults
@@ -33,23 +33,37 @@ tests/page/node_modules: tests/page/package-lock.json
 	cd tests/page && npm ci --no-audit --no-fund
 	touch $@
 
-# Symphony's own documents and its own Python client against the pod of the sandbox, and against the bot.
-CONTRACT := tests/symphony_contract
-CONTRACT_VENVS := $(foreach name,tools bdk-2 bdk-3,$(CONTRACT)/venv/$(name)/installed)
-contract-test: $(CONTRACT)/node_modules $(CONTRACT_VENVS)
+# Others hold both sides to their word: the platforms' own documents and clients that others wrote.
+CONTRACTS := tests/contracts
+CONTRACT_TOOLS := $(CONTRACTS)/node_modules $(CONTRACTS)/venv/tools/installed
+CONTRACT_PYTHON := PYTHONPATH=$(CONTRACTS) $(CONTRACTS)/venv/tools/bin/python
+contract-test: symphony-contract whatsapp-contract
+
+SYMPHONY := tests/symphony_contract
+symphony-contract: $(CONTRACT_TOOLS) $(SYMPHONY)/venv/bdk-2/installed $(SYMPHONY)/venv/bdk-3/installed
 	cargo test --locked $(FEATURES) --no-run --test symphony_contract
-	$(CONTRACT)/venv/tools/bin/python $(CONTRACT)/run.py $(PROGRAM) \
+	$(CONTRACT_PYTHON) $(SYMPHONY)/run.py $(PROGRAM) \
 	  "cargo test --locked $(FEATURES) --test symphony_contract -- --ignored" \
-	  $(CONTRACT)/venv/bdk-2/bin/python $(CONTRACT)/venv/bdk-3/bin/python
+	  $(SYMPHONY)/venv/bdk-2/bin/python $(SYMPHONY)/venv/bdk-3/bin/python
 
-$(CONTRACT)/node_modules: $(CONTRACT)/package-lock.json
-	cd $(CONTRACT) && npm ci --no-audit --no-fund
+# A test's build makes the program too.
+WHATSAPP := tests/whatsapp_contract
+whatsapp-contract: $(CONTRACT_TOOLS) $(WHATSAPP)/venv/pywa/installed
+	cargo test --locked $(FEATURES) --no-run --test symphony_contract
+	$(CONTRACT_PYTHON) $(WHATSAPP)/run.py $(PROGRAM) $(WHATSAPP)/venv/pywa/bin/python
+
+$(CONTRACTS)/node_modules: $(CONTRACTS)/package-lock.json
+	cd $(CONTRACTS) && npm ci --no-audit --no-fund
 	touch $@
 
-$(CONTRACT)/venv/%/installed: $(CONTRACT)/requirements-%.txt
-	python3 -m venv --clear $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
-	touch $@
+# One rule for each of the folders, since a pattern stands for one part only.
+define venv
+$(1)/venv/%/installed: $(1)/requirements-%.txt
+	python3 -m venv --clear $$(@D)
+	$$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $$<
+	touch $$@
+endef
+$(foreach folder,$(CONTRACTS) $(SYMPHONY) $(WHATSAPP),$(eval $(call venv,$(folder))))
 
 bench:
 	cargo bench --locked --bench bench

@@ -40,6 +40,8 @@ pub struct SandboxOptions {
 
 /// `LIAISON__SYMPHONY__FEED=long-poll liaison sandbox` runs the bot over the platform's own datafeed instead of websockets.
 const FEED_OVERRIDE: &str = "LIAISON__SYMPHONY__FEED";
+/// Leads the bot's calls through something that watches them on their way to the sandbox's own WhatsApp.
+const GRAPH_OVERRIDE: &str = "LIAISON__WHATSAPP__GRAPH_URL";
 
 /// Where six ports are looked for: below the range from which systems take the ports of outgoing connections, which could be
 /// taken between the look and the listening.
@@ -398,9 +400,19 @@ sub_org = "Private Clients"
 }
 
 /// Whoever has the settings of a real bot in his environment must still get a sandbox, and one that touches nothing real: of
-/// all overrides only the choice of the datafeed counts here.
+/// all overrides only the choice of the datafeed counts here, and a way to WhatsApp that stays on this machine.
 fn overrides() -> BTreeMap<String, String> {
-    crate::config::environment().into_iter().filter(|(name, _)| name == FEED_OVERRIDE).collect()
+    let counts = |name: &str, value: &str| name == FEED_OVERRIDE || (name == GRAPH_OVERRIDE && is_on_this_machine(value));
+    crate::config::environment().into_iter().filter(|(name, value)| counts(name, value)).collect()
+}
+
+fn is_on_this_machine(address: &str) -> bool {
+    let host = url::Url::parse(address).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    match host {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(_)) | None => false,
+    }
 }
 
 /// Beside the place where the program was started, or beside the program itself.

@@ -1,4 +1,4 @@
-"""What the documents say by example, for the readers' own test: examples.py SOURCE_FOLDER > ../symphony_documents/documents.json
+"""What the documents say by example, for the readers' own test: PYTHONPATH=../contracts examples.py SOURCE_FOLDER > ../symphony_documents/documents.json
 
 The documents hold examples of the pod's answers. Of events they hold only the schemas, so one event of each type is made of
 those, with every field that they name, each with a value of its own.
@@ -8,7 +8,7 @@ import re
 import sys
 import zlib
 
-import documents
+import openapi
 
 SOURCE = "https://github.com/finos/symphony-api-spec at cae97040ff4a53bc991f90c6bbcf9a356fd85739, Apache-2.0"
 # Answers that the bot reads, with the names under which the readers' test knows them.
@@ -97,7 +97,7 @@ def answers(pod):
 
 
 def excerpt(folder):
-    agent, pod = documents.read(folder, "agent-api-public.yaml"), documents.read(folder, "pod-api-public.yaml")
+    agent, pod = openapi.read(folder, "agent-api-public.yaml"), openapi.read(folder, "pod-api-public.yaml")
     whole = {"source": SOURCE, "events": list(events(agent)), "answers": list(answers(pod))}
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 

@@ -1,10 +1,8 @@
 """What the documents get wrong or leave out, mended in the test's copies only: the place, what is put there, and why."""
+from openapi import REMOVE
 
 # Defects that touch none of the traffic here are left alone: examples that contradict their schemas (only a mock serves them), the
 # description of `V5Datafeed.type` (no rule, only words) and the `sids` of a blast (nobody here sends one).
-
-# Takes the last key of the path away.
-REMOVE = object()
 
 # Each entry: document, path to the place (a step into a list is the `name` of its item), what to put there, reason.
 PATCHES = [

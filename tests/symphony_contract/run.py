@@ -8,14 +8,9 @@ went wrong.
 import asyncio
 import json
 import os
-import random
 import shlex
-import signal
-import socket
 import sys
-import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 import aiohttp
@@ -25,18 +20,13 @@ from aiohttp import web
 import documents
 import examples
 from frames import Checker, Recorder, planted
-from meter import Meter
+from proof import PROJECT, Failure, Proof, listed, proven
 
 HERE = Path(__file__).resolve().parent
-PROJECT = HERE.parent.parent
 CONTRACTS = PROJECT.parent / "shared" / "contracts" / "symphony"
-PRISM = HERE / "node_modules" / ".bin" / "prism"
-# Below the range from which systems take ports for outgoing connections.
-PORTS = range(20_000, 31_000)
 EXAMPLES = HERE.parent / "symphony_documents" / "documents.json"
 # Each with its copy of a document; the BDK 2.11.4 needs copies of its own.
 PROXIES = ["agent", "pod", "agent-bdk-2", "pod-bdk-2"]
-START_SECONDS = 60
 STORY_SECONDS = 90
 
 # What a bot may want of a pod, all of which each BDK must have called.
@@ -73,87 +63,25 @@ EVENTS = {
 }  # fmt: skip
 
 
-def listed(text):
-    return {part.strip() for line in text.strip().splitlines() for part in line.split("|")}
+class Run(Proof):
+    proxies = PROXIES
 
-
-def free_ports(count):
-    for _ in range(500):
-        first = random.choice(PORTS)
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as taken:
-                    taken.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
-    raise SystemExit(f"no {count} free ports in a row")
-
-
-class Child:
-    """A process of ours; it ends with this run at the latest."""
-
-    def __init__(self, process, log):
-        self.process, self.log = process, log
-
-    @staticmethod
-    async def start(command, log, talks, environment=None):
-        pipe = asyncio.subprocess.PIPE
-        with open(log, "wb") as file:
-            out = pipe if talks else file
-            process = await asyncio.create_subprocess_exec(
-                *map(str, command), stdin=pipe, stdout=out, stderr=file, env=environment, cwd=PROJECT, start_new_session=True
-            )
-        return Child(process, log)
-
-    async def line(self, seconds):
-        line = await asyncio.wait_for(self.process.stdout.readline(), seconds)
-        if not line:
-            await self.process.wait()
-            raise Failure(f"{self.log.stem} ended:\n{self.told()}")
-        return line.decode().strip()
-
-    def told(self):
-        return self.log.read_text(errors="replace")[-8000:]
-
-    async def end(self):
-        """With all that it started itself, for which it leads a group of its own."""
-        if self.process.returncode is not None:
-            return
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            await asyncio.wait_for(self.process.wait(), 30)
-        except asyncio.TimeoutError:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            await self.process.wait()
-
-
-class Failure(Exception):
-    pass
-
-
-class Run:
-    def __init__(self, scratch, program, pythons):
-        self.scratch, self.program, self.pythons = scratch, program, pythons
-        self.children = []
-        self.meters, self.ports = {}, {}
-        self.violations = []
-        self.exchanges = Counter()
-        self.faults_seen = 0
-        # Six for the sandbox, one for each proxy.
-        self.first = free_ports(6 + len(PROXIES))
+    def __init__(self, scratch, program, bot_test, pythons):
+        super().__init__(scratch, program)
+        self.bot_test, self.pythons = bot_test, pythons
         self.pod = f"http://127.0.0.1:{self.first + 1}"
 
-    async def child(self, name, command, talks=True, environment=None):
-        child = await Child.start(command, self.scratch / f"{name}.log", talks, environment)
-        self.children.append(child)
-        return child
-
-    async def end(self):
-        for child in reversed(self.children):
-            await child.end()
-        for meter in self.meters.values():
-            await meter.stop()
+    async def story(self):
+        self.examples_are_theirs()
+        # All are started together, for each takes seconds to read its document.
+        documents.main(CONTRACTS, self.scratch)
+        await asyncio.gather(*[self.proxy(name, self.scratch / f"{name}.json", self.pod) for name in PROXIES])
+        self.examples_fit()
+        for python in self.pythons:
+            await self.bdk(python)
+        for feed in FEEDS:
+            await self.bot(self.bot_test, feed)
+        await self.sees_wrong_answers()
 
     # ---- (d): what the readers' own test reads
 
@@ -169,49 +97,7 @@ class Run:
             if faults:
                 raise Failure(f"the example of {event['type']}: {faults}")
 
-    # ---- the proxies
-
-    async def proxies(self):
-        """All are started together, for each takes seconds to read its document."""
-        documents.main(CONTRACTS, self.scratch)
-        await asyncio.gather(*[self.proxy(name) for name in PROXIES])
-
-    async def proxy(self, name):
-        port, document = self.first + 6 + PROXIES.index(name), self.scratch / f"{name}.json"
-        command = [PRISM, "proxy", "--errors", "-h", "127.0.0.1", "-p", port, document, self.pod]
-        prism = await self.child(f"prism-{name}", command, talks=False)
-        await self.listening(prism)
-        self.meters[name] = Meter(document, f"http://127.0.0.1:{port}")
-        self.ports[name] = await self.meters[name].start()
-
-    async def listening(self, prism):
-        end = time.monotonic() + START_SECONDS
-        while "is listening" not in prism.told():
-            if prism.process.returncode is not None or time.monotonic() > end:
-                raise Failure(f"{prism.log.stem} does not start")
-            await asyncio.sleep(0.1)
-
-    def url(self, name):
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    def take(self, part):
-        """Counts what went through since the last time."""
-        seen = Counter()
-        for meter in self.meters.values():
-            operations, violations = meter.reset()
-            seen.update(operations)
-            self.violations += [f"{part}: {violation}" for violation in violations]
-        self.exchanges[part] += sum(seen.values())
-        return set(seen)
-
     # ---- (a) and (c): the BDK, and the frames meanwhile
-
-    async def sandbox(self, name):
-        data = self.scratch / name
-        command = [self.program, "sandbox", "--listen", f"127.0.0.1:{self.first}", "--data", data, "--json"]
-        sandbox = await self.child(f"sandbox-{name}", command)
-        page = json.loads(await sandbox.line(START_SECONDS))["page"]
-        return sandbox, page, data / "keys"
 
     async def tokens(self, key_file):
         now = int(time.time())
@@ -225,7 +111,8 @@ class Run:
 
     async def bdk(self, python):
         name = python.parent.parent.name
-        sandbox, page, keys = await self.sandbox(name)
+        sandbox, page, data = await self.sandbox(name)
+        keys = data / "keys"
         variant = "-bdk-2" if name == "bdk-2" else ""
         ports = [self.ports[f"pod{variant}"], self.ports[f"agent{variant}"]]
         command = [python, HERE / "bdk_story.py", *ports, keys, page]
@@ -322,50 +209,10 @@ class Run:
                     self.seen("agent", f"the answer {body}")
         await runner.cleanup()
 
-    def seen(self, name, what):
-        _, violations = self.meters[name].reset()
-        if not violations:
-            raise Failure(f"the proof sees nothing: {what} was let through")
-        self.faults_seen += 1
-
-
-async def prove(program, bot_test, pythons):
-    with tempfile.TemporaryDirectory(prefix="symphony-contract-") as scratch:
-        run = Run(Path(scratch), program, pythons)
-        try:
-            run.examples_are_theirs()
-            await run.proxies()
-            run.examples_fit()
-            for python in pythons:
-                await run.bdk(python)
-            for feed in FEEDS:
-                await run.bot(bot_test, feed)
-            await run.sees_wrong_answers()
-        except BaseException:
-            run.take("before it failed")
-            for child in run.children:
-                print(f"--- {child.log.name}\n{child.told()[-4000:]}", file=sys.stderr)
-            print("\n".join(run.violations), file=sys.stderr)
-            raise
-        finally:
-            await run.end()
-    return run
-
 
 def main(program, bot_test, *pythons):
-    if not CONTRACTS.is_dir():
-        raise SystemExit(f"{CONTRACTS} is not there: the documents lie beside the project")
-    began = time.monotonic()
-    # A run that is asked to end takes its processes along.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    run = asyncio.run(prove(Path(program).resolve(), bot_test, [Path(python).absolute() for python in pythons]))
-    for violation in run.violations:
-        print(violation)
-    counted = ", ".join(f"{count} {part}" for part, count in run.exchanges.items())
-    seconds = time.monotonic() - began
-    faults = f"{run.faults_seen} planted faults seen"
-    print(f"Symphony's documents, exchanges checked: {counted}; {len(run.violations)} violations; {faults} ({seconds:.0f} s)")
-    sys.exit(1 if run.violations else 0)
+    program, pythons = Path(program).resolve(), [Path(python).absolute() for python in pythons]
+    proven("Symphony's documents", lambda scratch: Run(scratch, program, bot_test, pythons), CONTRACTS)
 
 
 if __name__ == "__main__":

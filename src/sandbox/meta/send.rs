@@ -113,7 +113,8 @@ impl Inner {
     fn check(&self, world: &World, request: &Value, phone: &Phone, now: i64) -> Result<Checked, GraphError> {
         let kind = request["type"].as_str().unwrap_or("text").to_lowercase();
         let content = &request[&kind];
-        if !content.is_object() {
+        // Cards come as a list, everything else as one object.
+        if !(if kind == "contacts" { content.is_array() } else { content.is_object() }) {
             return Err(GraphError::new(100, format!("The parameter {kind} is required.")));
         }
         let callback_data = request["biz_opaque_callback_data"].as_str().map(str::to_string);

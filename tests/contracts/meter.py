@@ -2,11 +2,11 @@
 import asyncio
 import json
 import re
-from collections import Counter
+from collections import Counter, namedtuple
 
 import aiohttp
-from yarl import URL
 from aiohttp import web
+from yarl import URL
 
 # Set anew by the relay itself, or meant for one hop only.
 HOP = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding"}
@@ -15,11 +15,16 @@ MAX_BODY = 10 * 1024 * 1024
 # Longer than a long poll is held.
 CALL_SECONDS = 60
 
+# A request and what came back.
+Exchange = namedtuple("Exchange", "name method path headers body status content_type content")
+
 
 class Meter:
     def __init__(self, document, upstream):
         self.upstream = upstream
         self.operations, self.violations = Counter(), []
+        # All of them since the start, for those who want to go through them again.
+        self.kept = []
         paths = json.loads(document.read_text(encoding="utf-8"))["paths"]
         # Fixed parts before variable ones, as a router looks.
         ordered = sorted(paths, key=lambda path: path.count("{"))
@@ -51,6 +56,8 @@ class Meter:
         async with call as answer:
             content = await answer.read()
         self.count(request.method, request.path, answer.status, answer.headers, content)
+        name, kind = self.name(request.method, request.path), answer.headers.get("Content-Type", "")
+        self.kept.append(Exchange(name, request.method, request.raw_path, headers, body, answer.status, kind, content))
         passed = {key: value for key, value in answer.headers.items() if key.lower() not in HOP}
         return web.Response(status=answer.status, headers=passed, body=content or None)
 

@@ -1,0 +1,112 @@
+"""What the documents get wrong or leave out: mended in the test's copy of the profile, allowed for before the official one is asked.
+
+Each place with its reason. That of the profile itself stands beside it, in `bot-profile.patch.json`.
+"""
+import copy
+
+LINE, ACCOUNT = "100000000000001", "200000000000001"
+
+# Each entry: a path of the official document whose GET the profile left out, and the address at which the copy has it. Fifteen
+# official paths have the shape of the first; only an address that names the object tells a router which of them is meant.
+BORROWED = [
+    ("/{Version}/{Phone-Number-ID}", f"/{{Version}}/{LINE}"),
+    ("/{Version}/{WABA-ID}", f"/{{Version}}/{ACCOUNT}"),
+    ("/{Version}/{WABA-ID}/phone_numbers", f"/{{Version}}/{ACCOUNT}/phone_numbers"),
+]
+
+# What else has that shape here, with the fields that tell it apart; the profile keeps the shape for groups, which nobody has here.
+OBJECT = "/{Version}/{Object-ID}"
+OBJECTS = [("/{Version}/{Media-ID}", ["id", "url", "mime_type"]), ("/{Version}/{TEMPLATE_ID}", ["id", "name", "status"])]
+
+# In cards pywa writes null for each optional field that it does not use. Nothing else here sends cards but Kapso's client.
+NULLS_OF_PYWA = ["ContactObject", "NameObject", "PhoneObject"]
+
+# The document knows refusals of a few operations only, without `error_data`, in which Meta's page of error codes (served
+# 2026-09-11) puts the details that a client shall build on.
+REFUSED = ["4XX", "5XX"]
+REFUSAL = {
+    "type": "object",
+    "required": ["error"],
+    "additionalProperties": False,
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "code", "fbtrace_id"],
+            "additionalProperties": False,
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "code": {"type": "integer"},
+                "error_subcode": {"type": "integer"},
+                "is_transient": {"type": "boolean"},
+                "error_data": {
+                    "type": "object",
+                    "required": ["messaging_product", "details"],
+                    "additionalProperties": False,
+                    "properties": {"messaging_product": {"const": "whatsapp"}, "details": {"type": "string"}},
+                },
+                "fbtrace_id": {"type": "string"},
+            },
+        }
+    },
+}
+
+# Each entry: document, path to the place (a step into a list is the `name` of its item), what to put there, reason.
+PLACE = ["components", "schemas", "LocationMessage", "allOf", 1, "properties", "location", "properties"]
+ANSWER = ["paths", OBJECT, "get", "responses", "200", "content", "application/json", "schema", "anyOf", 0, "properties"]
+NUMBER = {"type": ["number", "string"]}
+PATCHES = [
+    ("profile", [*PLACE, "latitude"], NUMBER, "A number in Meta's webhooks, and both clients send it as one."),
+    ("profile", [*PLACE, "longitude"], NUMBER, "The same."),
+    (
+        "profile",
+        ["components", "schemas", "WhatsAppPhoneNumberStatus", "enum"],
+        ["CONNECTED", "DISCONNECTED", "PENDING", "DELETED", "MIGRATED", "BANNED", "RESTRICTED", "RATE_LIMITED", "FLAGGED", "UNVERIFIED"],
+        "The Graph's own reference of a number knows these; one that works is CONNECTED.",
+    ),
+    ("profile", [*ANSWER, "file_size"], NUMBER, "A text on Meta's page, a number in what users have captured."),
+]
+
+
+# What the untouched official document refuses although Meta's pages allow it. Each allowance changes a copy of the request so
+# that nothing but the named defect is forgiven; it says whether it had to.
+
+
+def without_callback_data(body):
+    """No `biz_opaque_callback_data`, which Meta's pages on messages and statuses have."""
+    return body.pop("biz_opaque_callback_data", None) is not None
+
+
+def with_policy(body):
+    """`language.policy` is required; on Meta's page of templates it is not."""
+    language = body.get("template", {}).get("language")
+    return language is not None and language.setdefault("policy", "deterministic") is not None
+
+
+def with_other_buttons(body):
+    """The pattern of a button's index, `^[2-6, 11-14]$`, leaves out the first button."""
+    first = [part for part in body.get("template", {}).get("components", []) if str(part.get("index")) == "0"]
+    for part in first:
+        part["index"] = "2"
+    return bool(first)
+
+
+ALLOWANCES = [without_callback_data, with_policy, with_other_buttons]
+
+# Operations that the untouched document cannot be asked about.
+NOT_ASKED = {
+    f"GET /{{Version}}/{LINE}": "Fifteen official paths have the shape /{Version}/{id}, so no router can tell them apart.",
+    f"GET /{{Version}}/{ACCOUNT}": "The same.",
+}
+
+# Fields of webhooks that the documents do not have.
+NOT_DESCRIBED = {"calls": "The webhooks of the Calling API are described on Meta's pages only."}
+
+# What pywa says of webhooks that it cannot read, a part of its words each, although they are as production sends them.
+PYWA_CANNOT = []
+
+
+def allowed(body, allowances=ALLOWANCES):
+    """The request as the official document wants it, and the names of the allowances that it needed."""
+    body = copy.deepcopy(body)
+    return body, [allowance.__name__ for allowance in allowances if allowance(body)]

@@ -1,0 +1,309 @@
+"""Meta's own documents and clients that others wrote against the embedded WhatsApp, and against the bot: run.py PROGRAM PYWA_PYTHON
+
+Prism stands between both sides and refuses what the documents do not allow. Nothing is printed but a line at the end, or what
+went wrong.
+"""
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+import day
+import documents
+from patches import ACCOUNT, ALLOWANCES, LINE, NOT_ASKED, NOT_DESCRIBED, PYWA_CANNOT, allowed
+from proof import PROJECT, Failure, Proof, listed, proven
+
+HERE = Path(__file__).resolve().parent
+CONTRACTS = PROJECT.parent / "shared" / "contracts" / "whatsapp"
+GRAPH = "LIAISON__WHATSAPP__GRAPH_URL"
+DOCTOR_SECONDS = 60
+STORY_SECONDS = 90
+TOOLS = PROJECT / "tests" / "contracts"
+
+# What a day and a look by the doctor need of WhatsApp.
+WANTED_OF_THE_BOT = f"""
+POST /{{Version}}/{{Phone-Number-ID}}/messages | GET /{{Version}}/{LINE} | GET /{{Version}}/{{WABA-ID}}/message_templates
+"""
+# Messages of each kind that the day must have seen.
+KINDS = {"text", "template", "interactive"}
+
+
+class Run(Proof):
+    # "profile" and "replay" pass on; "hooks" only looks at webhooks.
+    proxies = ["profile", "official", "hooks"]
+
+    def __init__(self, scratch, program, pywa_python):
+        super().__init__(scratch, program)
+        self.pywa_python = pywa_python
+        self.graph = f"http://127.0.0.1:{self.first + 2}"
+        self.echo, self.hub = Echo(), Hub()
+
+    async def story(self):
+        documents.main(CONTRACTS, self.scratch)
+        profile, official = self.scratch / "profile.json", self.scratch / "official.json"
+        echo = await self.echo.start()
+        await asyncio.gather(
+            self.proxy("profile", profile, self.graph), self.proxy("official", official, echo), self.proxy("hooks", profile, echo)
+        )
+        try:
+            others = [await self.other(name, command) for name, command in self.others()]
+            await self.bot([where for _, where in others])
+            await self.official()
+            await self.clients([story for story, _ in others])
+            await self.sees_wrong_requests()
+            await self.sees_wrong_answers()
+        finally:
+            await self.hub.stop()
+            await self.echo.stop()
+
+    # ---- (a): the bot
+
+    async def bot(self, others):
+        hub = await self.hub.start([self.url("hooks") + "/whatsapp/webhooks", *others])
+        environment = os.environ | {GRAPH: self.url("profile")}
+        sandbox, page, data = await self.sandbox("day", "--whatsapp-callback", hub, environment=environment)
+        await day.story(page)
+        await self.doctor(data, environment)
+        await self.hub.settled()
+        await sandbox.end()
+        missing = listed(WANTED_OF_THE_BOT) - self.take("of the bot", ["profile"])
+        if missing:
+            raise Failure(f"the bot never called {sorted(missing)}")
+        bodies = [json.loads(one.body) for one in self.meters["profile"].kept if one.method == "POST"]
+        if KINDS - {body["type"] for body in bodies}:
+            raise Failure(f"the bot sent only {Counter(body['type'] for body in bodies)}")
+        self.hooks("webhooks of its day")
+        self.hub_at = hub
+
+    async def doctor(self, data, environment):
+        command = [self.program, "doctor", "--config", data / "bot-config.toml"]
+        doctor = await self.child("doctor", command, talks=False, environment=environment)
+        if await asyncio.wait_for(doctor.process.wait(), DOCTOR_SECONDS):
+            raise Failure("the doctor is not content")
+
+    def hooks(self, part):
+        self.take(part, ["hooks"])
+        self.violations += [f"{part}: {refused}" for refused in self.hub.refused]
+        self.hub.refused = []
+
+    # ---- the untouched document
+
+    async def official(self):
+        """The same requests and their answers once more; the requests without what the document is known to refuse."""
+        asked = [one for one in self.meters["profile"].kept if one.name not in NOT_ASKED]
+        tried, needed = set(), set()
+        async with aiohttp.ClientSession(skip_auto_headers=("User-Agent",)) as http:
+            for one in asked:
+                body, names = allowed(json.loads(one.body)) if one.body else (None, [])
+                if one.status >= 400:
+                    # It knows no refusals; what it says of the request is what counts here.
+                    one = one._replace(status=200, content_type="application/json", content=b"{}")
+                await self.again(http, one, body)
+                for name in names:
+                    if (name, body["type"]) not in tried and await self.needs(http, one, name):
+                        needed.add(name)
+                    tried.add((name, body["type"]))
+        self.take("of the same with the untouched document", ["official"])
+        if needed != {allowance.__name__ for allowance in ALLOWANCES}:
+            raise Failure(f"only {needed} were needed of the allowances")
+        self.faults_seen += len(needed)
+
+    async def again(self, http, one, body):
+        self.echo.answer = web.Response(status=one.status, body=one.content, headers={"Content-Type": one.content_type})
+        url = self.url("official") + one.path
+        async with http.request(one.method, url, headers=one.headers, data=json.dumps(body) if body else None):
+            pass
+
+    async def needs(self, http, one, name):
+        """Whether the document refuses without this allowance; one that it never needs would only hide something."""
+        meter = self.meters["official"]
+        before = meter.operations, meter.violations
+        meter.reset()
+        others = [allowance for allowance in ALLOWANCES if allowance.__name__ != name]
+        body, _ = allowed(json.loads(one.body), others)
+        await self.again(http, one, body)
+        refused = bool(meter.violations)
+        meter.operations, meter.violations = before
+        return refused
+
+    # ---- (b): clients that others wrote
+
+    def others(self):
+        yield "pywa", [self.pywa_python, HERE / "pywa_story.py"]
+        yield "kapso", ["node", HERE / "kapso_story.mjs", TOOLS]
+
+    async def other(self, name, command):
+        """Both take webhooks from the beginning, those of the bot's day too."""
+        story = await self.child(name, command)
+        return story, await story.line(STORY_SECONDS)
+
+    async def clients(self, stories):
+        sandbox, page, _ = await self.sandbox("others", "--whatsapp-callback", self.hub_at)
+        for story in stories:
+            story.process.stdin.write(f"{self.url('profile')} {page}\n".encode())
+            said = json.loads(await story.line(STORY_SECONDS))
+            self.take("of " + " ".join(said.popitem()), ["profile"])
+        await self.hub.settled()
+        await sandbox.end()
+        self.hooks("webhooks of theirs")
+        reports = []
+        for story in stories:
+            story.process.stdin.write(b"end\n")
+            reports.append(json.loads(await story.line(STORY_SECONDS)))
+        self.understood(*reports)
+
+    def understood(self, pywa, kapso):
+        """Each has taken every webhook, the signature checked; pywa's log tells what it could not read."""
+        count = len(self.hub.kept)
+        if pywa["answered"] != {"200": count} or kapso["verified"] != count or kapso["refused"]:
+            raise Failure(f"of {count} webhooks pywa took {pywa['answered']}, kapso {kapso}")
+        if not all(kapso[kind] for kind in ["messages", "statuses", "calls"]):
+            raise Failure(f"kapso saw only {kapso}")
+        known = [complaint for complaint in pywa["complaints"] if any(words in complaint for words, _ in PYWA_CANNOT)]
+        self.violations += [f"pywa: {complaint}" for complaint in pywa["complaints"] if complaint not in known]
+        unneeded = [words for words, _ in PYWA_CANNOT if not any(words in complaint for complaint in known)]
+        if unneeded:
+            raise Failure(f"pywa can by now what it could not: {unneeded}")
+
+    # ---- that a mistake would be seen
+
+    async def sees_wrong_requests(self):
+        token = {"Authorization": "Bearer sandbox-token"}
+        text = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}
+        messages = f"/v25.0/{LINE}/messages"
+        wrong = [
+            ("POST", messages, {"json": {**text, "invented": 1}, "headers": token}),
+            ("POST", messages, {"json": {**text, "text": {"body": 7}}, "headers": token}),
+            ("POST", messages, {"json": {**text, "text": {}}, "headers": token}),
+            ("POST", messages, {"json": {**text, "type": "words"}, "headers": token}),
+            ("POST", messages, {"json": {**text, "to": 4915}, "headers": token}),
+            ("POST", messages, {"json": {**text, "messaging_product": "chat"}, "headers": token}),
+            ("POST", messages, {"json": text}),
+            ("POST", f"/v25.0/{LINE}/nothing", {"json": text, "headers": token}),
+            ("GET", f"/v25.0/{ACCOUNT}/message_templates", {}),
+        ]
+        async with aiohttp.ClientSession() as http:
+            for method, path, more in wrong:
+                async with http.request(method, self.url("profile") + path, **more):
+                    self.seen("profile", f"{method} {path} {more.get('json')}")
+            for hook, headers in self.hub.wrong():
+                async with http.post(self.url("hooks") + "/whatsapp/webhooks", data=hook, headers=headers):
+                    self.seen("hooks", f"the webhook {hook}")
+
+    async def sees_wrong_answers(self):
+        """At the place of WhatsApp, which is gone by now, somebody answers what it never would."""
+        wrong = [
+            ("POST", f"/v25.0/{LINE}/messages", 200, {"messages": "wamid"}),
+            ("POST", f"/v25.0/{LINE}/messages", 200, {"messages": [{"id": 7}]}),
+            ("POST", f"/v25.0/{LINE}/messages", 400, {"error": {"code": "131047"}}),
+            ("POST", f"/v25.0/{LINE}/messages", 302, {}),
+            ("GET", f"/v25.0/{ACCOUNT}/message_templates", 200, {"data": {}}),
+            ("GET", f"/v25.0/{LINE}", 200, {"id": LINE, "quality_rating": "MAUVE"}),
+        ]
+        stand_in = Echo()
+        await stand_in.start(self.first + 2)
+        text = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}
+        headers = {"Authorization": "Bearer sandbox-token"}
+        async with aiohttp.ClientSession() as http:
+            for method, path, status, body in wrong:
+                stand_in.answer = web.json_response(body, status=status)
+                sent = {"json": text} if method == "POST" else {}
+                async with http.request(method, self.url("profile") + path, headers=headers, **sent):
+                    self.seen("profile", f"the answer {status} {body}")
+        await stand_in.stop()
+
+
+class Server:
+    """One that listens on loopback until it is stopped."""
+
+    async def listen(self, answer, port=0):
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        self.runner = web.AppRunner(app, access_log=None)
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", port).start()
+        return f"http://127.0.0.1:{self.runner.addresses[0][1]}"
+
+    async def stop(self):
+        if runner := getattr(self, "runner", None):
+            await runner.cleanup()
+
+
+class Echo(Server):
+    """Answers whatever it was told to, by default that all is well."""
+
+    answer = None
+
+    async def start(self, port=0):
+        return await self.listen(self.answered, port)
+
+    async def answered(self, request):
+        answer, self.answer = self.answer, None
+        return answer or web.Response()
+
+
+class Hub(Server):
+    """Takes the webhooks and hands each to everybody who looks at them, as it came."""
+
+    def __init__(self):
+        self.kept, self.refused, self.under_way = [], [], 0
+
+    async def start(self, targets):
+        self.targets, self.http = targets, aiohttp.ClientSession()
+        return await self.listen(self.taken)
+
+    async def stop(self):
+        await super().stop()
+        if http := getattr(self, "http", None):
+            await http.close()
+
+    async def taken(self, request):
+        body = await request.read()
+        headers = {name: request.headers[name] for name in ["Content-Type", "X-Hub-Signature-256"] if name in request.headers}
+        self.kept.append((body, headers))
+        field = json.loads(body)["entry"][0]["changes"][0]["field"]
+        for target in [target for target in self.targets if field not in NOT_DESCRIBED or "/whatsapp/webhooks" not in target]:
+            async with self.http.post(target, data=body, headers=headers) as answer:
+                if answer.status != 200:
+                    self.refused.append(f"{target} answered {answer.status} to {body.decode()}: {(await answer.text())[:600]}")
+        return web.Response()
+
+    async def settled(self):
+        """Once no webhook has come for a second."""
+        count = -1
+        while count != len(self.kept):
+            count = len(self.kept)
+            await asyncio.sleep(1)
+
+    def wrong(self):
+        """Copies of a good webhook, each with one thing wrong that must be seen."""
+        body, headers = next(one for one in self.kept if b'"messages":[' in one[0] and b'"type":"text"' in one[0])
+        status, _ = next(one for one in self.kept if b'"statuses":[' in one[0])
+        yield body, {"Content-Type": "application/json"}
+        for good, change in [
+            (body, lambda hook, value: hook.pop("object")),
+            (body, lambda hook, value: hook.update(entry={})),
+            (body, lambda hook, value: value["messages"][0].update(timestamp=7)),
+            (body, lambda hook, value: value["messages"][0].update(text="words")),
+            (body, lambda hook, value: value["messages"][0].pop("id")),
+            (body, lambda hook, value: value.update(contacts={})),
+            (status, lambda hook, value: value["statuses"][0].update(status="seen")),
+            (status, lambda hook, value: value["statuses"][0].pop("id")),
+        ]:
+            hook = json.loads(good)
+            change(hook, hook["entry"][0]["changes"][0]["value"])
+            yield json.dumps(hook), headers
+
+
+def main(program, pywa_python):
+    program, pywa_python = Path(program).resolve(), Path(pywa_python).absolute()
+    proven("WhatsApp's documents", lambda scratch: Run(scratch, program, pywa_python), CONTRACTS)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
