@@ -171,10 +171,10 @@ async fn a_phone_can_be_added_once() {
 }
 
 #[tokio::test]
-async fn a_body_above_a_megabyte_is_refused() {
+async fn a_body_above_a_megabyte_is_refused_where_no_files_come() {
     let page = Page::open().await;
-    let huge = json!({ "text": "x".repeat(1024 * 1024) });
-    assert_eq!(page.refused(&format!("{JANE}/messages"), huge).await.0, 413);
+    let huge = json!({ "advance": "x".repeat(1024 * 1024) });
+    assert_eq!(page.refused("/api/clock", huge).await.0, 413);
 }
 
 #[tokio::test]
