@@ -32,8 +32,6 @@ const NOT_FETCHED: &str = "not-fetched";
 pub const WINDOW_CLOSED: &str = "131047";
 /// WhatsApp: the number is not on WhatsApp (or cannot be reached there).
 pub const NOT_ON_WHATSAPP: &str = "131026";
-/// WhatsApp: the client has stopped marketing messages of the firm.
-const WANTS_NO_MARKETING: &str = "131050";
 
 // ---- still allowed?
 
@@ -260,15 +258,9 @@ pub fn doubt_is_old(scene: &mut Scene, key: &Key) {
 fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
     match &due.effect {
         Effect::Send(send) => {
-            // The id of the message, and below it that of the client where the provider has one of its own for him.
-            let (wamid, wa_id) = external_id.map_or((None, None), |id| {
-                id.split_once('\n').map_or((Some(id), None), |(wamid, wa_id)| (Some(wamid), Some(wa_id)))
-            });
-            if let Some(wa_id) = wa_id {
-                relay::learn_wa_id(scene, &send.contact, wa_id);
-            }
+            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &send.contact, answer));
             if let Some(message) = scene.message(&send.message) {
-                sent(scene, message, wamid.map(Wamid::new));
+                sent(scene, message, wamid);
             }
         }
         Effect::Post { reply, .. } => {
@@ -383,9 +375,7 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     message.state = MessageState::Failed { code: code.to_owned() };
     scene.put(&message);
     approval::refused(scene, &message, code, detail);
-    if code == WANTS_NO_MARKETING {
-        relay::marketing_refused(scene, &message.contact, message.channel, detail);
-    }
+    relay::marketing_refused(scene, &message, code, detail);
     let entry = Entry::new("message.failed", PROGRAM).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code, "detail": detail })) });
     let never_reached = !contact.on(message.channel).ever_reached;

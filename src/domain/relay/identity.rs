@@ -46,12 +46,16 @@ pub(super) fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> 
     scene.contact(&ContactId(id))
 }
 
-/// The provider has an id of its own for whom we write to at this number: by it he is found when he answers.
-pub fn learn_wa_id(scene: &mut Scene, id: &ContactId, wa_id: &str) {
-    let Some(mut contact) = scene.contact(id) else { return };
-    let keys = ClientKeys { wa_id: Some(wa_id.to_owned()), ..ClientKeys::default() };
-    learn_keys(scene, &mut contact, &keys);
-    scene.put(&contact);
+/// The provider's id of a message that was sent. Below it may stand an id of its own for whom we write to at this number: by that
+/// he is found when he answers.
+pub fn learn_from_answer(scene: &mut Scene, id: &ContactId, answer: &str) -> Wamid {
+    let Some((wamid, wa_id)) = answer.split_once('\n') else { return Wamid::new(answer) };
+    if let Some(mut contact) = scene.contact(id) {
+        let keys = ClientKeys { wa_id: Some(wa_id.to_owned()), ..ClientKeys::default() };
+        learn_keys(scene, &mut contact, &keys);
+        scene.put(&contact);
+    }
+    Wamid::new(wamid)
 }
 
 /// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).

@@ -5,10 +5,14 @@ use crate::domain::contact::{Contact, MarketingChoice};
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::event::MarketingChosen;
 use crate::domain::ids::*;
+use crate::domain::message::Message;
 use crate::domain::scene::{CLIENT, Scene};
 use crate::domain::sending::contact_name;
 use crate::domain::time::Timestamp;
 use serde_json::json;
+
+/// WhatsApp: the client has stopped marketing messages of the firm.
+const WANTS_NO_MARKETING: &str = "131050";
 
 pub fn marketing_chosen(scene: &mut Scene, told: &MarketingChosen) {
     let at = scene.event.at.min(scene.now);
@@ -20,11 +24,13 @@ pub fn marketing_chosen(scene: &mut Scene, told: &MarketingChosen) {
     note_choice(scene, contact, told.channel, told.wants_none, at, &told.detail);
 }
 
-/// WhatsApp refused a marketing template because the client has chosen so there (131050).
-pub fn marketing_refused(scene: &mut Scene, id: &ContactId, channel: Channel, detail: &str) {
+/// A send failed: because the client has chosen so in WhatsApp, or for other reasons.
+pub fn marketing_refused(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
     let at = scene.event.at.min(scene.now);
-    if let Some(contact) = scene.contact(id) {
-        note_choice(scene, contact, channel, true, at, detail);
+    if code == WANTS_NO_MARKETING
+        && let Some(contact) = scene.contact(&message.contact)
+    {
+        note_choice(scene, contact, message.channel, true, at, detail);
     }
 }
 
