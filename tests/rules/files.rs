@@ -256,3 +256,14 @@ fn s4_3_what_is_sent_again_is_not_uploaded_again_while_the_provider_has_it() {
     let liaison::domain::effect::Body::Media { file, .. } = &sent.body else { panic!("{sent:?}") };
     assert!(file.uploaded_for(&LineId::new(LINE), world.now).is_some());
 }
+
+#[test]
+fn s4_3_a_file_is_given_up_only_after_real_tries() {
+    let mut world = World::agreed(|_| {});
+    world.file_troubles.extend(std::iter::repeat_n(("put off", ""), 40));
+    world.client(ANN).sends(picture(None));
+    world.passes(Span::hours(3));
+    assert_eq!(world.last_reply("Ann Lee").vars["lost"]["code"], "not-fetched", "the room is not held up for ever");
+    let tries = 40 - world.file_troubles.len();
+    assert!(tries >= 5, "{tries} tries are not enough, however much time has passed");
+}
