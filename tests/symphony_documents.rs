@@ -3,7 +3,7 @@
 use liaison::adapters::symphony::answers::{Connection, Member, Room, Stream, User};
 use liaison::adapters::symphony::events::Translated;
 use liaison::adapters::symphony::{Translator, markup, url_safe};
-use liaison::domain::event::{Fact, FormSent, MemberChange, Person, RoomMessage, StreamKind};
+use liaison::domain::event::{Attached, Fact, FormSent, MemberChange, Person, RoomMessage, StreamKind};
 use liaison::domain::ids::{ChatMessageId, StreamId, UserId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -77,6 +77,10 @@ fn expected(event: &Value) -> Option<Fact> {
     }
 }
 
+fn attached(attachment: &Value) -> Attached {
+    Attached { id: text(&attachment["id"]), name: text(&attachment["name"]), size: attachment["size"].as_u64() }
+}
+
 fn message(message: &Value, author: Person) -> RoomMessage {
     let words = text(&message["message"]);
     let words = words.replace("<p>", "").replace("</p>", "").replace("<b>", "").replace("</b>", "");
@@ -91,7 +95,7 @@ fn message(message: &Value, author: Person) -> RoomMessage {
         mentions: Vec::new(),
         edits: message["initialMessageId"].as_str().map(|id| ChatMessageId(id.to_owned())),
         forwarded: !message["parentMessageId"].is_null(),
-        attachments: attachments.iter().map(|attachment| text(&attachment["name"])).collect(),
+        attachments: attachments.iter().map(attached).collect(),
     }
 }
 

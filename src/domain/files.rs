@@ -199,6 +199,12 @@ pub fn fetched(scene: &mut Scene, fetch: &Fetch, found: Option<&str>) {
     (media.state, media.size, media.sha256) = (MediaState::Kept, Some(found.size), Some(found.sha256));
     scene.put(&media);
     note(scene, "media.kept", &media);
+    if let Before::Line(Place::Room(key)) = &fetch.before
+        && let Some(mut room) = scene.room(key)
+    {
+        room.files += 1;
+        scene.put(&room);
+    }
 }
 
 pub fn not_fetched(scene: &mut Scene, fetch: &Fetch, code: &str, why: &str) {

@@ -365,7 +365,7 @@ pub fn client_reacts(world: &mut World, nth: usize, parcel: &Parcel) {
 /// The phone writes: Meta's window opens at this moment, whenever the webhook may come.
 fn picture(caption: String) -> Content {
     let (id, caption) = ("900".to_owned(), Some(caption));
-    Content::Media(ClientFile { kind: Kind::Picture, id, mime: None, sha256: None, name: None, caption })
+    Content::Media(Box::new(ClientFile { kind: Kind::Picture, id, mime: None, sha256: None, name: None, caption }))
 }
 
 fn speak(world: &mut World, nth: usize, word: Word, tap: bool) {
