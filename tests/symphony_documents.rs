@@ -77,6 +77,10 @@ fn expected(event: &Value) -> Option<Fact> {
     }
 }
 
+fn attached(attachment: &Value) -> Attached {
+    Attached { id: text(&attachment["id"]), name: text(&attachment["name"]), size: attachment["size"].as_u64() }
+}
+
 fn message(message: &Value, author: Person) -> RoomMessage {
     let words = text(&message["message"]);
     let words = words.replace("<p>", "").replace("</p>", "").replace("<b>", "").replace("</b>", "");

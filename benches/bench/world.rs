@@ -357,6 +357,7 @@ fn room(nth: u64, owner: UserId, stream: StreamId) -> Room {
         created_at: now(),
         created_by: email_of("advisor0"),
         last_exchange: BTreeMap::new(),
+        files: 0,
         opening: None,
         bot: Seat::Owner,
         outsiders: BTreeSet::new(),

@@ -278,7 +278,7 @@ pub enum Content {
         text: String,
     },
     /// A file that the provider holds for us. It opens the window.
-    Media(ClientFile),
+    Media(Box<ClientFile>),
     /// A thing that can only be named: "location", "contact card", …; `id` is the provider's, where it has one. It opens
     /// the window.
     Other {

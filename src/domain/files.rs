@@ -18,6 +18,8 @@ use serde_json::json;
 
 /// A file that cannot be had for this long holds up no conversation any more: the line says so instead.
 const FETCH_TRIES_LAST: Span = Span::minutes(5);
+/// And no less often than this: the program may have been down for most of that time.
+const FETCH_TRIES: u32 = 5;
 /// The code of a message whose file could not be taken in.
 const NO_FILE: &str = "attachment";
 
@@ -197,6 +199,12 @@ pub fn fetched(scene: &mut Scene, fetch: &Fetch, found: Option<&str>) {
     (media.state, media.size, media.sha256) = (MediaState::Kept, Some(found.size), Some(found.sha256));
     scene.put(&media);
     note(scene, "media.kept", &media);
+    if let Before::Line(Place::Room(key)) = &fetch.before
+        && let Some(mut room) = scene.room(key)
+    {
+        room.files += 1;
+        scene.put(&room);
+    }
 }
 
 pub fn not_fetched(scene: &mut Scene, fetch: &Fetch, code: &str, why: &str) {
@@ -239,7 +247,7 @@ pub fn uploaded(scene: &mut Scene, upload: &Upload, id: Option<&str>) {
 pub fn gives_up(due: &Due, now: Timestamp) -> Option<&Fetch> {
     let Effect::Fetch(fetch) = &due.effect else { return None };
     let since = due.tried_since.unwrap_or(now);
-    (now - since > FETCH_TRIES_LAST).then_some(fetch)
+    (now - since > FETCH_TRIES_LAST && due.attempt >= FETCH_TRIES).then_some(fetch)
 }
 
 /// The bytes themselves never stand in the journal.

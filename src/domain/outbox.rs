@@ -300,6 +300,7 @@ fn sent(scene: &mut Scene, mut message: Message, wamid: Option<Wamid>) {
         && let Some(mut room) = message.room.as_ref().and_then(|key| scene.room(key))
     {
         room.last_exchange.insert(message.contact.clone(), scene.now);
+        room.files += u32::from(matches!(message.body, Body::Media { .. }));
         scene.put(&room);
     }
     let detail = json!({ "wamid": message.wamid, "channel": message.channel.key() });

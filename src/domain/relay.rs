@@ -14,7 +14,7 @@ use super::commit::Entry;
 use super::consent::{Consent, Turn};
 use super::contact::{Contact, Listing};
 use super::effect::*;
-use super::event::{ClientFile, ClientMessage, Content};
+use super::event::{ClientMessage, Content};
 use super::files;
 use super::ids::*;
 use super::policy::{INVITATION, StopScope};
@@ -381,9 +381,9 @@ pub fn shown(content: &Content) -> String {
             Some(caption) => format!("{kind}: {}", cleaned(caption)),
             None => kind.clone(),
         },
-        Content::Media(ClientFile { kind, caption, .. }) => match caption {
-            Some(caption) => format!("{}: {}", kind.name(), cleaned(caption)),
-            None => kind.name().to_owned(),
+        Content::Media(file) => match &file.caption {
+            Some(caption) => format!("{}: {}", file.kind.name(), cleaned(caption)),
+            None => file.kind.name().to_owned(),
         },
         Content::Sign { detail, .. } => cleaned(detail),
     }

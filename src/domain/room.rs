@@ -28,6 +28,9 @@ pub struct Room {
     pub created_by: String,
     /// When a message last went either way with each contact.
     pub last_exchange: BTreeMap<ContactId, Timestamp>,
+    /// Files that went either way and are kept (S1-19).
+    #[serde(default)]
+    pub files: u32,
     /// What is still to be done and said once the room is there.
     pub opening: Option<Opening>,
     /// What the bot itself is in it.

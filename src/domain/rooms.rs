@@ -65,6 +65,7 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         created_at: scene.now,
         created_by: plan.asked_by.map_or_else(|| PROGRAM.to_owned(), |user| scene.actor(user)),
         last_exchange: BTreeMap::new(),
+        files: 0,
         opening: Some(Opening {
             asked_by: plan.asked_by,
             invite,

@@ -62,7 +62,6 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
 pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
     let mut lane = scene.lane(&draft.room.key, draft.contact);
     let mut message = write_down(scene, &draft);
-    message.order = behind(scene, &lane, message.order);
     let verdict = objection(scene, &message);
     if let Some((gate, Verdict::Refuse)) = verdict {
         note_refused(scene, &message, gate);
@@ -90,9 +89,13 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
     }
 }
 
-/// Of two messages of one moment the one that was heard later stands later.
-fn behind(scene: &Scene, lane: &Lane, order: (Timestamp, u32)) -> (Timestamp, u32) {
-    let last = lane.held.last().and_then(|id| scene.message(id)).map(|last| last.order);
+/// Of two messages of one moment the one that was heard later stands later, behind what is due and behind what is held.
+fn next_in_order(scene: &Scene, draft: &Draft) -> (Timestamp, u32) {
+    let name = OutboxLane::to_contact(draft.room.channel, draft.contact);
+    let due: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&name));
+    let order = (scene.now, due.map_or(0, |lane| lane.next as u32));
+    let held = scene.lane(&draft.room.key, draft.contact).held;
+    let last = held.last().and_then(|id| scene.message(id)).map(|last| last.order);
     last.map_or(order, |(at, nth)| order.max((at, nth + 1)))
 }
 
@@ -106,7 +109,7 @@ fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
 }
 
 fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
-    let nth = scene.effects.len() as u32;
+    let order = next_in_order(scene, draft);
     Message {
         id: scene.new_message_id(),
         contact: draft.contact.clone(),
@@ -117,7 +120,7 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
         body: draft.body.clone(),
         chat_message: draft.chat_message.clone(),
         accepted_at: scene.now,
-        order: (scene.now, nth),
+        order,
         state: MessageState::Ready,
         told: false,
         expires_at: None,

@@ -1,5 +1,5 @@
 //! The disk fills up: first nothing new leaves for clients, then nothing but stops is taken in, so that a stop always finds room.
-use crate::domain::event::{ClientFile, Content, Event, Fact};
+use crate::domain::event::{Content, Event, Fact};
 use crate::domain::policy::Policy;
 use crate::domain::words::{Meaning, Words};
 use crate::ports::disk::{DiskLevel, Level, Probe};
@@ -64,9 +64,8 @@ fn may_be_a_stop(content: &Content, words: &Words) -> bool {
         Content::Button { payload, text } => {
             Words::of_payload(payload).map_or_else(|| is_stop(words.meaning(text)), |meaning| meaning == Meaning::Stop)
         }
-        Content::Other { caption, .. } | Content::Media(ClientFile { caption, .. }) => {
-            caption.as_ref().is_some_and(|caption| is_stop(words.meaning(caption)))
-        }
+        Content::Other { caption, .. } => caption.as_ref().is_some_and(|caption| is_stop(words.meaning(caption))),
+        Content::Media(file) => file.caption.as_ref().is_some_and(|caption| is_stop(words.meaning(caption))),
         Content::Sign { .. } => false,
     }
 }

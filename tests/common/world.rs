@@ -401,6 +401,12 @@ impl World {
                 }
                 trouble => self.send(send, trouble),
             },
+            Effect::Fetch(_) if self.file_troubles.front().is_some_and(|(code, _)| *code == "put off") => {
+                self.file_troubles.pop_front();
+                let not_before = self.now + Span::minutes(2);
+                self.feed(Fact::EffectPutOff { key, attempt, why: "no connection".to_owned(), not_before });
+                return;
+            }
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Upload(upload) => self.upload(upload),
             Effect::AddMember { .. } | Effect::RemoveMember { .. } if self.keeps_members => {

@@ -7,14 +7,14 @@ use liaison::domain::time::Span;
 use serde_json::json;
 
 fn picture(caption: Option<&str>) -> Content {
-    Content::Media(ClientFile {
+    Content::Media(Box::new(ClientFile {
         kind: Kind::Picture,
         id: "900".to_owned(),
         mime: Some("image/jpeg; x=y".to_owned()),
         sha256: Some("ab".to_owned()),
         name: None,
         caption: caption.map(str::to_owned),
-    })
+    }))
 }
 
 fn files(world: &World) -> Vec<Media> {
@@ -112,9 +112,8 @@ fn s4_3_words_that_do_not_fit_under_a_file_go_before_it() {
 
 #[test]
 fn s4_3_types_and_sizes_are_looked_at_before_anything_is_accepted() {
-    /// Files with their sizes, what is wrong, and the remedy.
-    type Row<'t> = (&'t [(&'t str, u64)], &'t str, &'t str);
-    let table: [Row<'_>; 6] = [
+    type Files = &'static [(&'static str, u64)];
+    let table: [(Files, &str, &str); 6] = [
         (&[("chart.png", 9), ("run.exe", 9)], "type", "run.exe"),
         (&[("photo.jpg", (5 << 20) + 1)], "size", "photo.jpg"),
         (&[("film.mp4", 17 << 20)], "size", "film.mp4"),
@@ -257,4 +256,26 @@ fn s4_3_what_is_sent_again_is_not_uploaded_again_while_the_provider_has_it() {
     let sent = world.sends.last().unwrap();
     let liaison::domain::effect::Body::Media { file, .. } = &sent.body else { panic!("{sent:?}") };
     assert!(file.uploaded_for(&LineId::new(LINE), world.now).is_some());
+}
+
+#[test]
+fn s4_3_a_file_is_given_up_only_after_real_tries() {
+    let mut world = World::agreed(|_| {});
+    world.file_troubles.extend(std::iter::repeat_n(("put off", ""), 40));
+    world.client(ANN).sends(picture(None));
+    world.passes(Span::hours(3));
+    assert_eq!(world.last_reply("Ann Lee").vars["lost"]["code"], "not-fetched", "the room is not held up for ever");
+    let tries = 40 - world.file_troubles.len();
+    assert!(tries >= 5, "{tries} tries are not enough, however much time has passed");
+}
+
+#[test]
+fn s1_19_room_info_counts_the_files_of_both_sides() {
+    let mut world = World::agreed(|_| {});
+    world.client(ANN).sends(picture(None));
+    world.in_room("Ann Lee").sends_files("jane", "Look", &[("a.png", 9), ("b.png", 9)]);
+    world.file_troubles.push_back(("wrong-hash", "no"));
+    world.client(ANN).sends(picture(None));
+    world.says("jane", "/room info \"Ann Lee\"");
+    assert_eq!(world.room("Ann Lee").files, 3, "what could not be kept is none");
 }

@@ -9,6 +9,7 @@ use liaison::domain::entitlement::{Permission, Rights};
 use liaison::domain::event;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
+use liaison::domain::media::Kind;
 use liaison::domain::policy::*;
 use liaison::domain::time::Span;
 use liaison::domain::words::Words;
@@ -187,6 +188,9 @@ pub fn advisor_acts(world: &mut World, nth: usize) {
 
 fn say(world: &mut World, nth: usize, stream: &str, text: String, edits: Option<String>, heard: Heard) -> String {
     let id = world.token('c');
+    let with_file = matches!(heard, Heard::Text { .. }) && world.dice.per_mille(150);
+    let file = Attached { id: "internal_1".to_owned(), name: "chart.png".to_owned(), size: Some(3) };
+    let attachments = if with_file { vec![file] } else { Vec::new() };
     let kind = if stream.starts_with("d-") { StreamKind::Direct } else { StreamKind::Room };
     let at = liaison::domain::time::Timestamp(world.now());
     let said = RoomMessage {
@@ -198,7 +202,7 @@ fn say(world: &mut World, nth: usize, stream: &str, text: String, edits: Option<
         mentions: Vec::new(),
         edits: edits.map(ChatMessageId::new),
         forwarded: false,
-        attachments: Vec::new(),
+        attachments,
     };
     let event = Event { id: EventId(format!("sym:msg:{id}")), at, fact: Fact::RoomMessage(said), raw: None };
     let latency = world.dice.between(5, 300);
@@ -360,6 +364,11 @@ pub fn client_reacts(world: &mut World, nth: usize, parcel: &Parcel) {
 }
 
 /// The phone writes: Meta's window opens at this moment, whenever the webhook may come.
+fn picture(caption: String) -> Content {
+    let (id, caption) = ("900".to_owned(), Some(caption));
+    Content::Media(Box::new(ClientFile { kind: Kind::Picture, id, mime: None, sha256: None, name: None, caption }))
+}
+
 fn speak(world: &mut World, nth: usize, word: Word, tap: bool) {
     let phone = world.people[nth].phone.clone();
     let Some(known) = world.meta.phones.get_mut(&phone).filter(|known| known.on_whatsapp) else { return };
@@ -371,6 +380,7 @@ fn speak(world: &mut World, nth: usize, word: Word, tap: bool) {
         (Word::Yes, false) => Content::Text("Yes".to_owned()),
         (Word::Stop, false) => Content::Text("STOP".to_owned()),
         (Word::Perhaps, _) => Content::Text(format!("please stop texting {token}")),
+        (Word::Plain, _) if world.dice.per_mille(150) => picture(format!("good morning {token}")),
         (Word::Plain, _) => Content::Text(format!("good morning {token}")),
     };
     let at = liaison::domain::time::Timestamp(world.now());

@@ -71,7 +71,7 @@ fn every_line_has_an_end(world: &mut World) {
         for (id, state) in &states {
             let fine = match *state {
                 "Sent" | "Delivered" | "Read" => arrived,
-                "Failed" => shown(world, id, &["failed", "not-on-whatsapp"]),
+                "Failed" => shown(world, id, &["failed", "not-on-whatsapp", "refusal-attachment"]),
                 "Unconfirmed" => shown(world, id, &["unconfirmed"]),
                 "Expired" => shown(world, id, &["expired"]),
                 "Cancelled" => shown(world, id, &["cancelled"]),

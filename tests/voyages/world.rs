@@ -728,7 +728,7 @@ impl World {
             self.oracle.relayed(&token);
         }
         let about = reply.message.as_ref().and_then(|id| self.token_of(id.as_str()));
-        let marks = ["lane-goes-on", "unconfirmed", "failed"];
+        let marks = ["lane-goes-on", "unconfirmed", "failed", "refusal-attachment"];
         if let Some(token) = about.filter(|_| marks.contains(&reply.template.as_str())) {
             self.oracle.marked(&token);
         }
@@ -742,7 +742,7 @@ impl World {
     pub fn message_of_chat(&self, chat: &str) -> Option<String> {
         let stored = self.store.get(&Key::new("chatmsg", chat)).unwrap()?;
         let pointer: serde_json::Value = serde_json::from_slice(&stored.value).unwrap();
-        pointer["to"].as_str().map(str::to_owned)
+        pointer["to"].as_str()?.split(' ').next().map(str::to_owned)
     }
     pub fn phone_of(&self, contact: &str) -> Option<String> {
         let stored = self.store.get(&Key::new("contact", contact)).unwrap()?;
@@ -893,7 +893,7 @@ pub fn state_name(state: &serde_json::Value) -> &'static str {
 /// All words of a message's body, whatever kind it is.
 pub fn all_words(record: &serde_json::Value) -> String {
     let body = &record["body"];
-    let text = body["Text"].as_str().map(str::to_owned);
+    let text = body["Text"].as_str().or(body["Media"]["caption"].as_str()).map(str::to_owned);
     text.or_else(|| body["Template"]["vars"]["topic"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 

@@ -76,7 +76,7 @@ fn media(kind: Kind, media: Option<Media>) -> Content {
     match filled(media.id) {
         Some(id) => {
             let sha256 = media.sha256.as_deref().and_then(hex_of);
-            Content::Media(ClientFile { kind, id, mime: filled(media.mime_type), sha256, name, caption })
+            Content::Media(Box::new(ClientFile { kind, id, mime: filled(media.mime_type), sha256, name, caption }))
         }
         None => captioned(kind.name(), caption.or(name)),
     }

@@ -132,8 +132,7 @@ pub fn room_row(scene: &Scene, given: &Given, room: &Room) -> Value {
         "created_by": room.created_by,
         "contacts": contacts,
         "members": members,
-        // Pictures and files are not relayed yet.
-        "attachments": 0,
+        "attachments": room.files,
         "link": room.stream,
     })
 }
