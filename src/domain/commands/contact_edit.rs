@@ -46,7 +46,7 @@ fn edit(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let language = language(scene, given)?;
     let address = new_email(scene, given, &contact)?;
     if address.is_some() && !may(given, &contact, Permission::ContactEditEmail) {
-        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()));
+        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()).with("argument", "email"));
     }
     let mut contact = change(scene, given, contact, address);
     if let Some(language) = language {
@@ -77,7 +77,7 @@ fn complete(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     // A first address belongs to the completing; another one in place of a stored one is an edit of it.
     let replaces = address.is_some() && contact.email.is_some();
     if replaces && !may(given, &contact, Permission::ContactEditEmail) {
-        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()));
+        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()).with("argument", "email"));
     }
     let contact = change(scene, given, contact, address);
     if let Some(mut listing) = scene.listing(given.caller.id, &contact.id) {
@@ -132,7 +132,7 @@ fn new_email(scene: &Scene, given: &Given, contact: &Contact) -> Result<Option<S
     }
     let taken = scene.pointer(Key::new("email", &address)).is_some_and(|id| id != contact.id.0);
     // As when adding: tells neither whose it is nor what is stored (S0-31).
-    if taken { Err(Refusal::new("match-one-only")) } else { Ok(Some(address)) }
+    if taken { Err(Refusal::new("match-one-only").with("argument", "")) } else { Ok(Some(address)) }
 }
 
 // ---- the change
