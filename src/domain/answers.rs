@@ -157,8 +157,16 @@ fn form(scene: &mut Scene, press: &Press, path: &str, values: &Map<String, Value
 
 /// Something in the form can be mended, as against what the caller may not do at all.
 fn is_of_a_field(refusal: &Refusal) -> bool {
-    const ALWAYS: [&str; 7] =
-        ["bad-argument", "phone-invalid", "email-required", "name-too-long", "no-such-contact", "ambiguous", "missing-parameter"];
+    const ALWAYS: [&str; 8] = [
+        "bad-argument",
+        "phone-invalid",
+        "email-required",
+        "name-too-long",
+        "no-such-contact",
+        "ambiguous",
+        "missing-parameter",
+        "match-one-only",
+    ];
     ALWAYS.contains(&refusal.code) || refusal.vars.iter().any(|(name, _)| *name == "argument")
 }
 

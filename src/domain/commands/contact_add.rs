@@ -197,7 +197,7 @@ fn matching(scene: &Scene, typed: &Typed) -> Result<Option<Contact>, Refusal> {
         return Ok(by_phone);
     }
     // Tells neither which of the two matched nor what is stored (S0-31).
-    let contradiction = || Refusal::new("match-one-only").with("argument", "");
+    let contradiction = || Refusal::new("match-one-only");
     match (by_phone, by_email) {
         (None, None) => Ok(None),
         (Some(one), Some(other)) if one.id == other.id => Ok(Some(one)),

@@ -132,7 +132,7 @@ fn new_email(scene: &Scene, given: &Given, contact: &Contact) -> Result<Option<S
     }
     let taken = scene.pointer(Key::new("email", &address)).is_some_and(|id| id != contact.id.0);
     // As when adding: tells neither whose it is nor what is stored (S0-31).
-    if taken { Err(Refusal::new("match-one-only").with("argument", "")) } else { Ok(Some(address)) }
+    if taken { Err(Refusal::new("match-one-only")) } else { Ok(Some(address)) }
 }
 
 // ---- the change
