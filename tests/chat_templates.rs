@@ -866,6 +866,13 @@ fn forms(table: &mut Table) {
         json!({ "code": "no-such-contact", "vars": { "typed": "Anne", "near": ["Ann Lee"] } }),
         json!({ "code": "no-such-contact", "vars": {} }),
         json!({ "code": "ambiguous", "vars": { "typed": "Ann", "choices": [{ "name": "Ann Lee", "id": "c-1", "number": null }] } }),
+        json!({ "code": "requestor-not-entitled", "vars": { "argument": "for", "channel": "WhatsApp" } }),
+        json!({ "code": "no-permission", "vars": { "argument": "email", "permission": "contact.edit-email" } }),
+        json!({ "code": "match-one-only", "vars": {} }),
+        json!({ "code": "sms-not-set-up", "vars": { "argument": "channel" } }),
+        json!({ "code": "no-line-left", "vars": { "argument": "room", "channel": "WhatsApp" } }),
+        json!({ "code": "opted-out", "vars": { "argument": "room", "name": "Ann Lee" } }),
+        json!({ "code": "name-taken", "vars": { "argument": "name", "name": "Lee family" } }),
         json!({ "code": "missing-parameter", "vars": { "parameter": "topic", "example": "/template send x topic=\"…\"" } }),
     ];
     let least = json!({ "values": {}, "templates": [], "languages": [], "on_behalf": false, "usage": "/x" });

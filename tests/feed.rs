@@ -3,6 +3,8 @@
 
 #[path = "feed/both.rs"]
 mod both;
+#[path = "feed/compared.rs"]
+mod compared;
 #[path = "feed/polls.rs"]
 mod polls;
 #[path = "feed/sockets.rs"]

@@ -11,6 +11,8 @@ mod conversation;
 mod delivery;
 #[path = "rules/files.rs"]
 mod files;
+#[path = "rules/forms.rs"]
+mod forms;
 #[path = "rules/identity.rs"]
 mod identity;
 #[path = "rules/inbound.rs"]

@@ -215,6 +215,22 @@ async fn nobody_of_this_address_is_a_failure() {
     assert_eq!(code_of(pod.symphony.post(&id(), &place, "hi", &json!({})).await), "symphony-no-such-user");
 }
 
+#[tokio::test]
+async fn one_whose_own_chat_takes_nothing_is_known_as_gone() {
+    for (place_of_no, answer) in
+        [("im", refusal(403, "no connection")), ("im", refusal(400, "disabled")), ("post", refusal(403, "no"))]
+    {
+        let pod = Pod::new(move |ask, _| match (ask.call.as_str(), place_of_no) {
+            ("POST /pod/v1/im/create", "im") => answer.clone(),
+            ("POST /pod/v1/im/create", _) => (200, json!({"id": "im/1=="})),
+            _ => answer.clone(),
+        })
+        .await;
+        let told = pod.symphony.post(&id(), &Place::Direct(UserId(7)), "hi", &json!({})).await;
+        assert_eq!(code_of(told), "symphony-no-such-user");
+    }
+}
+
 // ---- Rooms ----
 
 fn open() -> OpenRoom {

@@ -58,14 +58,15 @@ enum Trouble {
 impl Members {
     /// Tells who came, room by room; what is to be told once the histories are read comes back.
     pub async fn compare(&self) -> Vec<Event> {
-        let (mut done, mut went) = (BTreeSet::new(), Vec::new());
-        for round in 1..=ROUNDS {
+        let (mut done, mut went, mut round) = (BTreeSet::new(), Vec::new(), 0);
+        while round < ROUNDS {
             match self.round(&mut done, &mut went).await {
                 Ok(true) => return went,
-                Ok(false) => {}
+                Ok(false) => round += 1,
+                // Without the list of rooms nothing can be compared, so it is asked for until it comes.
                 Err(error) => tracing::warn!(%error, "the rooms could not be compared; trying again"),
             }
-            if self.pause(TRY_AGAIN * round).await.is_none() {
+            if self.pause(TRY_AGAIN * round.max(1)).await.is_none() {
                 return Vec::new();
             }
         }

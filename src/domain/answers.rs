@@ -71,7 +71,7 @@ fn settle(scene: &mut Scene, ask: &Ask, caller: &User, place: &Place, pressed: &
     if pressed == "cancel" {
         return say(scene, place, Reply::new(Code::Info, "nothing-done"));
     }
-    let press = Press { ask, caller, place };
+    let press = Press { ask, caller, place, looked_up: false };
     match ask.about.clone() {
         About::Command { path, args, room } => run(scene, &press, &path, args, room),
         About::Form { path, room } => form(scene, &press, &path, values, room),
@@ -103,6 +103,8 @@ struct Press<'p> {
     ask: &'p Ask,
     caller: &'p User,
     place: &'p Place,
+    /// Somebody named in it was looked up already and is not known to the platform.
+    looked_up: bool,
 }
 
 fn given(scene: &Scene, press: &Press, path: &str, args: Args, room: Option<RoomKey>) -> Option<Given> {
@@ -115,7 +117,7 @@ fn given(scene: &Scene, press: &Press, path: &str, args: Args, room: Option<Room
         room: room.and_then(|key| scene.room(&key)),
         args,
         confirmed: false,
-        looked_up: false,
+        looked_up: press.looked_up,
         ask: Some(press.ask.id.clone()),
     })
 }
@@ -132,20 +134,85 @@ fn form(scene: &mut Scene, press: &Press, path: &str, values: &Map<String, Value
     let Some(command) = commands::find(path) else { return Reply::new(Code::Info, "nothing-done") };
     let args = commands::args_of_form(command, values);
     let Some(given) = given(scene, press, path, args, room) else { return Reply::new(Code::Info, "nothing-done") };
-    let fields =
-        ["bad-argument", "phone-invalid", "email-required", "name-too-long", "no-such-contact", "ambiguous", "missing-parameter"];
     let mark = scene.mark();
     match commands::permitted(&given).and_then(|()| (command.run)(scene, &given)) {
-        Err(refusal) if fields.contains(&refusal.code) => {
+        Err(refusal) => {
             scene.back_to(mark);
+            // A colleague whom nobody has met yet may be entitled all the same.
+            if commands::ask_who_they_are(scene, &given, values) {
+                return Reply::new(Code::Info, "working");
+            }
+            if !is_of_a_field(&refusal) {
+                return commands::run(scene, given);
+            }
             let again = commands::form(scene, &given, values, Some(&refusal));
             say(scene, press.place, again)
         }
-        _ => {
+        Ok(_) => {
             scene.back_to(mark);
             commands::run(scene, given)
         }
     }
+}
+
+/// Something in the form can be mended, as against what the caller may not do at all.
+fn is_of_a_field(refusal: &Refusal) -> bool {
+    const ALWAYS: [&str; 8] = [
+        "bad-argument",
+        "phone-invalid",
+        "email-required",
+        "name-too-long",
+        "no-such-contact",
+        "ambiguous",
+        "missing-parameter",
+        "match-one-only",
+    ];
+    ALWAYS.contains(&refusal.code) || refusal.vars.iter().any(|(name, _)| *name == "argument")
+}
+
+/// Somebody whom a form or a confirmed command names was looked up: it is judged as if he had been known from the start.
+/// False where no question waits for that.
+pub fn looked_up(scene: &mut Scene, again: &Again, found: bool) -> bool {
+    let ask = again.ask.as_ref().and_then(|id| scene.ask(id));
+    let (Some(caller), Some(ask)) = (scene.user(again.caller), ask) else { return false };
+    let press = Press { ask: &ask, caller: &caller, place: &again.place, looked_up: !found };
+    let answer = match ask.about.clone() {
+        About::Form { path, room } => form(scene, &press, &path, &again.values, room),
+        About::Command { path, args, room } => run(scene, &press, &path, args, room),
+        _ => return false,
+    };
+    answer_is(scene, &ask.id, answer);
+    true
+}
+
+/// Later presses get this again.
+fn answer_is(scene: &mut Scene, ask: &AskId, answer: Reply) {
+    if let Some(mut ask) = scene.ask(ask).filter(|_| answer.template != "working") {
+        ask.answered = Some(answer);
+        scene.put(&ask);
+    }
+}
+
+/// The room that a question asked for was not made. A form comes back when its name was taken; whatever is said is the
+/// question's answer.
+pub fn not_opened(scene: &mut Scene, ask: &AskId, room: &Room, place: &Place, refusal: Refusal) {
+    let reply = form_back(scene, ask, room, place, &refusal);
+    let mut reply = reply.unwrap_or_else(|| refusal.into_reply());
+    reply.contact = room.contacts.first().cloned();
+    answer_is(scene, ask, reply.clone());
+    scene.post(place.clone(), reply);
+}
+
+fn form_back(scene: &mut Scene, ask: &AskId, room: &Room, place: &Place, refusal: &Refusal) -> Option<Reply> {
+    let ask = scene.ask(ask)?;
+    let About::Form { path, room: at } = ask.about.clone() else { return None };
+    let caller = scene.user(ask.asked?)?;
+    let command = commands::find(&path).filter(|command| is_of_a_field(refusal) && command.positional.contains(&"name"))?;
+    let press = Press { ask: &ask, caller: &caller, place, looked_up: true };
+    let values = [("name", Some(room.name.clone())), ("contact", room.contacts.first().map(|id| id.to_string()))];
+    let values = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
+    let given = given(scene, &press, command.path, Args::default(), at)?;
+    Some(commands::form(scene, &given, &values, Some(refusal)))
 }
 
 /// S3-6: the advisor attests, then the client is asked.

@@ -18,6 +18,7 @@ mod views;
 pub mod why;
 pub mod window;
 
+use super::answers;
 use super::ask::About;
 use super::commit::Key;
 use super::contact::{Contact, Listing};
@@ -175,7 +176,7 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
             // A card that is shown instead of the refusal asks something: its question stays.
             let ask = refusal.card.as_ref().and_then(|card| card.ask.as_ref()).and_then(|id| scene.ask(id));
             scene.back_to(mark);
-            if ask_who_they_are(scene, &given) {
+            if ask_who_they_are(scene, &given, &Map::new()) {
                 return Reply::new(Code::Info, "working");
             }
             if let Some(ask) = ask {
@@ -191,7 +192,7 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
 
 /// Colleagues whom the platform knows and we do not are looked up, then the command runs again. Once: those who stay unknown
 /// are refused.
-fn ask_who_they_are(scene: &mut Scene, given: &Given) -> bool {
+pub fn ask_who_they_are(scene: &mut Scene, given: &Given, values: &Map<String, Value>) -> bool {
     let named = given.args.people().into_iter().chain(given.args.keys.values().flatten().flat_map(|value| value.who.clone()));
     let unknown = named.filter_map(|who| match who {
         Who::User(id) => Some(id),
@@ -206,6 +207,8 @@ fn ask_who_they_are(scene: &mut Scene, given: &Given) -> bool {
         caller: given.caller.id,
         place: given.place.clone(),
         room: given.room.as_ref().map(|room| room.key.clone()),
+        ask: given.ask.clone(),
+        values: values.clone(),
     };
     scene.effect(Effect::FindUser { user, then: Box::new(then) });
     true
@@ -214,6 +217,9 @@ fn ask_who_they_are(scene: &mut Scene, given: &Given) -> bool {
 /// The look-up is over: the command runs as if the colleague had been known from the start.
 pub fn run_again(scene: &mut Scene, again: &Again, found: Option<Person>) {
     let known = found.map(|person| scene.meet(&person));
+    if answers::looked_up(scene, again, known.is_some()) {
+        return;
+    }
     let (Some(command), Some(caller)) = (find(&again.path), scene.user(again.caller)) else { return };
     let given = Given {
         command,
@@ -309,7 +315,8 @@ pub fn form(scene: &mut Scene, given: &Given, values: &Map<String, Value>, mista
     let ask = scene.new_ask(Some(given.caller.id), &given.place, about, contact.as_ref());
     scene.put(&ask);
     let template = format!("form-{}", given.command.path.replace(' ', "-"));
-    let mut reply = Reply::new(Code::Form, &template).asking(&ask.id).with("values", Value::Object(values.clone()));
+    let mut reply =
+        Reply::new(Code::Form, &template).asking(&ask.id).with("values", Value::Object(shown_again(given.command, values)));
     reply.contact = contact;
     let templates: Vec<&String> = scene.policy.templates.keys().filter(|name| !name.starts_with("liaison_")).collect();
     reply = reply
@@ -324,6 +331,9 @@ pub fn form(scene: &mut Scene, given: &Given, values: &Map<String, Value>, mista
     reply
 }
 
+/// Fields in which people are selected.
+const PEOPLE: [&str; 2] = ["for", "advisors"];
+
 /// The arguments that a submitted form stands for: field names are the line's keys, positional ones their own names.
 pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
     let mut args = Args::default();
@@ -331,28 +341,52 @@ pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
     let filled = texts.iter().rposition(|text| !text.is_empty()).map_or(0, |last| last + 1);
     args.positional =
         texts.into_iter().take(filled).map(|text| Word { text, kind: super::grammar::Kind::Quoted, at: 0, end: 0 }).collect();
-    for (name, value) in values {
-        if command.flags.contains(&name.as_str()) && !command.keys.contains(&name.as_str()) {
+    let named = values.iter().filter(|(name, _)| !command.positional.contains(&name.as_str()) && *name != "action");
+    for (name, value) in named {
+        let text = text_of(Some(value));
+        // A checkbox may share its name with a key (`room`): any other text is the key's.
+        let is_flag = command.flags.contains(&name.as_str());
+        if is_flag && (!command.keys.contains(&name.as_str()) || SWITCHES.contains(&text.to_lowercase().as_str())) {
             if is_ticked(value) {
                 args.flags.insert(name.clone());
             }
-        } else if command.flags.contains(&name.as_str()) && is_ticked(value) && text_of(Some(value)) == "on" {
-            // A checkbox that shares its name with a key (`room`).
-            args.flags.insert(name.clone());
-        } else if !command.positional.contains(&name.as_str()) && name != "action" {
-            let given = Given1 { text: text_of(Some(value)), parts: Vec::new(), who: people_of(value), quoted: true };
-            if !given.text.trim().is_empty() || !given.who.is_empty() {
-                args.keys.entry(name.clone()).or_default().push(given);
-            }
+            continue;
+        }
+        let who = if PEOPLE.contains(&name.as_str()) { people_of(value) } else { Vec::new() };
+        if !text.is_empty() || !who.is_empty() {
+            args.keys.entry(name.clone()).or_default().push(Given1 { text, parts: Vec::new(), who, quoted: true });
         }
     }
     args
 }
 
+/// The same values in one shape each, as the form's template fills them in again.
+fn shown_again(command: &Command, values: &Map<String, Value>) -> Map<String, Value> {
+    let shape = |name: &str, value: &Value| {
+        if PEOPLE.contains(&name) {
+            let ids = people_of(value).into_iter().filter_map(|who| match who {
+                Who::User(user) => Some(json!(user)),
+                Who::Email(_) => None,
+            });
+            let ids: Vec<Value> = ids.collect();
+            return if ids.is_empty() { Value::String(String::new()) } else { Value::Array(ids) };
+        }
+        let text = text_of(Some(value));
+        if command.flags.contains(&name) && SWITCHES.contains(&text.to_lowercase().as_str()) {
+            return Value::Bool(is_ticked(value));
+        }
+        Value::String(text)
+    };
+    values.iter().map(|(name, value)| (name.clone(), shape(name, value))).collect()
+}
+
+/// What a checkbox says of itself, ticked or not.
+const SWITCHES: [&str; 5] = ["", "on", "off", "true", "false"];
+
 fn is_ticked(value: &Value) -> bool {
     match value {
         Value::Bool(ticked) => *ticked,
-        Value::String(text) => !text.is_empty() && text != "false" && text != "off",
+        Value::String(text) => !matches!(text.trim().to_lowercase().as_str(), "" | "false" | "off"),
         Value::Array(items) => items.iter().any(is_ticked),
         Value::Null | Value::Number(_) | Value::Object(_) => false,
     }
@@ -362,18 +396,27 @@ fn text_of(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.trim().to_owned(),
         Some(Value::Number(number)) => number.to_string(),
-        Some(Value::Array(items)) => items.iter().map(|item| text_of(Some(item))).collect::<Vec<_>>().join(","),
+        Some(Value::Array(items)) => {
+            let texts = items.iter().map(|item| text_of(Some(item))).filter(|text| !text.is_empty());
+            texts.collect::<Vec<_>>().join(",")
+        }
         Some(Value::Bool(_) | Value::Null | Value::Object(_)) | None => String::new(),
     }
 }
 
-/// A person selector gives user ids as numbers or texts, alone or in a list.
+/// A person selector gives user ids as numbers or texts, alone or in a list, or people with their ids.
 fn people_of(value: &Value) -> Vec<Who> {
     match value {
         Value::Array(items) => items.iter().flat_map(people_of).collect(),
         Value::Number(id) => id.as_u64().map(|id| Who::User(UserId(id))).into_iter().collect(),
-        Value::String(text) => text.parse().ok().map(|id| Who::User(UserId(id))).into_iter().collect(),
-        Value::Object(fields) => fields.get("userIds").map(people_of).unwrap_or_default(),
+        Value::String(text) => {
+            let ids = text.split(',').filter_map(|part| part.trim().parse().ok());
+            ids.map(|id| Who::User(UserId(id))).collect()
+        }
+        Value::Object(fields) => {
+            let ids = ["userIds", "userId", "id"].iter().find_map(|name| fields.get(*name));
+            ids.map(people_of).unwrap_or_default()
+        }
         Value::Null | Value::Bool(_) => Vec::new(),
     }
 }

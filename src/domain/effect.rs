@@ -75,6 +75,11 @@ pub struct Again {
     pub caller: UserId,
     pub place: Place,
     pub room: Option<RoomKey>,
+    /// The form whose answer this becomes, and what was in it.
+    #[serde(default)]
+    pub ask: Option<AskId>,
+    #[serde(default)]
+    pub values: Map<String, Value>,
 }
 
 /// Where a line goes.

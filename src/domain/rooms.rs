@@ -1,4 +1,5 @@
 //! Making a room, and what follows once the platform has made it: contact → room → owner → invitation → one answer (S0-18).
+use super::answers;
 use super::approval;
 use super::commit::{Entry, Key};
 use super::consent::Consent;
@@ -240,15 +241,20 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     let entry = Entry::new("room.failed", PROGRAM).room(key).detail(json!({ "code": code, "detail": detail }));
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
     let refusal = if code == "name-taken" {
-        Refusal::new("name-taken").with("name", room.name.clone())
+        Refusal::new("name-taken").with("name", room.name.clone()).with("argument", "name")
     } else {
         Refusal::new("busy").with("why", format!("The room could not be made ({code})."))
     };
-    let mut reply = refusal.into_reply();
-    reply.contact = room.contacts.first().cloned();
-    let place = opening.and_then(|o| o.answer).map(|(place, _)| place).or_else(|| room.owner().map(Place::Direct));
-    if let Some(place) = place {
-        scene.post(place, reply);
+    let (answer, ask) = opening.map(|opening| (opening.answer, opening.ask)).unwrap_or_default();
+    let place = answer.map(|(place, _)| place).or_else(|| room.owner().map(Place::Direct));
+    match (place, ask) {
+        (Some(place), Some(ask)) => answers::not_opened(scene, &ask, &room, &place, refusal),
+        (Some(place), None) => {
+            let mut reply = refusal.into_reply();
+            reply.contact = room.contacts.first().cloned();
+            scene.post(place, reply);
+        }
+        (None, _) => {}
     }
 }
 

@@ -262,6 +262,11 @@ impl World {
         self.work_off();
     }
 
+    /// Another room on the platform bears this name.
+    pub fn take_name(&mut self, name: &str) {
+        self.taken_names.insert(name.to_owned());
+    }
+
     /// Somebody changes what the bot itself is in the room.
     pub fn bots_seat(&mut self, room: &str, by: &str, change: MemberChange) {
         let stream = self.room(room).stream.expect("the room stands");

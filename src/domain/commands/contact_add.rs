@@ -52,7 +52,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Err(Refusal::no_permission(Permission::ContactCreate.name()));
     }
     if typed.channel == Channel::Sms {
-        return Err(Refusal::new("sms-not-set-up"));
+        return Err(Refusal::new("sms-not-set-up").with("argument", "channel"));
     }
     let requestor = requestor(scene, given, typed.channel)?;
     let sub_org = scene.rights(requestor.id).sub_org;
@@ -92,7 +92,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         answer: Some((given.place.clone(), reply)),
         ask: given.ask.clone(),
     };
-    rooms::open(scene, plan)?;
+    rooms::open(scene, plan).map_err(|refusal| refusal.with("argument", "room"))?;
     Ok(Answer::Later)
 }
 
@@ -157,9 +157,9 @@ fn requestor(scene: &Scene, given: &Given, channel: Channel) -> Result<User, Ref
         return may_onboard_himself(given, channel);
     }
     if !given.rights.may(Permission::OnboardOnBehalf, Some(channel)) {
-        return Err(Refusal::no_permission(Permission::OnboardOnBehalf.name()));
+        return Err(Refusal::no_permission(Permission::OnboardOnBehalf.name()).with("argument", "for"));
     }
-    let not_entitled = || Refusal::new("requestor-not-entitled").with("channel", channel.name());
+    let not_entitled = || Refusal::new("requestor-not-entitled").with("channel", channel.name()).with("argument", "for");
     let user = given.colleague(scene, who).map_err(|_| not_entitled())?;
     if scene.rights(user.id).may_use(channel) { Ok(user) } else { Err(not_entitled()) }
 }
@@ -301,11 +301,11 @@ fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, r
 /// A room sends the invitation at once (S0-18), so it needs somebody who may be asked or has agreed.
 fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Typed) -> Result<(), Refusal> {
     if !given.rights.may(Permission::RoomCreate, Some(typed.channel)) {
-        return Err(Refusal::no_permission(Permission::RoomCreate.name()));
+        return Err(Refusal::no_permission(Permission::RoomCreate.name()).with("argument", "room"));
     }
     let name = format!("{} {}", typed.first, typed.last);
     match contact.consent(typed.channel) {
-        Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
+        Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name).with("argument", "room")),
         Consent::Unreachable { .. } => {
             let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
             refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));

@@ -46,7 +46,7 @@ fn edit(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let language = language(scene, given)?;
     let address = new_email(scene, given, &contact)?;
     if address.is_some() && !may(given, &contact, Permission::ContactEditEmail) {
-        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()));
+        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()).with("argument", "email"));
     }
     let mut contact = change(scene, given, contact, address);
     if let Some(language) = language {
@@ -77,7 +77,7 @@ fn complete(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     // A first address belongs to the completing; another one in place of a stored one is an edit of it.
     let replaces = address.is_some() && contact.email.is_some();
     if replaces && !may(given, &contact, Permission::ContactEditEmail) {
-        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()));
+        return Err(Refusal::no_permission(Permission::ContactEditEmail.name()).with("argument", "email"));
     }
     let contact = change(scene, given, contact, address);
     if let Some(mut listing) = scene.listing(given.caller.id, &contact.id) {
