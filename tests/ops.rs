@@ -124,6 +124,9 @@ async fn the_doctor_finds_a_running_bot_well_and_each_ill_by_its_name() {
         "Symphony login",
         "key manager",
         "session",
+        "account",
+        "right to look up users",
+        "right to rooms",
         "agent",
         "datafeed",
         "advisor jane.doe@acme.com",
@@ -283,6 +286,11 @@ async fn another_pod(world: &World, prepare: impl FnOnce(&Pod), seconds_ahead: i
     let pod = Pod::open(Arc::new(|| jiff::Timestamp::now().as_millisecond()), None).unwrap();
     pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(public));
     prepare(&pod);
+    serve_dated(world, pod.router(), &private, seconds_ahead).await
+}
+
+/// Any pod whose calls bear this date and whose bot has this key, as a program is told of it.
+async fn serve_dated(world: &World, pod: axum::Router, private: &str, seconds_ahead: i64) -> Vec<(&'static str, String)> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let dated = axum::middleware::map_response(move |mut answer: axum::response::Response| {
@@ -291,7 +299,7 @@ async fn another_pod(world: &World, prepare: impl FnOnce(&Pod), seconds_ahead: i
         answer.headers_mut().insert("date", date.parse().unwrap());
         std::future::ready(answer)
     });
-    tokio::spawn(async move { axum::serve(listener, pod.router().layer(dated)).await.unwrap() });
+    tokio::spawn(async move { axum::serve(listener, pod.layer(dated)).await.unwrap() });
     let key = world.folder.path().join("another.pem");
     std::fs::write(&key, private).unwrap();
     let urls = ["LIAISON__SYMPHONY__POD_URL", "LIAISON__SYMPHONY__AGENT_URL", "LIAISON__SYMPHONY__KEY_MANAGER_URL"];
@@ -346,11 +354,14 @@ async fn a_clock_that_is_not_the_pods_is_told_by_doctor_readiness_and_once_by_th
             Err(_) => String::new(),
         };
         let begun = std::time::Instant::now();
-        while !ready().await.contains("\"clock\"") || ready().await.contains("\"starting\"") {
-            assert!(begun.elapsed() < PATIENCE, "{}: {}", ready().await, std::fs::read_to_string(&log).unwrap());
+        let told = loop {
+            let told = ready().await;
+            if told.contains("\"clock\"") && !told.contains("\"starting\"") {
+                break told;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{told}: {}", std::fs::read_to_string(&log).unwrap());
             tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let told = ready().await;
+        };
         assert!(told.contains(" s from Symphony's") && told.contains("NTP"), "{told}");
         bot.kill().await.unwrap();
         let log = std::fs::read_to_string(&log).unwrap();
@@ -393,4 +404,39 @@ async fn an_event_too_large_to_be_kept_is_set_aside_with_its_bytes() {
     assert_eq!(aside.len(), 1, "{aside:?}");
     assert_eq!(desks.deliver(said("large", "again".into())).await, Receipt::Kept, "it is known");
     assert_eq!(store.scan("quarantine/", None, 10).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_doctor_tells_an_account_of_the_wrong_kind_and_rights_that_are_missing() {
+    let world = World::open().await;
+    let table = [
+        (false, "", vec!["account"]),
+        (true, "/pod/v3/room/search", vec!["right to rooms"]),
+        (true, "/pod/v3/users", vec!["right to look up users", "advisors"]),
+    ];
+    for (service, refused, expected) in table {
+        let (private, public) = new_key_pair();
+        let pod = Pod::open(Arc::new(|| jiff::Timestamp::now().as_millisecond()), None).unwrap();
+        pod.add_user("Liaison", "", "liaison@acme.com", "liaison", service, Some(public));
+        for email in ["jane.doe", "sam.lee", "olga.berg", "carl.ito"] {
+            pod.add_user(email, "", &format!("{email}@acme.com"), email, false, None);
+        }
+        let lacking = move |request: axum::extract::Request, next: axum::middleware::Next| async move {
+            if request.uri().path() == refused {
+                let no = json!({"code": 403, "message": "Forbidden: Caller lacks necessary entitlement."});
+                return axum::response::IntoResponse::into_response((axum::http::StatusCode::FORBIDDEN, axum::Json(no)));
+            }
+            next.run(request).await
+        };
+        let router = pod.router().layer(axum::middleware::from_fn(lacking));
+        let settings = serve_dated(&world, router, &private, 0).await;
+        let (_, findings) = world.doctor(&borrowed(&settings)).await;
+        let mut ill = bad(&findings);
+        ill.retain(|check| !check.starts_with("advisor "));
+        assert_eq!(ill, expected, "{findings:#?}");
+        let found = findings.iter().find(|finding| finding.check == expected[0]).unwrap();
+        assert!(found.remedy.contains("service account"), "{found}");
+        assert!(pod.all_rooms().is_empty(), "nothing was made");
+    }
+    world.sandbox.stop().await;
 }

@@ -459,6 +459,111 @@ async fn ordered_troubles_come_as_often_as_ordered() {
 }
 
 #[tokio::test]
+async fn fields_that_the_contract_does_not_know_are_refused() {
+    let world = World::new().await;
+    let room = world.room("Strict").await;
+    let (_, feed) = world.post("/agent/v5/datafeeds", json!({})).await;
+    let feed = feed["id"].as_str().unwrap();
+    let someone = json!({ "id": world.jane });
+    let search = "/pod/v3/room/search".to_owned();
+    let calls = [
+        ("/login/pubkey/authenticate".to_owned(), json!({"token": world.jwt(240)})),
+        ("/relay/pubkey/authenticate".to_owned(), json!({"token": world.jwt(240)})),
+        ("/pod/v3/room/create".to_owned(), json!({"name": "Other", "description": "d"})),
+        (format!("/pod/v3/room/{room}/update"), json!({"description": "e"})),
+        (search.clone(), json!({"query": "strict"})),
+        (format!("/pod/v1/room/{room}/membership/add"), someone.clone()),
+        (format!("/pod/v1/room/{room}/membership/promoteOwner"), someone.clone()),
+        (format!("/pod/v1/room/{room}/membership/demoteOwner"), someone.clone()),
+        (format!("/pod/v1/room/{room}/membership/remove"), someone),
+        ("/pod/v1/streams/list".to_owned(), json!({"includeInactiveStreams": true})),
+        ("/pod/v1/connection/create".to_owned(), json!({"userId": world.tom})),
+        ("/agent/v5/datafeeds".to_owned(), json!({"tag": "strict"})),
+        (format!("/agent/v5/datafeeds/{feed}/read"), json!({"ackId": ""})),
+    ];
+    for (path, body) in calls {
+        let mut more = body.clone();
+        more["surprise"] = json!(1);
+        assert_eq!(world.post(&path, more).await.0, StatusCode::BAD_REQUEST, "{path}");
+        assert!(world.post(&path, body).await.0.is_success(), "{path}");
+    }
+    let nested = [
+        (
+            "/pod/v3/room/create".to_owned(),
+            json!({"name": "N", "description": "d", "keywords": [{"key": "k", "value": "v", "x": 1}]}),
+        ),
+        (search, json!({"query": "strict", "member": {"id": world.jane, "x": 1}})),
+        ("/pod/v1/streams/list".to_owned(), json!({"streamTypes": [{"type": "ROOM", "x": 1}]})),
+        ("/pod/v1/im/create".to_owned(), json!({"users": [world.jane]})),
+    ];
+    for (path, body) in nested {
+        assert_eq!(world.post(&path, body).await.0, StatusCode::BAD_REQUEST, "{path}");
+    }
+    let form = Form::new().text("message", "<messageML>x</messageML>").text("surprise", "1");
+    let call = world.call(Method::POST, &format!("/agent/v4/stream/{room}/message/create")).multipart(form);
+    assert_eq!(world.send(call).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_feed_that_nobody_reads_ends_and_tags_are_short() {
+    let world = World::new().await;
+    let (_, feed) = world.post("/agent/v5/datafeeds", json!({"tag": "t".repeat(100)})).await;
+    let read = format!("/agent/v5/datafeeds/{}/read", feed["id"].as_str().unwrap());
+    let long = "t".repeat(101);
+    assert_eq!(world.post("/agent/v5/datafeeds", json!({ "tag": long })).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(world.get(&format!("/agent/v5/datafeeds?tag={long}")).await.0, StatusCode::BAD_REQUEST);
+    world.pod.set_hold_ms(10);
+    assert_eq!(world.post(&read, json!({})).await.0, StatusCode::OK);
+    world.pod.set_feed_life_ms(50);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(world.post(&read, json!({})).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(world.get("/agent/v5/datafeeds").await.1, json!([]));
+}
+
+#[tokio::test]
+async fn an_unread_batch_is_out_of_sight_for_a_while_and_a_read_is_held() {
+    let world = World::new().await;
+    let (_, feed) = world.post("/agent/v5/datafeeds", json!({})).await;
+    let read = format!("/agent/v5/datafeeds/{}/read", feed["id"].as_str().unwrap());
+    world.pod.set_visibility_ms(600);
+    world.pod.set_hold_ms(200);
+    world.room("Seen").await;
+    let (_, first) = world.post(&read, json!({})).await;
+    let begun = std::time::Instant::now();
+    let (_, held) = world.post(&read, json!({})).await;
+    assert_eq!(held["events"], json!([]), "it is out of sight");
+    assert!(begun.elapsed() >= Duration::from_millis(200), "the read was held");
+    world.pod.set_hold_ms(5_000);
+    let (_, again) = world.post(&read, json!({})).await;
+    assert_eq!(again["events"], first["events"]);
+    assert_ne!(again["ackId"], first["ackId"]);
+}
+
+#[tokio::test]
+async fn troubles_of_the_line_come_as_ordered() {
+    let mut world = World::new().await;
+    world.pod.trouble("hang", 1);
+    let hung = tokio::time::timeout(Duration::from_millis(300), world.get("/pod/v2/sessioninfo")).await;
+    assert!(hung.is_err(), "no answer at all");
+    world.pod.trouble("slow", 1);
+    let begun = std::time::Instant::now();
+    let room = world.room("Late").await;
+    assert!(begun.elapsed() > Duration::from_secs(4) && world.pod.room(&room).is_some());
+    world.pod.trouble("expire-tokens", 1);
+    for _ in 0..2 {
+        assert_eq!(world.get("/pod/v2/sessioninfo").await.0, StatusCode::UNAUTHORIZED, "until the next login");
+    }
+    world.log_in().await;
+    assert_eq!(world.get("/pod/v2/sessioninfo").await.0, StatusCode::OK);
+    for known in ["500", "403", "504", "refresh", "hang"] {
+        assert_eq!(world.pod.order_trouble(known, 0), Ok(()));
+    }
+    for unknown in ["200", "rain", "", "1000"] {
+        assert!(world.pod.order_trouble(unknown, 1).unwrap_err().contains("expire-tokens"), "{unknown}");
+    }
+}
+
+#[tokio::test]
 async fn a_killed_pod_finds_everything_again() {
     let folder = tempfile::tempdir().unwrap();
     let keys = new_key_pair();

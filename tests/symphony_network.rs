@@ -9,3 +9,5 @@ mod lab;
 mod proxy;
 #[path = "symphony_network/tls.rs"]
 mod tls;
+#[path = "symphony_network/troubles.rs"]
+mod troubles;

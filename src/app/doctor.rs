@@ -1,4 +1,6 @@
 //! `liaison doctor`: tries each connection, token, number and template, and says of each what is wrong and what to do.
+mod rights;
+
 use super::start;
 use super::templates::compared;
 use crate::adapters::clock::SystemClock;
@@ -208,6 +210,7 @@ async fn symphony(report: &mut Report<'_>, config: &Config) {
         Ok(me) => {
             let name = me.display_name.as_deref().or(me.username.as_deref()).unwrap_or("the bot").to_owned();
             report.good("session", format!("The pod knows us as {name} (user {}).", me.id.unwrap_or_default()));
+            rights::rights(report, &symphony, me).await;
         }
         Err(error) => report.bad("session", format!("The pod does not say who we are: {error}."), remedy),
     }

@@ -586,10 +586,7 @@ impl World for Acme {
     fn trouble(&self, provider: &str, code: &str, times: u32) -> Result<(), String> {
         match provider {
             "whatsapp" => self.meta.trouble(code, times),
-            "symphony" => {
-                self.pod.trouble(code, times);
-                Ok(())
-            }
+            "symphony" => self.pod.order_trouble(code, times),
             other => Err(format!("There is no provider {other}; take whatsapp or symphony.")),
         }
     }

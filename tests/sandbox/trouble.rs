@@ -84,14 +84,34 @@ async fn a_refusal_for_good_is_told_and_frees_the_lane() {
 }
 
 #[tokio::test]
-async fn symphony_fails_and_no_line_is_lost_or_doubled() {
-    let world = own();
+async fn symphony_fails_and_no_line_is_lost_or_doubled_over_websockets() {
+    let more = [("disconnect", 1), ("refresh", 1)];
+    symphony_fails_and_no_line_is_lost_or_doubled(own(), &more).await;
+}
+
+#[tokio::test]
+async fn symphony_fails_and_no_line_is_lost_or_doubled_over_long_polls() {
+    symphony_fails_and_no_line_is_lost_or_doubled(own_over_long_polls(), &[]).await;
+}
+
+async fn symphony_fails_and_no_line_is_lost_or_doubled(world: Outside, more: &[(&str, u32)]) {
     let client = world.agreed("Sym").await;
-    for (code, times) in
-        [("500", 3), ("429", 2), ("502-html", 1), ("401", 1), ("lost-answer", 1), ("disconnect", 1), ("duplicate", 2)]
-    {
+    let on_both = [
+        ("500", 3),
+        ("503", 2),
+        ("429", 2),
+        ("502-html", 1),
+        ("401", 1),
+        ("expire-tokens", 2),
+        ("lost-answer", 1),
+        ("slow", 2),
+        ("feed-gone", 1),
+        ("duplicate", 2),
+    ];
+    let troubles: Vec<(&str, u32)> = on_both.iter().chain(more).copied().collect();
+    for (code, times) in &troubles {
         let (to, from) = (format!("to the client, {code}"), format!("to the advisor, {code}"));
-        world.trouble("symphony", code, times).await;
+        world.trouble("symphony", code, *times).await;
         world.say(JANE, &client.name, &to).await;
         world.write(&client.number, &from).await;
         world.line(JANE, &client.name, &from, |line| line.is("client_message") && line.text.ends_with(&from)).await;
@@ -102,10 +122,10 @@ async fn symphony_fails_and_no_line_is_lost_or_doubled() {
     let lines = world.lines(JANE, &client.name).await;
     let mut seen = std::collections::BTreeMap::new();
     lines.iter().filter(|line| line.is("client_message")).for_each(|line| *seen.entry(line.text.clone()).or_insert(0) += 1);
-    assert_eq!(seen.len(), 7, "{seen:?}");
+    assert_eq!(seen.len(), troubles.len(), "{seen:?}");
     assert!(seen.values().all(|count| *count == 1), "{seen:?}");
     let received = world.received(&client.number).await;
-    assert_eq!(received.len(), 2 + 7, "invitation, welcome, and each line once: {received:?}");
+    assert_eq!(received.len(), 2 + troubles.len(), "invitation, welcome, and each line once: {received:?}");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ const PACE: Pace = Pace {
     longest: Duration::from_millis(100),
     slow: Duration::from_secs(1),
     steady: PATIENCE,
-    read_wait: PATIENCE,
+    read_wait: Duration::from_secs(8),
     watchdog: Duration::from_secs(60),
 };
 
@@ -33,8 +33,8 @@ pub struct Lab {
     pub pod: Pod,
     pub at: SocketAddr,
     calls: Arc<Mutex<Vec<String>>>,
-    bot: u64,
-    jane: u64,
+    pub bot: u64,
+    pub jane: u64,
 }
 
 fn keys() -> &'static (String, String) {

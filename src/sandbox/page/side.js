@@ -13,7 +13,10 @@ export function startSide(theApp) {
     button.addEventListener('click', () => pass(button.dataset.hours));
   }
   document.getElementById('filter').addEventListener('input', () => showJournal(app.state));
-  document.getElementById('trouble').addEventListener('submit', makeTrouble);
+  const trouble = document.getElementById('trouble');
+  trouble.addEventListener('submit', makeTrouble);
+  trouble.addEventListener('input', () => tellTrouble(trouble));
+  tellTrouble(trouble);
   setInterval(showClock, 1000);
 }
 
@@ -68,6 +71,18 @@ function buildChip(name, value) {
     showJournal(app.state);
   };
   return el('button', { type: 'button', class: `chip chip-${name}`, title: `${name} ${value}: show only its entries`, onclick: narrow }, value);
+}
+
+/** What the code means at this provider, in plain words; nothing where nobody wrote it down. */
+function meaningOf(provider, code) {
+  const known = [...document.getElementById(`codes-${provider}`).options];
+  return known.find((option) => option.value === code)?.textContent ?? '';
+}
+
+function tellTrouble(form) {
+  const { provider, code } = form.elements;
+  code.setAttribute('list', `codes-${provider.value}`);
+  document.getElementById('trouble-means').textContent = meaningOf(provider.value, code.value.trim());
 }
 
 async function makeTrouble(event) {

@@ -17,7 +17,7 @@ use super::{Parameters, Pod, parse};
 /// Feeds of one user, from the real agent.
 const MAX_FEEDS: usize = 20;
 /// A feed that nobody reads dies after this time, from the real agent.
-const LIFE: Duration = Duration::from_secs(30 * 60);
+pub const LIFE: Duration = Duration::from_secs(30 * 60);
 /// A feed with more unread events is given up, as if nobody had read it for too long.
 const MAX_QUEUED: usize = 50_000;
 /// Events in one batch, unless a test wants more.
@@ -96,7 +96,8 @@ impl Feed {
 
 impl State {
     pub fn drop_expired_feeds(&mut self) {
-        let dead = self.feeds.values().filter(|feed| feed.last_read.elapsed() > LIFE || feed.queue.len() > MAX_QUEUED);
+        let life = self.feed_life;
+        let dead = self.feeds.values().filter(|feed| feed.last_read.elapsed() > life || feed.queue.len() > MAX_QUEUED);
         let dead: Vec<String> = dead.map(|feed| feed.id.clone()).collect();
         dead.iter().for_each(|id| self.drop_feed(id));
     }
@@ -109,9 +110,7 @@ impl State {
 
     pub fn create_feed(&mut self, owner: u64, tag: &str) -> Result<String, Refused> {
         self.drop_expired_feeds();
-        if tag.chars().count() > MAX_TAG {
-            return Err(Refused::bad(format!("tag is longer than {MAX_TAG} characters")));
-        }
+        short_enough(tag)?;
         if self.feeds.values().filter(|feed| feed.owner == owner).count() >= MAX_FEEDS {
             return Err(Refused::forbidden(format!("Too many feeds created: the limit is {MAX_FEEDS}")));
         }
@@ -211,6 +210,13 @@ impl State {
     }
 }
 
+fn short_enough(tag: &str) -> Result<(), Refused> {
+    match tag.chars().count() > MAX_TAG {
+        true => Err(Refused::bad(format!("tag is longer than {MAX_TAG} characters"))),
+        false => Ok(()),
+    }
+}
+
 // --- the long-poll calls ---
 
 #[derive(Default, Deserialize)]
@@ -235,6 +241,7 @@ pub async fn list(
     Query(query): Query<Parameters>,
 ) -> Result<Json<Value>, Refused> {
     let tag = query.get("tag").filter(|tag| !tag.is_empty());
+    tag.map_or(Ok(()), |tag| short_enough(tag))?;
     pod.act(|state| {
         state.drop_expired_feeds();
         let mine = state.feeds.values().filter(|feed| feed.owner == user && tag.is_none_or(|tag| *tag == feed.tag));

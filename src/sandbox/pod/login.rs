@@ -1,6 +1,6 @@
 //! Who calls: RSA log-in, the two tokens, and the troubles that a caller may be given.
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -20,6 +20,9 @@ use super::{Pod, parse};
 /// The longest life of a log-in JWT and the tolerated difference of clocks, in seconds.
 const MAX_JWT_SECONDS: u64 = 5 * 60;
 const LEEWAY_SECONDS: u64 = 60;
+/// How long a hanging call is kept without an answer, and a slow one.
+pub const HANG: Duration = Duration::from_secs(10 * 60);
+const SLOW: Duration = Duration::from_secs(5);
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
 
@@ -130,8 +133,19 @@ pub async fn troubles(Shared(pod): Shared<Pod>, request: Request, next: Next) ->
     if let Some(answer) = pod.look(trouble_before) {
         return answer;
     }
+    if pod.look(|state| state.take_trouble("hang")) {
+        tokio::time::sleep(HANG).await;
+        return broken_answer();
+    }
+    if pod.look(|state| state.take_trouble("expire-tokens")) {
+        pod.expire_tokens();
+    }
     let lose = is_an_act(&request) && pod.look(|state| state.take_trouble("lost-answer"));
+    let slow = pod.look(|state| state.take_trouble("slow"));
     let answer = next.run(request).await;
+    if slow {
+        tokio::time::sleep(SLOW).await;
+    }
     if lose { broken_answer() } else { answer }
 }
 

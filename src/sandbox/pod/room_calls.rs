@@ -68,7 +68,7 @@ pub async fn members(Shared(pod): Shared<Pod>, Caller(user): Caller, Path(id): P
     })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct UserId {
     id: u64,
@@ -108,11 +108,11 @@ struct Criteria {
     #[serde(skip_serializing_if = "Option::is_none")]
     private: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<Value>,
+    owner: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    creator: Option<Value>,
+    creator: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    member: Option<Value>,
+    member: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sort_order: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ struct Criteria {
 
 impl Criteria {
     fn fit(&self, stream: &Stream) -> bool {
-        let id = |person: &Option<Value>| person.as_ref().and_then(|person| person["id"].as_u64());
+        let id = |person: &Option<UserId>| person.as_ref().map(|person| person.id);
         self.active.is_none_or(|active| active == stream.active)
             && self.private.is_none_or(|private| private != stream.room.public)
             && id(&self.owner).is_none_or(|owner| stream.owned_by(owner))

@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 use super::Pod;
 use super::feed::Delivery;
-use super::login::{AgentCaller, header};
+use super::login::{AgentCaller, HANG, header};
 use super::state::{Refused, State, random_hex};
 
 const PROTOCOL: &str = "symphony-datafeed.v1";
-const HEARTBEAT: Duration = Duration::from_millis(20_000);
 /// Silence for 2.5 heartbeats is a dead connection.
-const DEAD_AFTER: Duration = Duration::from_millis(50_000);
+const DEAD_AFTER_BEATS: f32 = 2.5;
+/// A client that takes no bytes for so long is gone.
+const SEND_WAIT: Duration = Duration::from_secs(50);
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// A client that sends more frames in a second is told to slow down.
 const MAX_FRAMES_PER_SECOND: u32 = 200;
@@ -94,6 +95,7 @@ struct Connection {
     feed: Option<(String, u64)>,
     seq: u64,
     heard: Instant,
+    dead_after: Duration,
     began: Instant,
     frames: (Instant, u32),
     /// Set once the client was asked to move over.
@@ -103,7 +105,8 @@ struct Connection {
 impl Connection {
     fn new(pod: Pod, user: u64, tokens: (String, String), socket: WebSocket) -> Connection {
         let now = Instant::now();
-        Connection { pod, user, tokens, socket, feed: None, seq: 0, heard: now, began: now, frames: (now, 0), leaves_at: None }
+        let (dead_after, frames) = (SEND_WAIT, (now, 0));
+        Connection { pod, user, tokens, socket, feed: None, seq: 0, heard: now, dead_after, began: now, frames, leaves_at: None }
     }
 
     async fn run(mut self) {
@@ -123,9 +126,10 @@ impl Connection {
 
     async fn turns(&mut self) -> Result<(), End> {
         let mut changes = self.pod.changes();
-        let mut heartbeat = tokio::time::interval(HEARTBEAT);
-        let visibility = self.pod.look(|state| state.visibility.as_millis());
-        self.send(json!({"type": "hello", "connectionId": format!("c-{}", random_hex(4)), "heartbeatMs": HEARTBEAT.as_millis(),
+        let (visibility, beat) = self.pod.look(|state| (state.visibility.as_millis(), state.heartbeat));
+        self.dead_after = beat.mul_f32(DEAD_AFTER_BEATS);
+        let mut heartbeat = tokio::time::interval(beat);
+        self.send(json!({"type": "hello", "connectionId": format!("c-{}", random_hex(4)), "heartbeatMs": beat.as_millis(),
             "visibilityMs": visibility, "maxFrameBytes": MAX_FRAME_BYTES}))
             .await?;
         loop {
@@ -147,6 +151,10 @@ impl Connection {
     async fn deliver(&mut self) -> Result<Instant, End> {
         loop {
             let (pod, now) = (self.pod.clone(), Instant::now());
+            if pod.look(|state| state.is_service(self.user) && state.take_trouble("hang")) {
+                // Neither pings nor pongs nor a close: half of a connection that nobody tore down.
+                tokio::time::sleep(HANG).await;
+            }
             pod.look(|state| self.may_go_on(state, now))?;
             self.ask_to_move().await?;
             let later = self.leaves_at.unwrap_or(now + OPEN_WITHIN);
@@ -167,6 +175,9 @@ impl Connection {
 
     /// Everything that ends a living connection from the server's side.
     fn may_go_on(&mut self, state: &mut State, now: Instant) -> Result<(), End> {
+        if state.is_service(self.user) && state.take_trouble("expire-tokens") {
+            state.forget_tokens();
+        }
         if state.both_tokens(&self.tokens.0, &self.tokens.1).ok() != Some(self.user) {
             return Err(End::new(AUTHENTICATE, "authenticate again"));
         }
@@ -194,7 +205,7 @@ impl Connection {
     }
 
     async fn beat(&mut self) -> Result<(), End> {
-        if self.heard.elapsed() > DEAD_AFTER {
+        if self.heard.elapsed() > self.dead_after {
             return Err(End::new(POLICY, "no sign of life"));
         }
         self.push(Message::Ping(Vec::new().into())).await
@@ -282,7 +293,7 @@ impl Connection {
     }
 
     async fn push(&mut self, message: Message) -> Result<(), End> {
-        let sent = tokio::time::timeout(DEAD_AFTER, self.socket.send(message)).await;
+        let sent = tokio::time::timeout(SEND_WAIT, self.socket.send(message)).await;
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(End::new(NORMAL, "")),

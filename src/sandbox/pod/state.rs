@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::feed::{Feed, MAX_BATCH};
+use super::feed::{Feed, LIFE, MAX_BATCH};
 use super::journal::Line;
 use crate::sandbox::views::UserView;
 
@@ -20,6 +20,7 @@ const FIRST_USER_ID: u64 = 13_056_700_580_000;
 const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 /// How long a read without events is held.
 const DEFAULT_HOLD: Duration = Duration::from_secs(30);
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// An answer of refusal: an HTTP status and Symphony's `{code, message}`.
 #[derive(Clone, Debug)]
@@ -221,6 +222,9 @@ pub struct State {
     pub visibility: Duration,
     pub hold: Duration,
     pub batch_max: usize,
+    /// How long a feed lives that nobody reads, and how often websockets are pinged.
+    pub feed_life: Duration,
+    pub heartbeat: Duration,
     /// Part of each ackId, so that ids of an earlier process never match a new batch.
     pub boot: String,
     /// The reading of the sandbox's clock for the act at hand.
@@ -247,6 +251,8 @@ impl Default for State {
             visibility: DEFAULT_VISIBILITY,
             hold: DEFAULT_HOLD,
             batch_max: MAX_BATCH,
+            feed_life: LIFE,
+            heartbeat: DEFAULT_HEARTBEAT,
             boot: random_hex(4),
             now: 0,
             changed: false,
@@ -345,6 +351,11 @@ impl State {
         if self.journal.is_some() {
             self.unwritten.push_str(&line.text());
         }
+    }
+
+    pub fn forget_tokens(&mut self) {
+        self.sessions.clear();
+        self.key_tokens.clear();
     }
 
     /// Whether this trouble is ordered, and one time less from now on.

@@ -1,6 +1,7 @@
 //! The pod's handle for the page and the control calls: people's acts, and everything as the page shows it.
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
@@ -8,6 +9,11 @@ use super::Pod;
 use super::markup::plain_text;
 use super::state::{Attachment, Message, Refused, State, Stream, StreamKind, User};
 use crate::sandbox::views::{FileView, Given, MemberView, MessageView, RoomView, UserView};
+
+/// Troubles that are no HTTP status. `hang` is a call, or an open websocket, on which nothing comes any more; `slow` is done
+/// at once and answered late; `expire-tokens` makes all tokens void, as a real pod does after hours or days.
+const TROUBLES: [&str; 9] =
+    ["502-html", "lost-answer", "duplicate", "feed-gone", "disconnect", "refresh", "hang", "slow", "expire-tokens"];
 
 impl Pod {
     /// Registers a user or updates the one with this user name; the id.
@@ -123,8 +129,18 @@ impl Pod {
         self.as_person(|state| state.request_connection(user_id, target).map(drop))
     }
 
-    /// The next `times` matching calls of service accounts fail: any HTTP status (`500`, `429`, `401`), `502-html`, `lost-answer`,
-    /// `duplicate`, `feed-gone`, `disconnect`, `refresh`.
+    /// Orders a trouble as a person does, who may mistake its name; none of them calls it off.
+    pub fn order_trouble(&self, code: &str, times: u32) -> Result<(), String> {
+        let status = code.parse().ok().and_then(|code| StatusCode::from_u16(code).ok());
+        let is_failure = status.is_some_and(|status| status.is_client_error() || status.is_server_error());
+        if !is_failure && !TROUBLES.contains(&code) {
+            return Err(format!("There is no trouble {code:?}; known are any HTTP status of failure, {}.", TROUBLES.join(", ")));
+        }
+        self.trouble(code, times);
+        Ok(())
+    }
+
+    /// The next `times` matching calls of service accounts fail: any HTTP status (`500`, `429`, `401`) or one of `TROUBLES`.
     pub fn trouble(&self, code: &str, times: u32) {
         self.look(|state| match times {
             0 => drop(state.troubles.remove(code)),
@@ -135,10 +151,7 @@ impl Pod {
 
     /// All tokens are refused from now on; living websockets close with 4401.
     pub fn expire_tokens(&self) {
-        self.look(|state| {
-            state.sessions.clear();
-            state.key_tokens.clear();
-        });
+        self.look(State::forget_tokens);
         self.wake();
     }
 
@@ -150,6 +163,16 @@ impl Pod {
     /// How long an unacknowledged batch stays invisible.
     pub fn set_visibility_ms(&self, milliseconds: u64) {
         self.look(|state| state.visibility = Duration::from_millis(milliseconds));
+    }
+
+    /// How long a feed lives that nobody reads.
+    pub fn set_feed_life_ms(&self, milliseconds: u64) {
+        self.look(|state| state.feed_life = Duration::from_millis(milliseconds));
+    }
+
+    /// How often websockets that open from now on are pinged.
+    pub fn set_heartbeat_ms(&self, milliseconds: u64) {
+        self.look(|state| state.heartbeat = Duration::from_millis(milliseconds));
     }
 
     /// How long a long poll without events is held.
