@@ -1,4 +1,4 @@
-"""Makes the test's copies of WhatsApp's documents: Meta's own, untouched, and the bot's profile of it with what the profile left out.
+"""Makes the test's copies of WhatsApp's documents: Meta's own, untouched, and the bot's profile of it, completed and closed.
 
 documents.py SOURCE_FOLDER TARGET_FOLDER
 """

@@ -1,6 +1,7 @@
-"""What the documents get wrong or leave out: mended in the test's copy of the profile, allowed for before the official one is asked.
+"""What the documents get wrong or leave out, each place with its reason.
 
-Each place with its reason. That of the profile itself stands beside it, in `bot-profile.patch.json`.
+It is mended in the test's copy of the profile, and allowed for before the official document is asked. What the profile itself
+mends stands beside it, in `bot-profile.patch.json`.
 """
 import copy
 
@@ -61,8 +62,8 @@ PATCHES = [
     (
         "profile",
         ["components", "schemas", "WhatsAppPhoneNumberStatus", "enum"],
-        ["CONNECTED", "DISCONNECTED", "PENDING", "DELETED", "MIGRATED", "BANNED", "RESTRICTED", "RATE_LIMITED", "FLAGGED", "UNVERIFIED"],
-        "The Graph's own reference of a number knows these; one that works is CONNECTED.",
+        ["CONNECTED", "PENDING", "LINKED", "UNLINKED", "DELETED", "MIGRATED", "BANNED", "RESTRICTED", "RATE_LIMITED", "FLAGGED"],
+        "Providers that pass Meta's answer on show a working number as CONNECTED, and FLAGGED and RATE_LIMITED ones.",
     ),
     ("profile", [*ANSWER, "file_size"], NUMBER, "A text on Meta's page, a number in what users have captured."),
 ]
@@ -78,7 +79,7 @@ EXAMPLE = {"type": "object", "additionalProperties": {"type": "array"}}
 IDS = "Meta's pages on business-scoped user ids (2026-05-07)."
 STATUS = "Meta's page on statuses; the document has it nowhere."
 TEMPLATES = "Meta's pages on templates (2026-05-05 and 06)."
-NUMBERS = "The Graph's own reference of a number, and what pywa asks for by name."
+NUMBERS = "pywa asks for these by name, and providers that pass Meta's answer on show them."
 # Each entry: the place of a schema, fields that it does not name, their schemas, and who does. With these the objects of the copy
 # are closed: a field that nobody documents is an invention.
 UNNAMED = [
@@ -106,7 +107,7 @@ UNNAMED = [
     ([*OBJECT_ANSWER, *TEMPLATE_PART], {"example": EXAMPLE}, TEMPLATES),
     ([*SCHEMAS, "MediaObject", "oneOf", 0], {"caption": TEXT, "filename": TEXT}, "Meta's pages on documents and pictures."),
     ([*SCHEMAS, "MediaObject", "oneOf", 1], {"caption": TEXT, "filename": TEXT}, "The same."),
-    ([*SCHEMAS, "WhatsAppBusinessAccount"], {"message_template_namespace": TEXT}, "The Graph's own reference of an account."),
+    ([*SCHEMAS, "WhatsAppBusinessAccount"], {"message_template_namespace": TEXT}, "pywa asks for it by name."),
     *[
         (
             [*SCHEMAS, name],

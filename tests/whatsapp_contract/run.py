@@ -32,12 +32,14 @@ TOOLS = PROJECT / "tests" / "contracts"
 WANTED_OF_THE_BOT = f"""
 POST /{{Version}}/{{Phone-Number-ID}}/messages | GET /{{Version}}/{LINE} | GET /{{Version}}/{{WABA-ID}}/message_templates
 """
+# A message as it should be.
+TEXT = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}
 # Messages of each kind that the day must have seen.
 KINDS = {"text", "template", "interactive"}
 
 
 class Run(Proof):
-    # "profile" and "replay" pass on; "hooks" only looks at webhooks.
+    # The first is led to WhatsApp; behind the others somebody repeats what WhatsApp said, or that all is well.
     proxies = ["profile", "official", "hooks"]
 
     def __init__(self, scratch, program, pywa_python):
@@ -188,17 +190,16 @@ class Run(Proof):
 
     async def sees_wrong_requests(self):
         token = {"Authorization": "Bearer sandbox-token"}
-        text = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}
         messages = f"/v25.0/{LINE}/messages"
         wrong = [
-            ("POST", messages, {"json": {**text, "invented": 1}, "headers": token}),
-            ("POST", messages, {"json": {**text, "text": {"body": 7}}, "headers": token}),
-            ("POST", messages, {"json": {**text, "text": {}}, "headers": token}),
-            ("POST", messages, {"json": {**text, "type": "words"}, "headers": token}),
-            ("POST", messages, {"json": {**text, "to": 4915}, "headers": token}),
-            ("POST", messages, {"json": {**text, "messaging_product": "chat"}, "headers": token}),
-            ("POST", messages, {"json": text}),
-            ("POST", f"/v25.0/{LINE}/nothing", {"json": text, "headers": token}),
+            ("POST", messages, {"json": {**TEXT, "invented": 1}, "headers": token}),
+            ("POST", messages, {"json": {**TEXT, "text": {"body": 7}}, "headers": token}),
+            ("POST", messages, {"json": {**TEXT, "text": {}}, "headers": token}),
+            ("POST", messages, {"json": {**TEXT, "type": "words"}, "headers": token}),
+            ("POST", messages, {"json": {**TEXT, "to": 4915}, "headers": token}),
+            ("POST", messages, {"json": {**TEXT, "messaging_product": "chat"}, "headers": token}),
+            ("POST", messages, {"json": TEXT}),
+            ("POST", f"/v25.0/{LINE}/nothing", {"json": TEXT, "headers": token}),
             ("GET", f"/v25.0/{ACCOUNT}/message_templates", {}),
         ]
         async with aiohttp.ClientSession() as http:
@@ -223,12 +224,11 @@ class Run(Proof):
         ]
         stand_in = Echo()
         await stand_in.start(self.first + 2)
-        text = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}
         headers = {"Authorization": "Bearer sandbox-token"}
         async with aiohttp.ClientSession() as http:
             for method, path, status, body in wrong:
                 stand_in.answer = web.json_response(body, status=status)
-                sent = {"json": text} if method == "POST" else {}
+                sent = {"json": TEXT} if method == "POST" else {}
                 async with http.request(method, self.url("profile") + path, headers=headers, **sent):
                     self.seen("profile", f"the answer {status} {body}")
         await stand_in.stop()
