@@ -606,3 +606,16 @@ impl World for Acme {
         self.changes.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_of_this_machine_may_stand_in_for_whatsapp() {
+        assert!(is_on_this_machine("http://127.0.0.1:4010") && is_on_this_machine("http://[::1]:4010/"));
+        for elsewhere in ["https://graph.facebook.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "127.0.0.1", ""] {
+            assert!(!is_on_this_machine(elsewhere), "{elsewhere}");
+        }
+    }
+}

@@ -1,4 +1,6 @@
-"""What the documents say by example, for the readers' own test: PYTHONPATH=../contracts examples.py SOURCE_FOLDER > ../symphony_documents/documents.json
+"""What the documents say by example, for the readers' own test.
+
+PYTHONPATH=../contracts examples.py SOURCE_FOLDER > ../symphony_documents/documents.json
 
 The documents hold examples of the pod's answers. Of events they hold only the schemas, so one event of each type is made of
 those, with every field that they name, each with a value of its own.

@@ -1,4 +1,4 @@
-"""Makes the test's copies of WhatsApp's documents: Meta's own, untouched, and the bot's profile of it with what the profile left out.
+"""Makes the test's copies of WhatsApp's documents: Meta's own, untouched, and the bot's profile of it, completed and closed.
 
 documents.py SOURCE_FOLDER TARGET_FOLDER
 """
@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from openapi import patched, read, references
-from patches import BORROWED, NULLS_OF_PYWA, OBJECT, OBJECTS, PATCHES, REFUSAL, REFUSED
+from openapi import closed, patched, read, references
+from patches import BORROWED, NULLS_OF_PYWA, OBJECT, OBJECTS, PATCHES, REFUSAL, REFUSED, UNNAMED
 
 OFFICIAL = "business-messaging-api_v23.0.yaml"
 PROFILE = "bot-profile.openapi.json"
@@ -33,7 +33,14 @@ def profile(folder):
             refusable(operations[call])
     for name in NULLS_OF_PYWA:
         nullable(document["components"]["schemas"][name])
-    return patched("profile", document, PATCHES)
+    return closed(patched("profile", document, [*PATCHES, *unnamed()]))
+
+
+def unnamed():
+    """Patches for the fields that the document does not name; they must be known before its objects are closed to all others."""
+    for place, fields, why in UNNAMED:
+        for name, schema in fields.items():
+            yield "profile", [*place, "properties", name], schema, why
 
 
 def objects(document, whole):

@@ -57,15 +57,14 @@ async function phone(page, body) {
 }
 
 const refused = (code, call) => assert.rejects(call, (error) => error instanceof GraphApiError && error.code === code);
-const arrived = (sent, status) =>
-  until(`${status} of ${sent.messages[0].id}`, () => seen.statuses.find((one) => one.id === sent.messages[0].id && one.status === status));
+
+function arrived(sent, status) {
+  const { id } = sent.messages[0];
+  return until(`${status} of ${id}`, () => seen.statuses.find((one) => one.id === id && one.status === status));
+}
 
 async function template(client, to) {
-  const payload = buildTemplateSendPayload({
-    name: "follow_up",
-    language: "en_US",
-    ...(await parameters(client)),
-  });
+  const payload = buildTemplateSendPayload({ name: "follow_up", language: "en_US", ...(await parameters(client)) });
   const sent = await client.messages.sendTemplate({ ...to, template: payload, bizOpaqueCallbackData: "k-1" });
   const status = await arrived(sent, "delivered");
   assert.equal(status.bizOpaqueCallbackData, "k-1");
@@ -79,7 +78,8 @@ async function parameters(client) {
   assert.equal(listed.data.length, 1);
   const body = listed.data[0].components.find((component) => component.type === "BODY").text;
   const names = [...body.matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map(([, name]) => name);
-  return { body: names.map((name) => ({ type: "text", text: "Bob", ...(/^\d+$/.test(name) ? {} : { parameterName: name }) })) };
+  const named = (name) => (/^\d+$/.test(name) ? {} : { parameterName: name });
+  return { body: names.map((name) => ({ type: "text", text: "Bob", ...named(name) })) };
 }
 
 async function interactive(client, to, page) {
@@ -104,9 +104,10 @@ async function messages(client, to, page) {
   const byId = { phoneNumberId: LINE, recipient: said.fromUserId };
   await arrived(await client.messages.sendText({ ...byId, body: "Known by your id" }), "delivered");
   await client.messages.sendReaction({ ...to, reaction: { messageId: said.id, emoji: "👍" } });
-  await client.messages.sendLocation({ ...to, location: { latitude: 51.5, longitude: -0.12, name: "London", address: "Westminster" } });
-  const contact = { name: { formattedName: "Jane Doe", firstName: "Jane" }, phones: [{ phone: "+15550100001", type: "WORK" }] };
-  await client.messages.sendContacts({ ...to, contacts: [contact] });
+  const location = { latitude: 51.5, longitude: -0.12, name: "London", address: "Westminster" };
+  await client.messages.sendLocation({ ...to, location });
+  const name = { formattedName: "Jane Doe", firstName: "Jane" };
+  await client.messages.sendContacts({ ...to, contacts: [{ name, phones: [{ phone: "+15550100001", type: "WORK" }] }] });
 }
 
 async function media(client, to) {
@@ -116,7 +117,8 @@ async function media(client, to) {
   assert.equal(kept.mimeType, "text/plain");
   const bytes = await client.media.download({ mediaId: id, auth: "always" });
   assert.equal(Buffer.from(bytes).toString(), "plain words");
-  await arrived(await client.messages.sendDocument({ ...to, document: { id, filename: "words.txt", caption: "Words" } }), "delivered");
+  const sent = await client.messages.sendDocument({ ...to, document: { id, filename: "words.txt", caption: "Words" } });
+  await arrived(sent, "delivered");
   await client.media.delete({ mediaId: id });
 }
 

@@ -157,7 +157,8 @@ def messages(wa, received, url):
     wa.send_reaction(EVA, "👍", said.id)
     wa.remove_reaction(EVA, said.id)
     wa.send_location(EVA, 51.5, -0.12, "London", "Westminster")
-    wa.send_contact(EVA, types.Contact(types.Contact.Name("Jane Doe", first_name="Jane"), phones=[types.Contact.Phone("+15550100001")]))
+    jane = types.Contact.Name("Jane Doe", first_name="Jane")
+    wa.send_contact(EVA, types.Contact(jane, phones=[types.Contact.Phone("+15550100001")]))
     refused(errors.RecipientCannotBeSender, lambda: wa.send_message("+15550100001", "To myself"))
 
 
