@@ -99,10 +99,6 @@ fn message(message: &Value, author: Person) -> RoomMessage {
     }
 }
 
-fn attached(attachment: &Value) -> Attached {
-    Attached { id: text(&attachment["id"]), name: text(&attachment["name"]), size: attachment["size"].as_u64() }
-}
-
 #[test]
 fn there_is_an_event_of_every_type() {
     let documents = documents();
