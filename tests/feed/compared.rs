@@ -85,6 +85,7 @@ impl Here {
             opening: None,
             bot: Seat::Owner,
             outsiders: BTreeSet::new(),
+            files: 0,
         };
         let (store, told) = (Arc::new(MemoryStore::new()), Told::default());
         let here = Here { bot, jane, sam, as_bot, as_jane, store, told, room };
