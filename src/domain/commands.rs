@@ -25,7 +25,7 @@ use super::contact::{Contact, Listing};
 use super::effect::*;
 use super::entitlement::{Permission, Rights, User};
 use super::event::{Person, RoomMessage};
-use super::grammar::{Args, Line, Who};
+use super::grammar::{Args, Line, Value as Given1, Who, Word};
 use super::ids::*;
 use super::refusal::Refusal;
 use super::room::Room;
