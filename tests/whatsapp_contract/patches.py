@@ -75,6 +75,7 @@ ITEM = [*LISTED, "properties", "data", "items"]
 OBJECT_ANSWER = ["paths", OBJECT, "get", "responses", "200", "content", "application/json", "schema", "anyOf", 1]
 MADE = ["paths", "/{Version}/{WABA-ID}/message_templates", "post", "requestBody", "content", "application/json", "schema"]
 TEMPLATE_PART = ["properties", "components", "items"]
+JUDGED = {"rejected_reason": TEXT, "quality_score": {"type": "object"}}
 EXAMPLE = {"type": "object", "additionalProperties": {"type": "array"}}
 IDS = "Meta's pages on business-scoped user ids (2026-05-07)."
 STATUS = "Meta's page on statuses; the document has it nowhere."
@@ -101,8 +102,10 @@ UNNAMED = [
     ([*SCHEMAS, "Entry"], {"time": {"type": "integer"}}, "Meta's page on webhooks about templates (2026-09-11)."),
     (LISTED, {"summary": {"type": "object"}}, TEMPLATES),
     (ITEM, {"parameter_format": {"enum": ["NAMED", "POSITIONAL"]}}, TEMPLATES),
+    (ITEM, JUDGED, "pywa asks for these by name."),
     ([*ITEM, *TEMPLATE_PART], {"example": EXAMPLE}, TEMPLATES),
     ([*MADE, *TEMPLATE_PART], {"example": EXAMPLE, "format": TEXT}, TEMPLATES),
+    (OBJECT_ANSWER, JUDGED, "The same."),
     (OBJECT_ANSWER, {"parameter_format": {"enum": ["NAMED", "POSITIONAL"]}}, TEMPLATES),
     ([*OBJECT_ANSWER, *TEMPLATE_PART], {"example": EXAMPLE}, TEMPLATES),
     ([*SCHEMAS, "MediaObject", "oneOf", 0], {"caption": TEXT, "filename": TEXT}, "Meta's pages on documents and pictures."),
