@@ -63,8 +63,10 @@ impl Template {
     pub fn listed(&self, now: i64) -> Value {
         let named = placeholders(self.text_of("BODY")).iter().any(|name| !is_position(name));
         let reason = self.became.as_ref().map_or("NONE", |(_, reason)| reason);
-        json!({"rejected_reason": reason, "quality_score": {"score": "GREEN"}, "name": self.name, "parameter_format": if named { "NAMED" } else { "POSITIONAL" }, "components": self.components,
-            "language": self.language, "status": self.status(now), "category": self.category, "id": self.id})
+        let format = if named { "NAMED" } else { "POSITIONAL" };
+        json!({"rejected_reason": reason, "quality_score": {"score": "GREEN", "date": self.approved_at / 1000}, "name": self.name,
+            "parameter_format": format, "components": self.components, "language": self.language, "status": self.status(now),
+            "category": self.category, "id": self.id})
     }
 
     fn component(&self, kind: &str) -> Option<&Value> {
