@@ -130,6 +130,7 @@ fn policy() -> Policy {
         number: Phone::from_e164("+15550783881").unwrap(),
         name: "Acme & Co".to_owned(),
         advisor: None,
+        forward_to: None,
     };
     Policy {
         firm: "Acme & Co".to_owned(),
@@ -138,6 +139,9 @@ fn policy() -> Policy {
         bot: BOT,
         lines: vec![own_line],
         whatsapp_consent: ConsentRule::Explicit,
+        sms_consent: SmsConsent::Us,
+        sms_welcome: SmsWelcome::Always,
+        keyword_replies: KeywordReplies::Provider,
         stop_scope: StopScope::Channel,
         unknown_sender: UnknownSender::Onboard,
         default_advisors: vec!["jane.doe@acme.com".to_owned()],

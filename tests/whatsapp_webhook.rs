@@ -1,6 +1,6 @@
 //! A webhook taken apart: ids, order, age, and what happens to elements of an unexpected shape.
 use liaison::adapters::whatsapp::{Element, errors, parse};
-use liaison::domain::event::{ClientMessage, Content, DeliveryReported, Fact};
+use liaison::domain::event::{CallStage, ClientMessage, Content, DeliveryReported, Fact};
 use liaison::domain::ids::{MessageId, Phone};
 use liaison::domain::time::{Span, Timestamp};
 use serde_json::{Value, json};
@@ -89,9 +89,10 @@ fn s2_18_a_call_rings_and_ends_as_two_events_of_one_call() {
     let elements = parse(&calls(json!([call("connect", &offer), call("terminate", &missed)])), NOW).unwrap();
     let id = "wacid.HBgNNDkxNTExMjM0NTY3OBUCABIYFDNB";
     assert_eq!(ids(&elements), [format!("wa:call:777:{id}:connect"), format!("wa:call:777:{id}:terminate")]);
-    for (element, over) in elements.iter().zip([false, true]) {
+    let stages = [CallStage::Ringing { may_be_answered: false }, CallStage::Over { answered: false, seconds: None }];
+    for (element, stage) in elements.iter().zip(stages) {
         let Fact::ClientCalled(called) = &element.event.fact else { panic!("{element:?}") };
-        assert_eq!((called.line.as_str(), called.id.as_str(), called.over, called.seconds), ("777", id, over, None));
+        assert_eq!((called.line.as_str(), called.id.as_str(), called.stage), ("777", id, stage));
         assert_eq!(
             (called.from.phone.clone(), called.from.user_id.as_deref()),
             (Phone::from_e164("+4915112345678"), Some("DE.1"))
@@ -100,7 +101,9 @@ fn s2_18_a_call_rings_and_ends_as_two_events_of_one_call() {
     }
     let answered = json!({ "status": "COMPLETED", "start_time": "1800000000", "end_time": "1800000075", "duration": 75 });
     let elements = parse(&calls(json!([call("terminate", &answered)])), NOW).unwrap();
-    assert!(matches!(&elements[0].event.fact, Fact::ClientCalled(called) if called.seconds == Some(75)));
+    assert!(
+        matches!(&elements[0].event.fact, Fact::ClientCalled(called) if called.stage == (CallStage::Over { answered: true, seconds: Some(75) }))
+    );
 }
 
 #[test]

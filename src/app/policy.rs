@@ -23,6 +23,19 @@ pub fn policy(config: &Config, wording: &Wording, words: Words) -> Policy {
             config::WhatsAppConsent::Explicit => ConsentRule::Explicit,
             config::WhatsAppConsent::AnyReply => ConsentRule::AnyReply,
         },
+        sms_consent: match chosen.sms_consent {
+            config::SmsConsent::Us => SmsConsent::Us,
+            config::SmsConsent::All => SmsConsent::All,
+            config::SmsConsent::None => SmsConsent::Nobody,
+        },
+        sms_welcome: match chosen.sms_welcome {
+            config::SmsWelcome::Always => SmsWelcome::Always,
+            config::SmsWelcome::AfterConsent => SmsWelcome::AfterConsent,
+        },
+        keyword_replies: match config.sms.keyword_replies {
+            config::KeywordReplies::Provider => KeywordReplies::Provider,
+            config::KeywordReplies::Liaison => KeywordReplies::Liaison,
+        },
         stop_scope: match chosen.stop_scope {
             config::StopScope::Channel => StopScope::Channel,
             config::StopScope::All => StopScope::All,
@@ -59,8 +72,17 @@ fn lines(config: &Config) -> Vec<Line> {
         number: line.number.clone(),
         name: line.name.clone(),
         advisor: line.advisor.as_ref().map(|email| email.to_lowercase()).filter(|email| !email.is_empty()),
+        forward_to: None,
     });
-    whatsapp.collect()
+    let sms = config.sms.lines.iter().filter(|_| config.sms.enabled).map(|line| Line {
+        id: LineId::new(line.number.e164()),
+        channel: Channel::Sms,
+        number: line.number.clone(),
+        name: config.bot.firm.clone(),
+        advisor: Some(line.advisor.to_lowercase()).filter(|email| !email.is_empty()),
+        forward_to: line.forward_to.clone(),
+    });
+    whatsapp.chain(sms).collect()
 }
 
 fn rights(advisor: &config::Advisor) -> Rights {

@@ -254,10 +254,15 @@ pub struct ClientCalled {
     /// The provider's id of the call.
     pub id: String,
     pub from: ClientKeys,
-    /// It has ended; until then it rings.
-    pub over: bool,
-    /// How long somebody talked, where anybody answered.
-    pub seconds: Option<u64>,
+    pub stage: CallStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallStage {
+    /// `may_be_answered`: it is put through to somebody's phone.
+    Ringing { may_be_answered: bool },
+    /// `seconds`: how long somebody talked, where anybody answered.
+    Over { answered: bool, seconds: Option<u64> },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,10 @@ pub struct Policy {
     pub bot: UserId,
     pub lines: Vec<Line>,
     pub whatsapp_consent: ConsentRule,
+    pub sms_consent: SmsConsent,
+    pub sms_welcome: SmsWelcome,
+    /// Who answers a client's STOP, START and HELP by SMS.
+    pub keyword_replies: KeywordReplies,
     pub stop_scope: StopScope,
     pub unknown_sender: UnknownSender,
     /// E-mail addresses of those who answer clients that nobody lists.
@@ -48,12 +52,33 @@ pub struct Line {
     pub name: String,
     /// E-mail address of the advisor whose own line it is.
     pub advisor: Option<String>,
+    /// The phone of that advisor, to which calls to the line go.
+    pub forward_to: Option<Phone>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsentRule {
     Explicit,
     AnyReply,
+}
+/// Who must say yes before an advisor's SMS reaches him (S2-6, S2-8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsConsent {
+    /// Numbers of the United States.
+    Us,
+    All,
+    Nobody,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsWelcome {
+    Always,
+    AfterConsent,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeywordReplies {
+    /// The provider confirms his own keywords; whatever else means the same is ours to confirm.
+    Provider,
+    Liaison,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopScope {

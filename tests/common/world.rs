@@ -843,7 +843,14 @@ pub fn keys_of(number: &str) -> ClientKeys {
 
 pub fn line(id: &str, number: &str) -> Line {
     let number = Phone::from_e164(number).unwrap();
-    Line { id: LineId::new(id), channel: Channel::WhatsApp, number, name: "Acme Wealth".to_owned(), advisor: None }
+    Line {
+        id: LineId::new(id),
+        channel: Channel::WhatsApp,
+        number,
+        name: "Acme Wealth".to_owned(),
+        advisor: None,
+        forward_to: None,
+    }
 }
 
 fn rights(short: &str, bundle: &str, sub_org: &str) -> (String, Rights) {
@@ -865,6 +872,9 @@ pub fn policy() -> Policy {
         bot: BOT,
         lines: vec![line(LINE, "+15550783881")],
         whatsapp_consent: ConsentRule::Explicit,
+        sms_consent: SmsConsent::Us,
+        sms_welcome: SmsWelcome::Always,
+        keyword_replies: KeywordReplies::Provider,
         stop_scope: StopScope::Channel,
         unknown_sender: UnknownSender::Onboard,
         default_advisors: vec!["jane.doe@acme.com".to_owned()],

@@ -13,8 +13,10 @@ fn call(number: &str, id: &str, over: bool) -> Fact {
         line: LineId::new(LINE),
         id: id.to_owned(),
         from: keys_of(number),
-        over,
-        seconds: None,
+        stage: match over {
+            false => CallStage::Ringing { may_be_answered: false },
+            true => CallStage::Over { answered: false, seconds: None },
+        },
     })
 }
 

@@ -1,6 +1,6 @@
 //! The 24-hour window at its edges.
 use crate::common::world::*;
-use liaison::domain::event::{ClientCalled, Content, Delivery, Fact, MarketingChosen};
+use liaison::domain::event::{CallStage, ClientCalled, Content, Delivery, Fact, MarketingChosen};
 use liaison::domain::ids::{Channel, LineId};
 use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::window::Window;
@@ -128,7 +128,8 @@ fn happens(world: &mut World, what: Outbound) {
         }
         Outbound::Call => {
             let id = world.fresh("call");
-            world.feed(Fact::ClientCalled(ClientCalled { channel, line, id, from, over: true, seconds: None }));
+            let stage = CallStage::Over { answered: false, seconds: None };
+            world.feed(Fact::ClientCalled(ClientCalled { channel, line, id, from, stage }));
         }
         Outbound::Choice => {
             let detail = String::new();

@@ -2,7 +2,8 @@
 use super::content::{content, phone};
 use super::wire::{Call, Change, Contact, Entry, Envelope, Message, Metadata, Preference, Status, TemplateChange, Value};
 use crate::domain::event::{
-    ClientCalled, ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact, MarketingChosen, TemplateNews, TemplateTold,
+    CallStage, ClientCalled, ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact, MarketingChosen, TemplateNews,
+    TemplateTold,
 };
 use crate::domain::ids::{Channel, EventId, LineId, MessageId, Wamid};
 use crate::domain::time::{Span, Timestamp};
@@ -173,8 +174,13 @@ impl Found {
         let (sender, at) = (sender(&from), at(call.timestamp, self.now));
         let event_id = EventId(format!("wa:call:{}:{id}:{event}", around.line));
         let seconds = call.duration.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
-        let (channel, line, over) = (Channel::WhatsApp, around.line.clone(), event == "terminate");
-        let called = ClientCalled { channel, line, id, from, over, seconds };
+        let (channel, line) = (Channel::WhatsApp, around.line.clone());
+        // Nobody here takes calls on WhatsApp.
+        let stage = match event.as_str() {
+            "terminate" => CallStage::Over { answered: seconds.is_some(), seconds },
+            _ => CallStage::Ringing { may_be_answered: false },
+        };
+        let called = ClientCalled { channel, line, id, from, stage };
         let element = self.element(event_id, at, Fact::ClientCalled(called), raw, sender);
         self.messages.push(element);
     }

@@ -4,7 +4,7 @@ use super::{live_rooms, open_for_client, room_for};
 use crate::domain::commit::{Entry, Key};
 use crate::domain::contact::{Contact, Pointer};
 use crate::domain::effect::{Code, Place, Reply};
-use crate::domain::event::{ClientCalled, ClientMessage, Content};
+use crate::domain::event::{CallStage, ClientCalled, ClientMessage, Content};
 use crate::domain::ids::Wamid;
 use crate::domain::scene::{CLIENT, Scene};
 use crate::domain::sending::contact_name;
@@ -25,7 +25,7 @@ pub fn client_called(scene: &mut Scene, call: &ClientCalled) {
     };
     scene.raw_belongs_to(&contact.id);
     let contact = note_call(scene, contact, &said, at);
-    let detail = json!({ "line": call.line, "call": call.id, "over": call.over, "seconds": call.seconds });
+    let detail = json!({ "line": call.line, "call": call.id, "stage": call.stage });
     scene.note(Entry::new("client.called", CLIENT).about(&contact.id).told_at(scene.event.at).detail(detail));
     if !first {
         return;
@@ -55,12 +55,16 @@ fn tell_of_call(scene: &mut Scene, contact: &Contact, said: &ClientMessage, call
     }
     let Some(contact) = scene.contact(&contact.id) else { return };
     let Some((room, _, _)) = room_for(scene, &contact, said) else { return };
+    let seconds = match call.stage {
+        CallStage::Ringing { .. } => None,
+        CallStage::Over { seconds, .. } => seconds,
+    };
     let reply = Reply::new(Code::Info, "client-called")
         .about(&contact.id)
         .with("name", contact_name(scene, Some(&room.key), &contact.id))
         .with("channel", said.channel.name())
         .with("at", scene.event.at.min(scene.now).0)
-        .with("seconds", call.seconds)
+        .with("seconds", seconds)
         .with("consent", contact.consent(said.channel).name())
         .with("now", scene.now.0);
     scene.post(Place::Room(room.key), reply);
