@@ -11,5 +11,7 @@ mod gates;
 mod matching;
 #[path = "tables/message.rs"]
 mod message;
+#[path = "tables/region.rs"]
+mod region;
 #[path = "tables/window.rs"]
 mod window;
