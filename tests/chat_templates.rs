@@ -460,12 +460,12 @@ fn answers_on_contacts(table: &mut Table) {
     let card = merged(
         &ann,
         &json!({
-            "number": "+4915112345678", "email": "ann@lee.de", "company": "Lee & sons", "language": "de", "created_at": BEFORE,
+            "number": "+4915112345678", "email": "ann@lee.de", "company": "Lee & sons", "language": "de", "zone": "Europe/Berlin", "created_at": BEFORE,
             "created_by": "onboarder@acme.com", "requestor": "jane.doe@acme.com", "blocked": false, "incomplete": false,
             "own": true, "rooms": ["Lee family", "Lee & sons"], "channels": channels_of_a_contact(), "now": NOW,
         }),
     );
-    let least = json!({ "email": null, "company": "", "requestor": null, "rooms": [], "channels": [] });
+    let least = json!({ "email": null, "company": "", "zone": null, "requestor": null, "rooms": [], "channels": [] });
     let cards = [
         card.clone(),
         merged(&card, &least),
@@ -545,7 +545,7 @@ fn why() -> Value {
     let rows: Vec<Value> = GATES.iter().map(|gate| json!({ "gate": gate.id, "ok": true })).collect();
     json!({
         "name": "Ann Lee", "channel": "WhatsApp", "author": "Jane Doe", "own": true, "free_text": true, "rows": rows,
-        "blocker": null, "holds": false, "consent": "OPTED_IN", "template_goes": true, "opens_at": null, "ask_again_at": null,
+        "blocker": null, "holds": false, "consent": "OPTED_IN", "template_goes": true, "quiet": null, "ask_again_at": null,
         "before_it": 0, "state": null, "now": NOW,
     })
 }
@@ -558,6 +558,12 @@ fn why_not(gate: &str, more: Value) -> Value {
     merged(&merged(&why(), &json!({ "rows": rows, "blocker": gate, "holds": holds })), &more)
 }
 
+fn quiet(opens_at: Value, never_over: bool) -> Value {
+    let (clock, zone) = if opens_at.is_null() { ("", "") } else { ("08:00", "America/Los_Angeles") };
+    let zones = ["America/New_York", "America/Los_Angeles"];
+    json!({ "zones": zones, "opens_at": opens_at, "clock": clock, "zone": zone, "never_over": never_over })
+}
+
 fn whys() -> Vec<Value> {
     let with = |more: Value| merged(&why(), &more);
     let mut all = vec![why(), with(json!({ "before_it": 2, "own": false })), with(json!({ "free_text": false }))];
@@ -565,10 +571,11 @@ fn whys() -> Vec<Value> {
     all.extend(STATES.map(|state| with(json!({ "state": state }))));
     for gate in GATES.iter().map(|gate| gate.id).chain(["another"]) {
         all.extend(CONSENTS.map(|consent| why_not(gate, json!({ "consent": consent }))));
-        let later =
-            json!({ "consent": "PENDING", "own": false, "opens_at": NOW + 1, "ask_again_at": NOW + 1, "template_goes": false });
+        let later = json!({ "consent": "PENDING", "own": false, "quiet": quiet(json!(NOW + 1), false), "ask_again_at": NOW + 1, "template_goes": false });
         all.push(why_not(gate, merged(&later, &json!({ "ask_again_at": NOW - 1 }))));
         all.push(why_not(gate, later));
+        all.push(why_not(gate, json!({ "quiet": quiet(Value::Null, false) })));
+        all.push(why_not(gate, json!({ "quiet": quiet(Value::Null, true) })));
     }
     all
 }
@@ -1095,6 +1102,17 @@ fn each_gate_is_told_in_plain_words_with_the_first_blocker() {
     ] {
         assert!(held.contains(&line.to_owned()), "{line} in {held:?}");
     }
+    let asleep = lines("why", why_not("quiet_hours", json!({ "quiet": quiet(json!(NOW + 3_600_000), false) })));
+    for line in [
+        "✘ quiet_hours – it is a quiet hour where they are (America/New_York, America/Los_Angeles), until 15:48",
+        "To clear it: just wait; it goes by itself at 15:48, when it is 08:00 in America/Los_Angeles.",
+    ] {
+        assert!(asleep.contains(&line.to_owned()), "{line} in {asleep:?}");
+    }
+    let nowhere = lines("why", why_not("quiet_hours", json!({ "quiet": quiet(Value::Null, true) })));
+    let write_down = "To clear it: no hour suits all these zones; write down in which one they live: \
+                      /contact edit Ann Lee zone=Europe/Berlin";
+    assert!(nowhere.contains(&write_down.to_owned()), "{nowhere:?}");
     let colleagues = lines("why", why_not("entitled", json!({ "own": false })));
     assert!(colleagues.contains(&"✘ entitled – Jane Doe may not use WhatsApp".to_owned()), "{colleagues:?}");
     let delivered = lines("why", merged(&why(), &json!({ "state": "delivered" })));

@@ -47,6 +47,9 @@ pub struct Contact {
     /// and read, but agrees to nothing, opens nothing and tells nothing of who he is.
     #[serde(default)]
     pub keys_since: Option<Timestamp>,
+    /// A name of the IANA database, where somebody wrote down which clock he reads.
+    #[serde(default)]
+    pub time_zone: Option<String>,
 }
 
 /// Where a contact stands on one channel.

@@ -11,7 +11,7 @@ pub struct Policy {
     pub firm: String,
     /// For numbers typed without a country code.
     pub default_region: String,
-    /// The firm's own zone, for quiet hours and for dates shown to advisors.
+    /// The firm's own zone: for dates shown to advisors, and for quiet hours of clients whose zone nothing tells.
     pub time_zone: String,
     /// The bot's own user, never obeyed and never counted as a member.
     pub bot: UserId,

@@ -183,8 +183,8 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     if gate == "consent" {
         ask_for_invitation(scene, message);
     }
-    // The client's answer would not let it go.
-    if gate != TEMPLATE {
+    // The client's answer would not let it go; after quiet hours he is told in the morning.
+    if gate != TEMPLATE && gate != quiet_hours::GATE.id {
         tell_client_that_a_message_waits(scene, &message.contact, message.channel, &message.line);
     }
 }
@@ -203,7 +203,7 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     let place = if fault::planted("lane-order-lost") { Some(0) } else { place };
     lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
     scene.put(&lane);
-    wake_for_quiet_hours(scene, gate, &room);
+    wake_for_quiet_hours(scene, gate, &room, &message.contact);
     if gate == TEMPLATE {
         approval::await_approval(scene, message);
     }
@@ -211,9 +211,9 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     scene.note(Entry::new("message.held", PROGRAM).about(&message.contact).room(&room).message(&message.id).detail(detail));
 }
 
-fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey) {
-    let (Some(hours), "quiet_hours") = (scene.policy.quiet_hours, gate) else { return };
-    if let Some(at) = quiet_hours::opens_at(hours, &scene.policy.time_zone, scene.now) {
+fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey, contact: &ContactId) {
+    let Some(contact) = scene.contact(contact).filter(|_| gate == quiet_hours::GATE.id) else { return };
+    if let Some(at) = quiet_hours::opens_at(scene.policy, &contact, scene.now) {
         let wake = super::case::wake_key(at, &Key::new("morning", room));
         scene.point(wake, room);
     }
@@ -338,6 +338,7 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
             }
             Some((gate, Verdict::Hold | Verdict::Pass)) => {
                 text_waits |= message.is_free_text();
+                wake_for_quiet_hours(scene, gate, room, contact);
                 if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
                     message.state = MessageState::Held { gate: gate.to_owned() };
                     scene.put(&message);

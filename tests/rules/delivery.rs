@@ -332,20 +332,6 @@ fn s4_23_a_held_template_does_not_wait_behind_a_text() {
 }
 
 #[test]
-fn quiet_hours_hold_and_the_morning_releases() {
-    let hours = QuietHours { open_from: 8 * 60, open_until: 21 * 60 };
-    let mut world = World::agreed(|policy| policy.quiet_hours = Some(hours));
-    world.passes(Span::hours(12));
-    world.client(ANN).writes("Good evening");
-    assert_eq!(world.in_room("Ann Lee").says("jane", "Good night"), ["held(quiet_hours)"]);
-    world.now = MIDNIGHT + Span::hours(32) - Span(1);
-    world.passes(Span(0));
-    assert_eq!(world.state_of("Good night"), "held(quiet_hours)");
-    world.passes(Span(1));
-    assert_eq!(world.state_of("Good night"), "sent");
-}
-
-#[test]
 fn s4_27_what_is_released_and_not_taken_yet_can_be_cancelled() {
     let mut world = World::agreed(|_| {});
     world.client(ANN).writes("Hello");

@@ -295,8 +295,8 @@ fn s0_25_the_notice_carries_no_content() {
 
 #[test]
 fn s0_27_what_waits_after_a_quiet_night_is_told_when_it_is_over() {
-    // Ann agreed at 09:01: her window closes at 09:00, an hour before the firm may write again.
-    let hours = liaison::domain::policy::QuietHours { open_from: 10 * 60, open_until: 21 * 60 };
+    // Ann agreed at 10:01 of her clock: her window closes at 10:00, an hour before the firm may write again.
+    let hours = liaison::domain::policy::QuietHours { open_from: 11 * 60, open_until: 22 * 60 };
     let mut world = World::agreed(|policy| policy.quiet_hours = Some(hours));
     world.passes(Span::hours(12));
     assert_eq!(world.in_room("Ann Lee").says("jane", "in the night"), ["held(quiet_hours)"]);

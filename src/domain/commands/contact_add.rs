@@ -236,6 +236,7 @@ fn create(scene: &mut Scene, given: &Given, typed: &Typed, requestor: &User) -> 
         blocked: None,
         recent: Default::default(),
         keys_since: None,
+        time_zone: None,
     };
     let detail = json!({
         "by": given.caller.email, "requestor": requestor.email, "first": typed.first, "last": typed.last,

@@ -5,19 +5,22 @@ use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::Reply;
 use crate::domain::email;
 use crate::domain::entitlement::Permission;
+use crate::domain::ids::Channel;
 use crate::domain::refusal::Refusal;
+use crate::domain::region;
 use crate::domain::scene::Scene;
+use crate::domain::sending;
 use serde_json::{Map, Value, json};
 
 pub const EDIT: Command = Command {
     path: "contact edit",
-    usage: "/contact edit <contact> [first=] [last=] [company=] [lang=] [email=]",
+    usage: "/contact edit <contact> [first=] [last=] [company=] [lang=] [email=] [zone=]",
     example: "/contact edit Ann Lee company=\"Lee & Co\"",
     about: "change a contact's details on your list",
     needs: &[Permission::ContactEdit],
     positional: &["contact"],
     // `phone` is read only to be refused in words of its own.
-    keys: &["first", "last", "company", "lang", "email", "phone"],
+    keys: &["first", "last", "company", "lang", "email", "zone", "phone"],
     one_text_from: Some(0),
     form: true,
     run: edit,
@@ -44,6 +47,7 @@ fn edit(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Ok(Answer::Say(filled_form(scene, given, &contact)));
     }
     let language = language(scene, given)?;
+    let zone = zone(given)?;
     let address = new_email(scene, given, &contact)?;
     if address.is_some() && !may(given, &contact, Permission::ContactEditEmail) {
         return Err(Refusal::no_permission(Permission::ContactEditEmail.name()).with("argument", "email"));
@@ -52,6 +56,9 @@ fn edit(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if let Some(language) = language {
         contact.language = language;
         scene.put(&contact);
+    }
+    if let Some(zone) = zone {
+        contact = move_to(scene, contact, zone);
     }
     note(scene, given, &contact, "contact.edited");
     let reply = Reply::answer("contact-updated").about(&contact.id).with("name", given.name_of(scene, &contact));
@@ -122,6 +129,13 @@ fn language(scene: &Scene, given: &Given) -> Result<Option<String>, Refusal> {
     Err(Refusal::bad_argument("lang", format!("must be one of {known}"), "lang=en"))
 }
 
+/// The clock that the client reads, by which quiet hours go.
+fn zone(given: &Given) -> Result<Option<String>, Refusal> {
+    let Some(typed) = given.key("zone") else { return Ok(None) };
+    let unknown = || Refusal::bad_argument("zone", "is not a time zone's name in the IANA database", "zone=Europe/Berlin");
+    region::zone_named(typed).map(Some).ok_or_else(unknown)
+}
+
 /// The canonical address if it is another than the stored one and nobody else's.
 fn new_email(scene: &Scene, given: &Given, contact: &Contact) -> Result<Option<String>, Refusal> {
     let Some(typed) = given.key("email") else { return Ok(None) };
@@ -163,6 +177,16 @@ fn change(scene: &mut Scene, given: &Given, mut contact: Contact, address: Optio
     contact
 }
 
+/// What waits for the hours of his old zone waits for those of the new one, or goes now.
+fn move_to(scene: &mut Scene, mut contact: Contact, zone: String) -> Contact {
+    contact.time_zone = Some(zone);
+    scene.put(&contact);
+    for channel in Channel::ALL {
+        sending::release_all(scene, &contact.id, channel);
+    }
+    scene.contact(&contact.id).unwrap_or(contact)
+}
+
 fn set(given: &Given, key: &str, field: &mut String) {
     if let Some(text) = given.key(key) {
         *field = text.to_owned();
@@ -187,6 +211,7 @@ fn filled_form(scene: &mut Scene, given: &Given, contact: &Contact) -> Reply {
         ("company", company),
         ("lang", contact.language.clone()),
         ("email", contact.email.clone().unwrap_or_default()),
+        ("zone", contact.time_zone.clone().unwrap_or_default()),
     ];
     let values = known.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), json!(text)));
     let mut reply = form(scene, given, &values.collect(), None);

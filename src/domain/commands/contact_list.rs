@@ -131,6 +131,7 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         .with("email", contact.email.clone())
         .with("company", known.company())
         .with("language", contact.language.clone())
+        .with("zone", contact.time_zone.clone())
         .with("created_at", contact.created_at.0)
         .with("created_by", views::actor_seen(scene, given, &contact.created_by))
         .with("requestor", requestor)

@@ -190,8 +190,9 @@ fn told_line(scene: &Scene, place: &Place, reply: &Reply) -> Value {
         | Code::Notice
         | Code::Info => "line",
     };
-    let quiet = scene.policy.quiet_hours.filter(|_| reply.reason.as_deref() == Some("quiet_hours"));
-    let at = quiet.and_then(|hours| quiet_hours::opens_at(hours, &scene.policy.time_zone, scene.now));
+    let held_up = reply.contact.as_ref().filter(|_| reply.reason.as_deref() == Some(quiet_hours::GATE.id));
+    let contact = held_up.and_then(|id| scene.contact(id));
+    let at = contact.and_then(|contact| quiet_hours::opens_at(scene.policy, &contact, scene.now));
     let reason = reply.reason.clone();
     json!({ "kind": kind, "to": name, "where": place_name(scene, place), "reason": reason, "at": at })
 }

@@ -5,7 +5,8 @@ use crate::domain::approval;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Body, Reply};
 use crate::domain::entitlement::Permission;
-use crate::domain::gates::{self, Subject, Verdict, quiet_hours};
+use crate::domain::gates::quiet_hours::{self, Quiet};
+use crate::domain::gates::{self, Subject, Verdict};
 use crate::domain::ids::*;
 use crate::domain::lane::OutboxLane;
 use crate::domain::message::Message;
@@ -133,8 +134,6 @@ fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
     let rows: Vec<Value> =
         verdicts.iter().map(|(gate, verdict)| json!({ "gate": gate, "ok": *verdict == Verdict::Pass })).collect();
     let template_goes = gates::first_objection(&Subject { free_text: false, ..subject }).is_none();
-    let quiet = scene.policy.quiet_hours;
-    let opens_at = quiet.and_then(|hours| quiet_hours::opens_at(hours, &scene.policy.time_zone, scene.now));
     let name = match &question.room {
         Some(room) => views::name_in(scene, given, room, &question.contact.id),
         None => given.name_of(scene, &question.contact),
@@ -152,10 +151,24 @@ fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
         .with("holds", blocker.is_some_and(|(_, verdict)| *verdict == Verdict::Hold))
         .with("consent", question.contact.consent(question.channel).name())
         .with("template_goes", template_goes)
-        .with("opens_at", opens_at.map(|at| at.0))
+        .with("quiet", quiet_row(scene, &question.contact))
         .with("ask_again_at", ask_again_at(scene, question).map(|at| at.0))
         .with("before_it", before_it(scene, question))
         .with("now", scene.now.0)
+}
+
+/// What the gate of the quiet hours goes by: the client's clocks, and when they are all open. Null where it is switched off.
+fn quiet_row(scene: &Scene, contact: &Contact) -> Value {
+    if scene.policy.quiet_hours.is_none() {
+        return Value::Null;
+    }
+    let zones: Vec<String> = quiet_hours::zones(scene.policy, contact).iter().map(quiet_hours::zone_name).collect();
+    let row = |opens_at: Option<i64>, clock: &str, zone: &str, never_over: bool| json!({ "zones": zones, "opens_at": opens_at, "clock": clock, "zone": zone, "never_over": never_over });
+    match quiet_hours::quiet(scene.policy, contact, scene.now) {
+        Quiet::No => row(None, "", "", false),
+        Quiet::NeverOver => row(None, "", "", true),
+        Quiet::Until(opening) => row(Some(opening.at.0), &opening.clock, &opening.zone, false),
+    }
 }
 
 /// S3-20: from when on a request may be repeated.

@@ -145,6 +145,7 @@ fn new_contact(scene: &mut Scene, keys: &ClientKeys, said: &ClientMessage, at: T
         blocked: None,
         recent: Default::default(),
         keys_since: None,
+        time_zone: None,
     };
     scene.put(&contact);
     let how = if matches!(said.content, Content::Sign { .. }) { "called first" } else { "wrote first" };
