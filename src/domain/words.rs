@@ -10,6 +10,12 @@ const SLACK: usize = 1;
 const GAP: usize = 4;
 /// A phrase of courtesy in Japanese has so many characters. In words.
 const LONGEST_COURTESY: usize = 8;
+/// The keywords to which Twilio answers by itself, unless it was asked not to (its documentation of opt-out keywords).
+const PROVIDERS_OWN: [(Meaning, &[&str]); 3] = [
+    (Meaning::Stop, &["stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"]),
+    (Meaning::Yes, &["start", "yes", "unstop"]),
+    (Meaning::Help, &["help", "info"]),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Meaning {
@@ -72,6 +78,14 @@ impl Words {
             "consent:stop" => Some(Meaning::Stop),
             _ => None,
         }
+    }
+
+    /// What the SMS provider itself takes the message for, and has answered already. It knows single words only, as they are:
+    /// for "STOP PLEASE", "Stop!" or "opt out" the answer is ours.
+    pub fn the_provider_answers(text: &str) -> Option<Meaning> {
+        let word = text.trim();
+        let own = PROVIDERS_OWN.iter().find(|(_, words)| words.iter().any(|own| own.eq_ignore_ascii_case(word)));
+        own.map(|(meaning, _)| *meaning)
     }
 
     fn asks_for_an_end(&self, sentence: &[String]) -> bool {
@@ -313,19 +327,51 @@ fn is_sign(c: char) -> bool {
 
 /// Apostrophes ("don't" is "dont"), accents written as characters of their own, and what cannot be seen.
 fn is_inside_a_word(c: char) -> bool {
-    matches!(c, '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '＇' | '\u{300}'..='\u{36f}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{fe0f}' | '\u{feff}')
+    let apostrophe = matches!(c, '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '＇');
+    let unseen = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{fe0f}' | '\u{feff}');
+    apostrophe || unseen || matches!(c, '\u{300}'..='\u{36f}')
 }
 
-/// The small letters without accents that stand for a character; full-width forms become ordinary ones.
+/// The small letters without accents that stand for a character; letters in fancy dress become ordinary ones (as far as
+/// NFKC goes for letters that people answer with).
 fn plain(c: char) -> impl Iterator<Item = char> {
-    let narrow = match c {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
-        _ => c,
-    };
-    narrow.to_lowercase().flat_map(|small| {
+    undressed(c).to_lowercase().flat_map(|small| {
         let folded = fold(small);
         [Some(folded), (small == 'ß').then_some('s')].into_iter().flatten()
     })
+}
+
+/// Full-width, bold, script, double-struck, circled and squared letters: keyboards and "fonts" on phones write them.
+fn undressed(c: char) -> char {
+    let code = c as u32;
+    let (letter, begins) = match c {
+        '\u{ff01}'..='\u{ff5e}' => (code - 0xff01, '!'),
+        // Each style has 26 capitals and 26 small letters; a few of them stand elsewhere, below.
+        '\u{1d400}'..='\u{1d6a3}' if (code - 0x1d400) % 52 < 26 => ((code - 0x1d400) % 52, 'A'),
+        '\u{1d400}'..='\u{1d6a3}' => ((code - 0x1d400) % 52 - 26, 'a'),
+        // Ⓜ is the sign of an underground railway.
+        '\u{24b6}'..='\u{24cf}' if c != 'Ⓜ' => (code - 0x24b6, 'A'),
+        '\u{24d0}'..='\u{24e9}' => (code - 0x24d0, 'a'),
+        '\u{1f130}'..='\u{1f149}' => (code - 0x1f130, 'A'),
+        'ℬ' => (0, 'B'),
+        'ℂ' | 'ℭ' => (0, 'C'),
+        'ℯ' | 'ℰ' => (0, 'E'),
+        'ℱ' => (0, 'F'),
+        'ℊ' => (0, 'g'),
+        'ℋ' | 'ℌ' | 'ℍ' | 'ℎ' => (0, 'H'),
+        'ℐ' | 'ℑ' => (0, 'I'),
+        'ℒ' => (0, 'L'),
+        'ℳ' => (0, 'M'),
+        'ℕ' => (0, 'N'),
+        'ℴ' => (0, 'o'),
+        'ℙ' => (0, 'P'),
+        'ℚ' => (0, 'Q'),
+        'ℛ' | 'ℜ' | 'ℝ' => (0, 'R'),
+        'ℤ' | 'ℨ' => (0, 'Z'),
+        'ſ' => (0, 's'),
+        _ => return c,
+    };
+    char::from_u32(begins as u32 + letter).unwrap_or(c)
 }
 
 fn fold(c: char) -> char {
@@ -400,6 +446,13 @@ mod tests {
                 "はい",
                 "tak",
                 "yes ❤️",
+                "AGREE",
+                "Agree.",
+                "OPTIN",
+                "OPT-IN",
+                "“Yes”",
+                "𝗬𝗘𝗦",
+                "Ⓨⓔⓢ",
             ],
         );
     }
@@ -450,6 +503,40 @@ mod tests {
                 "ＳＴＯＰ",
                 "S\u{200b}TOP",
                 "wypisz",
+                // The words of the regulator and of the carriers, in any dress.
+                "REVOKE",
+                "Revoke.",
+                "OPTOUT",
+                "opt out",
+                "Opt-Out!",
+                "OPT  OUT",
+                "opt\u{a0}out",
+                "quit",
+                "END",
+                "remove",
+                "Remove.",
+                "ALTO",
+                "Parar!",
+                "“STOP”",
+                "«stop»",
+                "‹stop›",
+                "„Stop“",
+                "「停止」",
+                "(STOP)",
+                "*stop*",
+                "STOP\n\n",
+                "\u{202a}STOP\u{202c}",
+                "\u{2068}stop\u{2069}",
+                "𝐒𝐓𝐎𝐏",
+                "𝘴𝘵𝘰𝘱",
+                "𝕊𝕋𝕆ℙ",
+                "ⓈⓉⓄⓅ",
+                "🅂🅃🄾🄿",
+                "ｓｔｏｐ",
+                "S.T.O.P.",
+                "S T O P",
+                "STOP 🙏🏽❤️",
+                "ｽﾄｯﾌﾟ",
             ],
         );
     }
@@ -458,7 +545,24 @@ mod tests {
     fn help_is_a_whole_message() {
         all_mean(
             Help,
-            &["help", "HELP!", "Info", "ℹ️ info", "aide", "Hilfe", "ayuda", "aiuto", "ajuda", "hulp", "帮助", "Help?"],
+            &[
+                "help",
+                "HELP!",
+                "Info",
+                "INFO.",
+                "ℹ️ info",
+                "aide",
+                "AIDE",
+                "Hilfe",
+                "ayuda",
+                "¡Ayuda!",
+                "aiuto",
+                "ajuda",
+                "hulp",
+                "帮助",
+                "Help?",
+                "𝐇𝐄𝐋𝐏",
+            ],
         );
     }
 
@@ -587,6 +691,13 @@ mod tests {
                 "请停止",
                 "Proszę nie pisać do mnie",
                 "もう連絡しないでください",
+                "STPO",
+                "unsuscribe",
+                "Unsubcribe please",
+                "STOP ALL TEXTS",
+                "end these messages",
+                "cancel all messages",
+                "no más",
             ],
         );
     }
@@ -700,6 +811,26 @@ mod tests {
                 "明日連絡してください",
                 "1",
                 "5.5",
+                "nein",
+                "non",
+                "nee",
+                "NO",
+                "end of the month",
+                "by the end of the month please",
+                "I'll stop by at 5 pm",
+                "I will stop by",
+                "Stop by whenever you like",
+                "Cancel my 3pm meeting",
+                "can you cancel my 3 pm meeting?",
+                "I quit my job",
+                "How do I revoke the power of attorney",
+                "Can I opt out of the dividend reinvestment",
+                "remove the second account from the report",
+                "start with the bonds",
+                "The S&P, that is",
+                "Ⓜ",
+                "Ⓜ Potsdamer Platz",
+                "🅿️",
             ],
         );
     }
@@ -710,6 +841,35 @@ mod tests {
         assert_eq!(Words::of_payload(" consent:stop "), Some(Stop));
         for other in ["", "yes", "stop", "consent:", "consent:yesterday", "CONSENT"] {
             assert_eq!(Words::of_payload(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_provider_answers_single_words_of_its_list_only() {
+        let rows = [
+            (Some(Stop), "STOP"),
+            (Some(Stop), " stop\n"),
+            (Some(Stop), "StopAll"),
+            (Some(Stop), "UNSUBSCRIBE"),
+            (Some(Stop), "Cancel"),
+            (Some(Stop), "end"),
+            (Some(Stop), "QUIT"),
+            (Some(Stop), "revoke"),
+            (Some(Stop), "OPTOUT"),
+            (Some(Yes), "START"),
+            (Some(Yes), "yes"),
+            (Some(Yes), "Unstop"),
+            (Some(Help), "HELP"),
+            (Some(Help), "info"),
+        ];
+        let words = words();
+        for (expected, text) in rows {
+            assert_eq!(Words::the_provider_answers(text), expected, "{text:?}");
+            assert_eq!(Some(words.meaning(text)), expected, "{text:?} means the same to us");
+        }
+        for ours in ["STOP PLEASE", "Stop!", "“STOP”", "opt out", "stop all", "remove", "arrêt", "Y", "agree", "aide", "no", ""]
+        {
+            assert_eq!(Words::the_provider_answers(ours), None, "{ours:?}");
         }
     }
 
