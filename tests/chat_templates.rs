@@ -653,9 +653,11 @@ fn answers_on_messages(table: &mut Table) {
 }
 
 fn dry_runs() -> Vec<Value> {
-    let line = |kind: &str, reason: Value, at: Value| json!({ "kind": kind, "to": "Ann Lee", "where": "Lee", "reason": reason, "at": at });
+    let line = |kind: &str, reason: Value, at: Value| json!({ "kind": kind, "to": "Ann Lee", "where": "Lee", "reason": reason, "at": at, "parts": null });
     let items = [
-        json!({ "kind": "message", "to": "Ann Lee", "channel": "WhatsApp", "gist": "Good morning" }),
+        json!({ "kind": "message", "to": "Ann Lee", "channel": "WhatsApp", "gist": "Good morning", "parts": null }),
+        json!({ "kind": "message", "to": "Ann Lee", "channel": "SMS", "gist": "Good morning", "parts": 3 }),
+        merged(&line("held", json!("consent"), Value::Null), &json!({ "parts": 1 })),
         line("held", json!("window"), Value::Null),
         line("held", json!("consent"), Value::Null),
         line("held", json!("quiet_hours"), json!(NOW)),
@@ -792,7 +794,14 @@ fn refusals(table: &mut Table) {
                 json!({}),
             ],
         ),
-        ("refusal-too-long", vec![json!({ "length": 5000, "most": 4096 }), json!({ "length": 5000 })]),
+        (
+            "refusal-too-long",
+            vec![
+                json!({ "length": 5000, "most": 4096 }),
+                json!({ "length": 5000 }),
+                json!({ "length": 1700, "most": 1600, "parts": 12 }),
+            ],
+        ),
         ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1 })]),
         ("refusal-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
         (
@@ -1068,6 +1077,17 @@ fn s0_31_the_contradiction_tells_neither_which_nor_the_stored_value() {
     assert!(told.starts_with(expected), "{told}");
     assert_eq!(told, plain("refusal-match-one-only", json!({})));
     assert!(!told.contains("7F3K"));
+}
+
+#[test]
+fn the_parts_of_an_sms_are_told_where_they_count() {
+    let long = plain("refusal-too-long", json!({ "length": 1700, "most": 1600, "parts": 12 }));
+    assert!(long.contains("the text has 1700 characters, 1600 is the most (12 parts as an SMS)."), "{long}");
+    assert!(!plain("refusal-too-long", json!({ "length": 5000, "most": 4096 })).contains("part"));
+    let dry = dry_runs().iter().map(|vars| plain("dryrun", vars.clone())).collect::<Vec<_>>().join("\n");
+    assert!(dry.contains("to Ann Lee on SMS, now in 3 parts: Good morning"), "{dry}");
+    assert!(dry.contains("held (consent): goes when the client agrees, in 1 part"), "{dry}");
+    assert!(dry.contains("to Ann Lee on WhatsApp, now: Good morning"), "{dry}");
 }
 
 #[test]

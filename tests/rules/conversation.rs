@@ -2,10 +2,14 @@
 use crate::common::story::story_in;
 use crate::common::world::*;
 use expect_test::expect;
+use liaison::domain::consent::Consent;
 use liaison::domain::effect::Effect;
 use liaison::domain::event::{MemberChange, StreamKind};
-use liaison::domain::ids::{StreamId, UserId};
+use liaison::domain::ids::*;
+use liaison::domain::policy::Line;
+use liaison::domain::room::Room;
 use liaison::domain::time::Span;
+use serde_json::json;
 
 #[test]
 fn s4_1_s4_13_each_relayed_line_shows_its_channel() {
@@ -185,4 +189,60 @@ fn a_text_over_4096_characters_is_refused_with_the_count() {
     assert_eq!(world.state_of(&"ä".repeat(4_096)), "sent");
     assert_eq!(world.in_room("Ann Lee").says("jane", &"ä".repeat(4_097)), ["refusal(too-long)"]);
     assert_eq!(world.last_reply("Ann Lee").vars["length"], 4_097);
+}
+
+/// The room of Ann on SMS, where she has agreed: the records as they stand then.
+fn by_sms() -> World {
+    let mut world = World::agreed(|_| {});
+    let number = "+12025550143";
+    world.policy.lines.push(Line { channel: Channel::Sms, ..line(number, number) });
+    let mut ann = world.contact(ANN);
+    ann.on_mut(Channel::Sms).consent = Consent::OptedIn { at: MIDNIGHT };
+    world.put(&ann);
+    let room = Room { channel: Channel::Sms, line: LineId::new(number), ..world.room("Ann Lee") };
+    world.put(&room);
+    world
+}
+
+/// The same before her answer.
+fn asked_by_sms() -> World {
+    let mut world = by_sms();
+    let mut ann = world.contact(ANN);
+    ann.on_mut(Channel::Sms).consent = Consent::Pending { asked_at: MIDNIGHT, asked_before: None };
+    world.put(&ann);
+    world
+}
+
+#[test]
+fn an_sms_over_1600_characters_is_refused_with_the_count_and_its_parts() {
+    let mut world = by_sms();
+    assert_eq!(world.in_room("Ann Lee").says("jane", &"ä".repeat(1_601)), ["refusal(too-long)"]);
+    let vars = world.last_reply("Ann Lee").vars;
+    assert_eq!((&vars["length"], &vars["most"], &vars["parts"]), (&json!(1_601), &json!(1_600), &json!(11)));
+    // Counted as the network counts: an emoji is two.
+    assert_eq!(world.in_room("Ann Lee").says("jane", &"👍".repeat(801)), ["refusal(too-long)"]);
+    assert!(world.messages().is_empty());
+    world.in_room("Ann Lee").says("jane", &"ä".repeat(1_600));
+    assert_eq!(world.state_of(&"ä".repeat(1_600)), "sent");
+}
+
+#[test]
+fn a_dry_run_tells_the_parts_of_an_sms() {
+    let parts = |mut world: World| {
+        world.in_room("Ann Lee").says("jane", &format!("/dryrun {}", "a".repeat(400)));
+        world.last_reply("Ann Lee").vars["items"].as_array().unwrap().iter().map(|item| item["parts"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(by_sms()), [json!(3)]);
+    assert_eq!(parts(asked_by_sms()), [json!(3)], "of one that is held");
+    let mut on_whatsapp = World::agreed(|_| {});
+    on_whatsapp.client(ANN).writes("Hello");
+    assert_eq!(parts(on_whatsapp), [json!(null)]);
+}
+
+#[test]
+fn an_sms_that_waits_is_not_edited_beyond_its_limit() {
+    let mut world = asked_by_sms();
+    let said = world.in_room("Ann Lee").says_and_keeps("jane", "Good morning");
+    assert_eq!(world.in_room("Ann Lee").edits("jane", &said, &"ä".repeat(1_601)), ["info edit-too-late"]);
+    assert_eq!(world.in_room("Ann Lee").edits("jane", &said, &"ä".repeat(1_600)), ["info edited"]);
 }

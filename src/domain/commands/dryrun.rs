@@ -10,6 +10,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::relay;
 use crate::domain::scene::Scene;
 use crate::domain::sending;
+use crate::domain::sms_length;
 use serde_json::{Value, json};
 
 pub const DRYRUN: Command = Command {
@@ -140,7 +141,9 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
         Effect::Send(send) => {
             let room = scene.message(&send.message).and_then(|message| message.room);
             let to = sending::contact_name(scene, room.as_ref(), &send.contact);
-            Some(json!({ "kind": "message", "to": to, "channel": send.channel.name(), "gist": sending::gist(&send.body) }))
+            let parts = parts(send.channel, &send.body);
+            let gist = sending::gist(&send.body);
+            Some(json!({ "kind": "message", "to": to, "channel": send.channel.name(), "gist": gist, "parts": parts }))
         }
         // The room that is opened, or the message that goes, is told already.
         Effect::Post { reply, .. } if matches!(reply.code, Code::RoomOpened | Code::Released) => None,
@@ -194,7 +197,17 @@ fn told_line(scene: &Scene, place: &Place, reply: &Reply) -> Value {
     let contact = held_up.and_then(|id| scene.contact(id));
     let at = contact.and_then(|contact| quiet_hours::opens_at(scene.policy, &contact, scene.now));
     let reason = reply.reason.clone();
-    json!({ "kind": kind, "to": name, "where": place_name(scene, place), "reason": reason, "at": at })
+    let message = reply.message.as_ref().and_then(|id| scene.message(id));
+    let parts = message.and_then(|message| parts(message.channel, &message.body));
+    json!({ "kind": kind, "to": name, "where": place_name(scene, place), "reason": reason, "at": at, "parts": parts })
+}
+
+/// In how many parts a text leaves, where the channel counts so.
+fn parts(channel: Channel, body: &Body) -> Option<usize> {
+    match (channel, body) {
+        (Channel::Sms, Body::Text(text)) => Some(sms_length::parts(text).0),
+        (Channel::WhatsApp | Channel::Sms, _) => None,
+    }
 }
 
 fn place_name(scene: &Scene, place: &Place) -> String {

@@ -12,10 +12,11 @@ use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
 use crate::domain::sending::{Accepted, Draft, accept, contact_name};
+use crate::domain::sms_length::{self, SMS_MAX};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// WhatsApp's limit for one text.
+/// WhatsApp's limit for one text, in characters.
 pub const TEXT_MAX: usize = 4_096;
 
 /// A text in a client room that is no command.
@@ -30,7 +31,7 @@ pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &
         return;
     }
     let text = signed(scene, room, said, text);
-    if is_too_long(scene, room, &text, TEXT_MAX) {
+    if is_too_long(scene, room, &text) {
         return;
     }
     for contact in &room.contacts {
@@ -43,13 +44,24 @@ fn draft<'d>(room: &'d Room, contact: &'d ContactId, said: &RoomMessage, body: B
     Draft { room, contact, author: said.author.id, body, chat_message: Some(said.message.clone()) }
 }
 
-fn is_too_long(scene: &mut Scene, room: &Room, text: &str, most: usize) -> bool {
-    let length = text.chars().count();
+fn is_too_long(scene: &mut Scene, room: &Room, text: &str) -> bool {
+    let (length, most) = measured(room.channel, text);
     if length > most {
-        let refusal = Refusal::new("too-long").with("length", length).with("most", most);
+        let mut refusal = Refusal::new("too-long").with("length", length).with("most", most);
+        if room.channel == Channel::Sms {
+            refusal = refusal.with("parts", sms_length::parts(text).0);
+        }
         scene.post(Place::Room(room.key.clone()), refusal.into_reply());
     }
     length > most
+}
+
+/// The length of a text as its channel counts, and the most that it takes.
+fn measured(channel: Channel, text: &str) -> (usize, usize) {
+    match channel {
+        Channel::WhatsApp => (text.chars().count(), TEXT_MAX),
+        Channel::Sms => (sms_length::length(text), SMS_MAX),
+    }
 }
 
 /// Tells the room if it was refused.
@@ -71,7 +83,7 @@ fn advisor_sent_files(scene: &mut Scene, room: &Room, said: &RoomMessage, text: 
         return scene.post(Place::Room(room.key.clone()), refusal.into_reply());
     }
     let text = signed(scene, room, said, text).trim().to_owned();
-    if is_too_long(scene, room, &text, TEXT_MAX) {
+    if is_too_long(scene, room, &text) {
         return;
     }
     for contact in &room.contacts {
@@ -123,7 +135,7 @@ fn advisor_edited(scene: &mut Scene, room: &Room, original: &ChatMessageId, said
     let text = signed(scene, room, said, text);
     for mut message in bearing_the_text(scene, original, said.author.id) {
         let place = Place::Room(room.key.clone());
-        let body = edited(&message.body, &text).filter(|_| matches!(message.state, MessageState::Held { .. }));
+        let body = edited(&message.body, message.channel, &text).filter(|_| matches!(message.state, MessageState::Held { .. }));
         let Some(body) = body else {
             let reply = Reply::new(Code::Info, "edit-too-late").about(&message.contact).of(&message.id);
             let name = contact_name(scene, Some(&room.key), &message.contact);
@@ -147,13 +159,13 @@ fn bearing_the_text(scene: &Scene, chat: &ChatMessageId, author: UserId) -> Vec<
 }
 
 /// `None` where the new words cannot take the place of the old ones.
-fn edited(body: &Body, text: &str) -> Option<Body> {
-    let (length, some) = (text.chars().count(), !text.trim().is_empty());
+fn edited(body: &Body, channel: Channel, text: &str) -> Option<Body> {
+    let ((length, most), some) = (measured(channel, text), !text.trim().is_empty());
     match body {
         Body::Media { file, .. } if file.kind.bears_a_caption() && length <= CAPTION_MAX => {
             Some(Body::Media { file: file.clone(), caption: some.then(|| text.to_owned()) })
         }
-        Body::Text(_) if some && length <= TEXT_MAX => Some(Body::Text(text.to_owned())),
+        Body::Text(_) if some && length <= most => Some(Body::Text(text.to_owned())),
         Body::Text(_) | Body::Media { .. } | Body::Template { .. } | Body::Wording { .. } | Body::Question { .. } => None,
     }
 }
