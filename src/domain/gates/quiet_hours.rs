@@ -12,8 +12,6 @@ const DAY_SECONDS: i64 = 86_400;
 /// How far ahead an hour is looked for at which all zones of a client are open: as long as a message is held by default.
 /// Zones that have none within that time have none at all, but for what daylight saving time may bring.
 const LOOKED_AHEAD: Span = Span::days(14);
-/// A clock is put forward or back on the way to the next opening once, on the worst day of history twice.
-const CHANGES_ON_THE_WAY: usize = 4;
 
 /// What the hours say of one client at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +75,7 @@ fn in_zones(hours: QuietHours, zones: &[TimeZone], now: Timestamp) -> Quiet {
         let Some(zone) = zones.iter().find(|zone| !is_open(hours, zone, at)) else {
             return last.map_or(Quiet::No, |zone| Quiet::Until(opening(at, zone)));
         };
-        at = next_opening(hours, zone, at);
+        at = next_look(hours, zone, at);
         last = Some(zone);
     }
     Quiet::NeverOver
@@ -88,21 +86,14 @@ fn opening(at: Timestamp, zone: &TimeZone) -> Opening {
     Opening { at, zone: zone_name(zone), clock: format!("{:02}:{:02}", minute / 60, minute % 60) }
 }
 
-/// When this clock shows an hour of writing next, `from` itself not counted. Between two changes a clock runs evenly; at a
-/// change it is read anew, so that neither an hour that is left out nor one that comes twice is taken for another.
-fn next_opening(hours: QuietHours, zone: &TimeZone, from: Timestamp) -> Timestamp {
-    let mut at = from;
-    for _ in 0..CHANGES_ON_THE_WAY {
-        let left = (i64::from(hours.open_from) * 60 - second_of_day(zone, at)).rem_euclid(DAY_SECONDS);
-        // To the full second: what is behind it is part of the wait.
-        let candidate = Timestamp(at.0 - at.0.rem_euclid(1_000)) + Span::seconds(left);
-        match next_change(zone, at).filter(|change| *change <= candidate) {
-            None => return candidate,
-            Some(change) if is_open(hours, zone, change) => return change,
-            Some(change) => at = change,
-        }
-    }
-    at
+/// When a clock that shows a quiet hour is to be read again: at the beginning of the hours, or where it is put forward or back
+/// before that. Between two changes a clock runs evenly; at a change neither an hour that is left out nor one that comes twice
+/// is taken for another.
+fn next_look(hours: QuietHours, zone: &TimeZone, at: Timestamp) -> Timestamp {
+    let left = (i64::from(hours.open_from) * 60 - second_of_day(zone, at)).rem_euclid(DAY_SECONDS);
+    // To the full second: what is behind it is part of the wait.
+    let opens = Timestamp(at.0 - at.0.rem_euclid(1_000)) + Span::seconds(left);
+    next_change(zone, at).map_or(opens, |change| change.min(opens))
 }
 
 fn is_open(hours: QuietHours, zone: &TimeZone, at: Timestamp) -> bool {
