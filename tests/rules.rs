@@ -25,8 +25,10 @@ mod numbers;
 mod onboarding;
 #[path = "rules/questions.rs"]
 mod questions;
-#[path = "rules/quiet_hours.rs"]
-mod quiet_hours;
+#[path = "rules/sms.rs"]
+mod sms;
+#[path = "rules/sms_first.rs"]
+mod sms_first;
 #[path = "rules/status.rs"]
 mod status;
 #[path = "rules/templates.rs"]

@@ -1,5 +1,6 @@
 //! What people answer to the bot's questions: buttons and forms, each counted once.
 use super::ask::{About, Ask};
+use super::commands::sms::Wish;
 use super::commands::{self, Given};
 use super::consent::Turn;
 use super::effect::*;
@@ -12,8 +13,9 @@ use super::message::{Message, MessageState};
 use super::refusal::Refusal;
 use super::relay;
 use super::room::{Room, RoomMember};
+use super::saying::{Asking, ask_client};
 use super::scene::Scene;
-use super::sending::{Accepted, Asking, Draft, accept, ask_client, contact_name};
+use super::sending::{Accepted, Draft, accept, contact_name};
 use super::wakes::end_review;
 use serde_json::{Map, Value, json};
 
@@ -80,10 +82,11 @@ fn settle(scene: &mut Scene, ask: &Ask, caller: &User, place: &Place, pressed: &
             _ => run(scene, &press, &path, args, None),
         },
         About::Invitation { contact, channel, room } => invite(scene, caller, place, &contact, channel, room),
-        About::SmsOffer { contact } => match pressed {
-            "sms-yes" => say(scene, place, Refusal::new("sms-not-set-up").about(&contact).into_reply()),
+        About::SmsOffer { contact, waited } => match pressed {
+            "sms-yes" => try_sms(scene, &press, &contact, &waited),
             _ => say(scene, place, Reply::new(Code::Info, "nothing-done").about(&contact)),
         },
+        About::SendHere { message, room } => send_here(scene, caller, place, &message, &room),
         About::Review { contact, channel } => review(scene, caller, place, &contact, channel, pressed),
         About::SendAgain { message } => send_again(scene, caller, place, &message),
         About::MoveHere { contact, room, line, others } => {
@@ -271,6 +274,29 @@ fn review(scene: &mut Scene, caller: &User, place: &Place, contact: &ContactId, 
     say(scene, place, Reply::new(Code::Info, template).about(contact).with("name", name).with("consent", consent.name()))
 }
 
+/// S3-11: the SMS room, with its own consent.
+fn try_sms(scene: &mut Scene, press: &Press, contact: &ContactId, waited: &[MessageId]) -> Reply {
+    let Some(contact) = scene.contact(contact) else { return Reply::new(Code::Info, "nothing-done") };
+    let mark = scene.mark();
+    let wish = Wish { caller: press.caller, place: press.place, ask: Some(press.ask.id.clone()), again: waited };
+    match commands::sms::open(scene, &contact, wish) {
+        Ok(Some(there)) => say(scene, press.place, there),
+        Ok(None) => Reply::new(Code::Info, "working"),
+        Err(refusal) => {
+            scene.back_to(mark);
+            say(scene, press.place, refusal.about(&contact.id).into_reply())
+        }
+    }
+}
+
+/// What waited on another channel, as a new message of whoever confirms it.
+fn send_here(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId, room: &RoomKey) -> Reply {
+    let (Some(message), Some(room)) = (scene.message(id), scene.room(room)) else {
+        return say(scene, place, Reply::new(Code::Info, "nothing-done"));
+    };
+    send_anew(scene, caller, place, &message, &room)
+}
+
 /// A new message with a new id, linked in the journal; the gate is asked anew.
 fn send_again(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId) -> Reply {
     let Some(message) = scene.message(id) else { return say(scene, place, Reply::new(Code::Info, "nothing-done")) };
@@ -280,17 +306,19 @@ fn send_again(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId) -
         let reply = Reply::new(Code::Info, "arrived-after-all").about(&message.contact).of(id);
         return say(scene, place, reply.with("state", message.state.name()));
     };
-    if let Some(name) = message.program_name() {
-        let name = name.to_owned();
-        return ask_again(scene, caller, place, &message, &room, &name);
+    if message.advisor().is_none() {
+        return ask_again(scene, caller, place, &message, &room);
     }
-    let draft =
-        Draft { room: &room, contact: &message.contact, author: caller.id, body: message.body.clone(), chat_message: None };
-    let accepted = accept(scene, draft);
-    answer_again(scene, place, &message, &room, accepted)
+    send_anew(scene, caller, place, &message, &room)
 }
 
-fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message, room: &Room, name: &str) -> Reply {
+fn send_anew(scene: &mut Scene, caller: &User, place: &Place, message: &Message, room: &Room) -> Reply {
+    let draft = Draft { room, contact: &message.contact, author: caller.id, body: message.body.clone(), chat_message: None };
+    let accepted = accept(scene, draft);
+    answer_again(scene, place, message, room, accepted)
+}
+
+fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message, room: &Room) -> Reply {
     let asking = Asking {
         contact: &message.contact,
         channel: message.channel,
@@ -300,7 +328,7 @@ fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message,
         actor: caller.id,
         attested: "asked to send the unconfirmed request again",
     };
-    let asked = if name == super::policy::INVITATION { ask_client(scene, asking) } else { None };
+    let asked = if message.is_request() { ask_client(scene, asking) } else { None };
     let template = if asked.is_some() { "sent-again" } else { "nothing-done" };
     say(scene, place, Reply::new(Code::Info, template).about(&message.contact))
 }

@@ -32,7 +32,14 @@ pub enum About {
     /// May the client be asked for consent (S3-6)?
     Invitation { contact: ContactId, channel: Channel, room: Option<RoomKey> },
     /// Not on WhatsApp: try SMS (S3-10)?
-    SmsOffer { contact: ContactId },
+    SmsOffer {
+        contact: ContactId,
+        /// What waited for WhatsApp.
+        #[serde(default)]
+        waited: Vec<MessageId>,
+    },
+    /// Send this message, which went nowhere elsewhere, in this room?
+    SendHere { message: MessageId, room: RoomKey },
     /// Did the client mean to stop?
     Review { contact: ContactId, channel: Channel },
     /// Nobody knows whether it arrived: send again?

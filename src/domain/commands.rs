@@ -1,5 +1,6 @@
 //! The chat commands: one file each, one line each in `ALL`; line and form fill the same arguments and run the same code.
 pub mod admin;
+pub mod call;
 pub mod consent;
 pub mod contact_add;
 pub mod contact_edit;
@@ -13,6 +14,7 @@ pub mod queue;
 pub mod room_create;
 pub mod room_info;
 pub mod sent;
+pub mod sms;
 pub mod template;
 mod views;
 pub mod why;
@@ -103,7 +105,9 @@ pub const ALL: &[&Command] = &[
     &admin::REVOKE,
     &admin::SHOW,
     &admin::STATUS,
+    &sms::SMS,
     &contact_edit::COMPLETE,
+    &call::LIST,
 ];
 
 /// A command's arguments and who gave them, where.
@@ -466,7 +470,8 @@ impl Given {
 
     /// A room of this contact that the caller is in: the one in which the command stands, else the one used last.
     pub fn room_with(&self, scene: &Scene, contact: &Contact, channel: Option<Channel>) -> Option<Room> {
-        if let Some(room) = self.room.as_ref().filter(|room| room.contacts.contains(&contact.id)) {
+        let fits = |room: &&Room| room.contacts.contains(&contact.id) && channel.is_none_or(|channel| room.channel == channel);
+        if let Some(room) = self.room.as_ref().filter(fits) {
             return Some(room.clone());
         }
         let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));

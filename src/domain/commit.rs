@@ -25,7 +25,7 @@ impl Key {
     /// Kinds whose names tell who somebody is (or, as a wamid does, encode his number). A store keeps these names only
     /// under a keyed hash; they are looked up, never listed.
     pub fn is_personal(&self) -> bool {
-        const PERSONAL: [&str; 6] = ["phone/", "email/", "wa/", "bsuid/", "wamid/", "seen/"];
+        const PERSONAL: [&str; 7] = ["phone/", "email/", "wa/", "bsuid/", "wamid/", "callid/", "seen/"];
         PERSONAL.iter().any(|kind| self.0.starts_with(kind))
     }
 }

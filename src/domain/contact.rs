@@ -74,6 +74,12 @@ pub struct OnChannel {
     pub asked_by: Option<UserId>,
     /// The line on which he was asked or wrote last.
     pub line: Option<LineId>,
+    /// SMS: the lines on which he was welcomed.
+    #[serde(default)]
+    pub welcomed: BTreeSet<LineId>,
+    /// SMS: when he was last answered by nobody's decision.
+    #[serde(default)]
+    pub answered_at: Option<Timestamp>,
     /// What he chose about marketing; consent is apart from that.
     #[serde(default)]
     pub marketing: Option<MarketingChoice>,
@@ -114,6 +120,10 @@ impl OnChannel {
     }
     pub fn wants_no_marketing(&self) -> bool {
         self.marketing.is_some_and(|choice| choice.wants_none)
+    }
+    /// Whether he may be written to freely now, as far as time is concerned; SMS knows no window.
+    pub fn is_open(&self, channel: Channel, line: &LineId, now: Timestamp) -> bool {
+        channel == Channel::Sms || self.window(line).is_open(now)
     }
     pub fn window(&self, line: &LineId) -> Window {
         self.windows.get(line).copied().unwrap_or_default()

@@ -274,6 +274,13 @@ pub struct ClientKeys {
     pub profile_name: Option<String>,
 }
 
+impl ClientKeys {
+    /// Nothing by which he could be found again or answered: a withheld number, a short code.
+    pub fn is_nobody(&self) -> bool {
+        self.phone.is_none() && self.wa_id.is_none() && self.user_id.is_none()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Content {
     Text(String),

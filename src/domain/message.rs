@@ -8,6 +8,7 @@ use super::case::Record;
 use super::commit::Key;
 use super::effect::Body;
 use super::ids::*;
+use super::policy::{INVITATION, OPT_IN};
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,10 @@ impl Message {
             Author::Advisor(user) => Some(*user),
             Author::Program(_) => None,
         }
+    }
+    /// The program's question for consent, on either channel.
+    pub fn is_request(&self) -> bool {
+        self.program_name().is_some_and(|name| name == INVITATION || name == OPT_IN)
     }
     pub fn program_name(&self) -> Option<&str> {
         match &self.author {

@@ -13,12 +13,14 @@ use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::members::{self, NO_SUCH_USER};
 use super::message::{Message, MessageState};
 use super::parked;
-use super::policy::{INVITATION, MESSAGE_WAITING};
+use super::policy::MESSAGE_WAITING;
 use super::relay;
 use super::room::RoomState;
 use super::rooms;
+use super::saying::{self};
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
+use super::sms;
 use super::time::{Span, Timestamp};
 use crate::fault;
 use serde_json::json;
@@ -151,7 +153,7 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
 fn verdict_now(scene: &Scene, message: &Message) -> Option<(&'static str, Verdict)> {
     let Some(name) = message.program_name() else { return sending::objection(scene, message) };
     let contact = scene.contact(&message.contact)?;
-    let fine = sending::program_may_say(&contact, message.channel, &message.line, name, &message.body, scene.now);
+    let fine = saying::program_may_say(scene, &contact, message, name);
     if !fine {
         return Some(("consent", Verdict::Refuse));
     }
@@ -163,7 +165,7 @@ fn author_of(scene: &Scene, message: &Message) -> String {
 }
 
 fn invitation_is_over(scene: &mut Scene, message: &Message) {
-    if message.program_name() == Some(INVITATION)
+    if message.is_request()
         && let Some(room) = &message.room
     {
         rooms::invitation_ended(scene, room, &message.id);
@@ -382,6 +384,8 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     let never_reached = !contact.on(message.channel).ever_reached;
     if code == NOT_ON_WHATSAPP && message.channel == Channel::WhatsApp && never_reached {
         not_on_whatsapp(scene, &message);
+    } else if code == sms::OPTED_OUT_AT_PROVIDER && message.channel == Channel::Sms {
+        sms::opted_out_at_provider(scene, &message);
     } else {
         tell_failed(scene, &message, code, detail);
         request_failed(scene, &message);
@@ -415,24 +419,14 @@ fn not_on_whatsapp(scene: &mut Scene, message: &Message) {
     if !scene.turn_consent(&mut contact, message.channel, Turn::NotOnWhatsApp, now, evidence) {
         return;
     }
-    sending::withdraw_everything(scene, &contact, message.channel, "address");
-    let card = sms_offer(scene, message.room.as_ref(), &contact.id);
+    let waited = sending::withdraw_everything(scene, &contact, message.channel, "address");
+    let own = message.advisor().is_some().then(|| message.id.clone());
+    let card = sms::offer(scene, message.room.as_ref(), &contact.id, own.into_iter().chain(waited).collect());
     tell_room(scene, message, card);
 }
 
-/// The card that says so and offers SMS.
-pub fn sms_offer(scene: &mut Scene, room: Option<&RoomKey>, contact: &ContactId) -> Reply {
-    let asked_by = scene.contact(contact).and_then(|c| c.on(Channel::WhatsApp).asked_by);
-    let place = room.cloned().map(Place::Room).or(asked_by.map(Place::Direct));
-    let place = place.unwrap_or(Place::Direct(UserId(0)));
-    let ask = scene.new_ask(None, &place, About::SmsOffer { contact: contact.clone() }, Some(contact));
-    scene.put(&ask);
-    let name = contact_name(scene, room, contact);
-    Reply::new(Code::NotOnWhatsapp, "not-on-whatsapp").about(contact).because(NOT_ON_WHATSAPP).asking(&ask.id).with("name", name)
-}
-
 fn tell_failed(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
-    if message.advisor().is_none() && message.program_name() != Some(INVITATION) {
+    if message.advisor().is_none() && !message.is_request() {
         return;
     }
     let name = contact_name(scene, message.room.as_ref(), &message.contact);
@@ -443,7 +437,8 @@ fn tell_failed(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
 
 /// A request that never reached the client was no request: he may be asked again.
 fn request_failed(scene: &mut Scene, message: &Message) {
-    if message.program_name() != Some(INVITATION) || !message.is_template() {
+    let was_asked = message.is_template() || message.channel == Channel::Sms;
+    if !message.is_request() || !was_asked {
         return;
     }
     if let Some(mut contact) = scene.contact(&message.contact)
@@ -529,7 +524,8 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
     let ours = told.ours.as_ref().and_then(|id| scene.message(id));
     let Some(mut message) = ours.or_else(|| scene.message_of_wamid(&told.id)) else {
         parked::park(scene, told);
-        return scene.note(Entry::new("delivery.of_unknown_message", "whatsapp").detail(json!({ "status": told.status })));
+        return scene
+            .note(Entry::new("delivery.of_unknown_message", told.channel.key()).detail(json!({ "status": told.status })));
     };
     scene.raw_belongs_to(&message.contact);
     let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
@@ -541,7 +537,7 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
         message.wamid = Some(told.id.clone());
     }
     let at = told_at.min(scene.now);
-    let entry = Entry::new("delivery.reported", "whatsapp").about(&message.contact).message(&message.id);
+    let entry = Entry::new("delivery.reported", told.channel.key()).about(&message.contact).message(&message.id);
     let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category,
         "price_type": told.price_type });
     scene.note(Entry { room: message.room.clone(), ..entry.told_at(told_at).detail(detail) });

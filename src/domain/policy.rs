@@ -118,6 +118,8 @@ pub struct QuietHours {
 
 /// The template that asks for consent.
 pub const INVITATION: &str = "liaison_invitation";
+/// The text that asks for consent by SMS.
+pub const OPT_IN: &str = "opt_in";
 /// The template that says that a message waits.
 pub const MESSAGE_WAITING: &str = "liaison_message_waiting";
 /// The language of a contact for whom nobody chose one.

@@ -5,7 +5,7 @@ mod identity;
 mod marketing;
 
 pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, refuse_text};
-pub use call::client_called;
+pub use call::{call_woke, client_called};
 pub use identity::{learn_from_answer, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};
 
@@ -17,17 +17,20 @@ use super::effect::*;
 use super::event::{ClientMessage, Content};
 use super::files;
 use super::ids::*;
-use super::policy::{INVITATION, StopScope};
+use super::policy::StopScope;
 use super::room::{Room, RoomState};
 use super::rooms::{self, Plan};
+use super::saying::{self, say_to_client, wording_body};
 use super::scene::{CLIENT, PROGRAM, Scene};
-use super::sending::{self, contact_name, say_to_client, wording_body};
+use super::sending::{self, contact_name};
+use super::sms;
 use super::time::{Span, Timestamp};
 use super::words::{Meaning, Words};
 use crate::fault;
-use identity::{note_arrival, park, who_wrote};
+pub use identity::park;
+use identity::{note_arrival, who_wrote};
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// The question as reply buttons is shown at most once in this time (RULES, Consent).
 const QUESTION_EVERY: Span = Span::hours(24);
@@ -42,6 +45,9 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     if said.group.is_some() {
         // Native groups are a later stage: the message is kept in the journal, with its bytes.
         return scene.note(Entry::new("client.in_unknown_group", CLIENT).detail(json!({ "line": line.id, "message": said.id })));
+    }
+    if sms::is_no_client(scene, said) {
+        return;
     }
     // A time in the future is cut to now and noted (RULES, Window).
     let at = scene.event.at.min(scene.now);
@@ -147,7 +153,15 @@ fn client_agreed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, turn: 
         return Heeded::No;
     }
     tell_rooms(scene, &contact, said, Code::ConsentYes, "consent-yes", "yes");
-    let name = if before.ever_agreed { "opted_in" } else { "welcome" };
+    // Who comes back with the provider's own word is answered by the provider.
+    if before.consent.is_opted_out() && sms::provider_has_answered(scene.policy, said) {
+        return Heeded::Consumed;
+    }
+    let name = match said.channel {
+        Channel::Sms => sms::after_a_yes(scene, &mut contact, &said.line),
+        Channel::WhatsApp if before.ever_agreed => "opted_in",
+        Channel::WhatsApp => "welcome",
+    };
     let room = live_rooms(scene, &contact, said).first().map(|room| room.key.clone());
     let body = wording_body(scene, &contact, room.as_ref(), name, &[("agreed", "true")]);
     say_to_client(scene, id, said.channel, &said.line, room, name, body);
@@ -190,7 +204,8 @@ fn note_late_stop(scene: &mut Scene, contact: &Contact, said: &ClientMessage, at
 
 fn confirm_opt_out(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
     // Once, and only if the window lets it (S3-1, S3-18).
-    if contact.on(said.channel).window(&said.line).is_open(scene.now) {
+    let is_told = sms::provider_has_answered(scene.policy, said);
+    if !is_told && contact.on(said.channel).is_open(said.channel, &said.line, scene.now) {
         let room = live_rooms(scene, contact, said).first().map(|room| room.key.clone());
         let body = wording_body(scene, contact, room.as_ref(), "opted_out", &[]);
         say_to_client(scene, &contact.id, said.channel, &said.line, room, "opted_out", body);
@@ -226,9 +241,12 @@ fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Ti
 }
 
 fn answer_help(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
-    let Some(contact) = scene.contact(id) else { return };
-    let on = contact.on(said.channel);
-    if on.consent.is_opted_in() && on.window(&said.line).is_open(scene.now) {
+    let Some(mut contact) = scene.contact(id) else { return };
+    let may = sms::is_willing(scene.policy, &contact, said.channel) && !sms::provider_has_answered(scene.policy, said);
+    if !may || !contact.on(said.channel).is_open(said.channel, &said.line, scene.now) {
+        return;
+    }
+    if said.channel == Channel::WhatsApp || sms::may_answer_by_itself(scene, &mut contact) {
         let body = wording_body(scene, &contact, None, "help", &[]);
         say_to_client(scene, id, said.channel, &said.line, None, "help", body);
     }
@@ -242,7 +260,7 @@ fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &Clie
     let Consent::Pending { asked_at, .. } = on.consent else { return };
     let first_since_request = on.question_answered_request != Some(asked_at);
     let long_ago = on.question_at.is_none_or(|shown| scene.now >= shown + QUESTION_EVERY);
-    if !on.window(&said.line).is_open(scene.now) || !(first_since_request || long_ago) || at < asked_at - Span::days(1) {
+    if !on.is_open(said.channel, &said.line, scene.now) || !(first_since_request || long_ago) || at < asked_at - Span::days(1) {
         return;
     }
     let on = contact.on_mut(said.channel);
@@ -251,11 +269,12 @@ fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &Clie
     scene.put(&contact);
     let room = live_rooms(scene, &contact, said).first().map(|room| room.key.clone());
     let by = contact.on(said.channel).asked_by;
-    let body = match sending::template_body(scene, &contact, room.as_ref(), by, INVITATION, BTreeMap::new()) {
+    let (name, body) = saying::question(scene, &contact, said.channel, room.as_ref(), by);
+    let body = match body {
         Body::Template { name, language, vars } => Body::Question { name, language, vars },
         other => other,
     };
-    say_to_client(scene, id, said.channel, &said.line, room, INVITATION, body);
+    say_to_client(scene, id, said.channel, &said.line, room, name, body);
 }
 
 // ---- where a client's words go
@@ -423,14 +442,15 @@ fn open_for_client(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -
 fn advisors_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<UserId> {
     let may = |user: &UserId| scene.rights(*user).may_use(said.channel);
     let listing: Vec<UserId> = contact.listed_by.iter().copied().filter(may).collect();
-    if !listing.is_empty() {
-        return same_sub_org(scene, listing);
-    }
     let line = scene.policy.line(&said.line).and_then(|line| line.advisor.clone());
     let by_email = |email: &String| scene.user_by_email(email).map(|user| user.id);
     let of_line: Vec<UserId> = line.iter().filter_map(by_email).filter(may).collect();
-    if !of_line.is_empty() {
+    // An own number of an advisor (SMS & Voice Direct) is his, whoever else knows the client (S2-17).
+    if !of_line.is_empty() && (said.channel == Channel::Sms || listing.is_empty()) {
         return of_line;
+    }
+    if !listing.is_empty() {
+        return same_sub_org(scene, listing);
     }
     same_sub_org(scene, scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect())
 }
@@ -445,7 +465,10 @@ fn same_sub_org(scene: &Scene, mut users: Vec<UserId>) -> Vec<UserId> {
 
 /// S2-12, S2-17: on this advisor's own list, with the number only, unless he knows the contact already.
 fn list_incomplete(scene: &mut Scene, user: UserId, contact: &ContactId, channel: Channel) {
-    if scene.listing(user, contact).is_some() {
+    if let Some(mut listing) = scene.listing(user, contact) {
+        if listing.channels.insert(channel) {
+            scene.put(&listing);
+        }
         return;
     }
     let listing = Listing {
@@ -470,6 +493,12 @@ fn list_incomplete(scene: &mut Scene, user: UserId, contact: &ContactId, channel
 
 /// S2-15: `welcome` answers a client who wrote first; never after a stop, never twice in one breath with his yes.
 fn welcome_who_wrote_first(scene: &mut Scene, id: &ContactId, said: &ClientMessage, room: &RoomKey, heeded: Heeded) {
+    if said.channel == Channel::Sms {
+        if let Some(room) = scene.room(room) {
+            sms::welcome(scene, id, &room);
+        }
+        return;
+    }
     let Some(contact) = scene.contact(id) else { return };
     let on = contact.on(said.channel);
     let wrote_first = matches!(on.consent, Consent::None | Consent::OptedIn { .. });

@@ -10,8 +10,10 @@ use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
 use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER, Seat};
+use super::saying::{Asking, ask_client};
 use super::scene::{PROGRAM, Scene};
-use super::sending::{self, Asking, ask_client};
+use super::sending::{self};
+use super::sms;
 use super::time::Timestamp;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,12 +158,14 @@ fn say_room_opened(scene: &mut Scene, room: &Room) {
     let Some(contact) = room.contacts.first() else { return };
     let names: Vec<String> = room.contacts.iter().map(|id| sending::contact_name(scene, Some(&room.key), id)).collect();
     let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
+    let asks_first = scene.contact(contact).is_none_or(|c| sms::must_agree_first(scene.policy, &c, room.channel));
     let reply = Reply::new(Code::RoomOpened, "room-opened")
         .about(contact)
         .with("names", names)
         .with("consent", consent.name())
         .with("invited", room.opening.as_ref().is_some_and(|opening| !opening.invite.is_empty()))
         .with("channel", room.channel.name())
+        .with("asks_first", asks_first)
         .with("firm", scene.policy.firm.clone());
     scene.post(Place::Room(room.key.clone()), reply);
 }
@@ -169,6 +173,11 @@ fn say_room_opened(scene: &mut Scene, room: &Room) {
 fn invite(scene: &mut Scene, room: Room) {
     let Some(opening) = room.opening.clone() else { return };
     let Some(actor) = opening.asked_by else { return };
+    if room.channel == Channel::Sms {
+        // There the welcome comes first, and the question with the first text (S2-3, S2-6).
+        opening.invite.iter().for_each(|contact| sms::welcome(scene, contact, &room));
+        return;
+    }
     let by = room.owner().unwrap_or(actor);
     let (mut awaiting, mut already_waiting) = (Vec::new(), 0);
     for contact in &opening.invite {

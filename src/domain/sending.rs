@@ -2,7 +2,7 @@
 use super::approval::{self, TEMPLATE};
 use super::ask::{About, Ask, CONFIRMATION_LASTS};
 use super::commit::{Entry, Key};
-use super::consent::{Consent, Turn};
+use super::consent::Consent;
 use super::contact::Contact;
 use super::effect::*;
 use super::files;
@@ -10,9 +10,11 @@ use super::gates::{self, Subject, Verdict, quiet_hours};
 use super::ids::*;
 use super::lane::{Due, DueState, Lane, OutboxLane};
 use super::message::{Author, Message, MessageState};
-use super::policy::{INVITATION, MESSAGE_WAITING};
+use super::policy::MESSAGE_WAITING;
 use super::room::Room;
+use super::saying::{say_to_client, template_body};
 use super::scene::{PROGRAM, Scene};
+use super::sms;
 use super::time::Timestamp;
 use crate::fault;
 use serde_json::{Value, json};
@@ -181,7 +183,12 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     let reply = held_line(scene, message, gate);
     tell_room(scene, message, reply);
     if gate == "consent" {
-        ask_for_invitation(scene, message);
+        match (message.channel, message.advisor()) {
+            (Channel::Sms, Some(author)) => {
+                sms::ask_by_text(scene, &message.contact, &message.line, message.room.clone(), author)
+            }
+            (Channel::WhatsApp | Channel::Sms, _) => ask_for_invitation(scene, message),
+        }
     }
     // The client's answer would not let it go; after quiet hours he is told in the morning.
     if gate != TEMPLATE && gate != quiet_hours::GATE.id {
@@ -398,9 +405,9 @@ pub fn tell_withdrawn(scene: &mut Scene, messages: Vec<Message>, reason: &str) {
     }
 }
 
-/// On a stop: everything held or due for that contact on that channel will not go (RULES, Consent). Returns how many of
+/// On a stop: everything held or due for that contact on that channel will not go (RULES, Consent). Returns which of
 /// the advisors' messages that were.
-pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channel, reason: &str) -> usize {
+pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channel, reason: &str) -> Vec<MessageId> {
     let mut withdrawn = held_messages(scene, contact, channel);
     for message in &withdrawn {
         if let Some(room) = &message.room {
@@ -421,151 +428,15 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
         message.state = MessageState::Withdrawn { reason: reason.to_owned() };
         scene.put(message);
     }
-    let count = withdrawn.iter().filter(|message| message.advisor().is_some()).count();
-    for message in withdrawn.iter().filter(|message| message.program_name() == Some(INVITATION)) {
+    let advisors: Vec<MessageId> =
+        withdrawn.iter().filter(|message| message.advisor().is_some()).map(|message| message.id.clone()).collect();
+    for message in withdrawn.iter().filter(|message| message.is_request()) {
         if let Some(room) = &message.room {
             super::rooms::invitation_ended(scene, room, &message.id);
         }
     }
     tell_withdrawn(scene, withdrawn, reason);
-    count
-}
-
-// ---- what the program itself may say
-
-/// What the program fills in by itself (INTERFACES §8).
-pub const STANDARD_VARIABLES: [&str; 5] = ["contact.first", "contact.last", "advisor.name", "firm", "line.name"];
-
-/// The variables of INTERFACES §8.
-pub fn variables(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, advisor: Option<UserId>) -> BTreeMap<String, String> {
-    let owner = room.and_then(|key| scene.room(key)).and_then(|room| room.owner());
-    let speaker = advisor.or(owner).or(contact.requestor).or(contact.listed_by.iter().next().copied());
-    let listed = speaker.and_then(|user| scene.listing(user, &contact.id)).filter(|listing| !listing.incomplete);
-    let first = listed.as_ref().map(|l| l.first.clone()).filter(|f| !f.is_empty());
-    let first = first.or_else(|| contact.profile_name.clone()).unwrap_or_default();
-    let line = contact.on(Channel::WhatsApp).line.and_then(|line| scene.policy.line(&line));
-    BTreeMap::from([
-        ("contact.first".to_owned(), first),
-        ("contact.last".to_owned(), listed.map(|l| l.last).unwrap_or_default()),
-        ("advisor.name".to_owned(), speaker.map(|user| scene.user_name(user)).unwrap_or_else(|| scene.policy.firm.clone())),
-        ("firm".to_owned(), scene.policy.firm.clone()),
-        ("line.name".to_owned(), line.map_or_else(|| scene.policy.firm.clone(), |line| line.name.clone())),
-    ])
-}
-
-pub fn template_body(
-    scene: &Scene,
-    contact: &Contact,
-    room: Option<&RoomKey>,
-    advisor: Option<UserId>,
-    name: &str,
-    more: BTreeMap<String, String>,
-) -> Body {
-    let mut vars = variables(scene, contact, room, advisor);
-    // A provider refuses an empty parameter.
-    if vars["contact.first"].is_empty() {
-        vars.insert("contact.first".to_owned(), contact.number());
-    }
-    vars.extend(more);
-    Body::Template { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
-}
-
-pub fn wording_body(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, name: &str, more: &[(&str, &str)]) -> Body {
-    let mut vars = variables(scene, contact, room, None);
-    vars.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    Body::Wording { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
-}
-
-/// A message of the program's own; what may be said when is decided by the callers and asked again at taking.
-pub fn say_to_client(
-    scene: &mut Scene,
-    contact: &ContactId,
-    channel: Channel,
-    line: &LineId,
-    room: Option<RoomKey>,
-    name: &str,
-    body: Body,
-) -> MessageId {
-    let mut message = Message {
-        id: scene.new_message_id(),
-        contact: contact.clone(),
-        room,
-        channel,
-        line: line.clone(),
-        author: Author::Program(name.to_owned()),
-        body,
-        chat_message: None,
-        accepted_at: scene.now,
-        order: (scene.now, scene.effects.len() as u32),
-        state: MessageState::Ready,
-        told: true,
-        expires_at: None,
-        expiry_warned: false,
-        wamid: None,
-        sent_at: None,
-        delivered_at: None,
-        read_at: None,
-        price_category: None,
-        price_type: None,
-    };
-    make_ready(scene, &mut message);
-    message.id
-}
-
-/// May this message of the program still go, as things stand? The closed list of S3-1, asked again at taking.
-pub fn program_may_say(contact: &Contact, channel: Channel, line: &LineId, name: &str, body: &Body, now: Timestamp) -> bool {
-    let consent = contact.consent(channel);
-    let fits_window = match body {
-        Body::Template { .. } => true,
-        Body::Text(_) | Body::Media { .. } | Body::Wording { .. } | Body::Question { .. } => {
-            channel == Channel::Sms || contact.on(channel).window(line).is_open(now)
-        }
-    };
-    let consented = match name {
-        "opted_out" => consent.is_opted_out(),
-        INVITATION => consent.is_pending(),
-        MESSAGE_WAITING => consent.is_pending() || consent.is_opted_in(),
-        // In answer to a client who wrote first, or after his yes.
-        "welcome" => !consent.is_opted_out() && !consent.is_unreachable(),
-        _ => consent.is_opted_in(),
-    };
-    consented && fits_window && contact.blocked.is_none()
-}
-
-/// Who asks a contact for consent, where, and on what ground.
-pub struct Asking<'q> {
-    pub contact: &'q ContactId,
-    pub channel: Channel,
-    pub line: &'q LineId,
-    pub room: Option<RoomKey>,
-    /// In whose name the client is asked; he is told of the answer where there is no room.
-    pub by: UserId,
-    /// Who acted: the same, or a colleague who onboards for him.
-    pub actor: UserId,
-    /// What the advisor attested, and by which act (S3-2).
-    pub attested: &'q str,
-}
-
-/// Sends the consent request; the caller has checked that it may be asked. `None` where the state has no such arrow.
-pub fn ask_client(scene: &mut Scene, asking: Asking) -> Option<MessageId> {
-    let mut contact = scene.contact(asking.contact)?;
-    let body = template_body(scene, &contact, asking.room.as_ref(), Some(asking.by), INVITATION, BTreeMap::new());
-    let evidence = json!({
-        "actor": scene.actor(asking.actor), "asked_for": scene.actor(asking.by), "attested": asking.attested, "template": INVITATION, "body": body,
-    });
-    let now = scene.now;
-    if !scene.turn_consent(&mut contact, asking.channel, Turn::Request, now, evidence) {
-        return None;
-    }
-    let message = say_to_client(scene, &contact.id, asking.channel, asking.line, asking.room, INVITATION, body);
-    let mut contact = scene.contact(&contact.id)?;
-    let on = contact.on_mut(asking.channel);
-    on.asked_in = Some(message.clone());
-    on.asked_by = Some(asking.by);
-    on.line = Some(asking.line.clone());
-    scene.put(&contact);
-    tell_client_that_a_message_waits(scene, &contact.id, asking.channel, asking.line);
-    Some(message)
+    advisors
 }
 
 /// What `/sent`, `/queue` and cards show of a body, without the client's or advisor's words being cut by accident.

@@ -10,6 +10,7 @@ use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
 use super::outbox;
 use super::parked;
 use super::rooms;
+use super::saying::{self};
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
 use crate::fault;
@@ -34,6 +35,7 @@ pub fn time_came(scene: &mut Scene, wake: &Key) {
                 approval::release_waiting(scene, template, language);
             }
         }
+        "call" => super::relay::call_woke(scene, &record),
         "morning" => morning_came(scene, &RoomKey::new(name)),
         _ => {}
     }
@@ -84,9 +86,9 @@ pub fn end_review(scene: &mut Scene, id: &ContactId, channel: Channel, turn: Tur
 
 fn confirm_stop(scene: &mut Scene, contact: &Contact, channel: Channel) {
     let Some(line) = contact.on(channel).line else { return };
-    if contact.on(channel).window(&line).is_open(scene.now) {
-        let body = sending::wording_body(scene, contact, None, "opted_out", &[]);
-        sending::say_to_client(scene, &contact.id, channel, &line, None, "opted_out", body);
+    if contact.on(channel).is_open(channel, &line, scene.now) {
+        let body = saying::wording_body(scene, contact, None, "opted_out", &[]);
+        saying::say_to_client(scene, &contact.id, channel, &line, None, "opted_out", body);
     }
 }
 

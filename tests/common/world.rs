@@ -25,6 +25,10 @@ pub const MIDNIGHT: Timestamp = Timestamp(1_799_971_200_000);
 pub const ANN: &str = "+4915112345678";
 pub const BEN: &str = "+4915112345699";
 pub const LINE: &str = "106540352242922";
+/// Jane's own number for SMS and calls.
+pub const JANES_LINE: &str = "+12025550143";
+/// A client in New York.
+pub const SAM: &str = "+19175550123";
 pub const BOT: UserId = UserId(99);
 /// What `/contact add` needs for Ann on WhatsApp.
 pub const ADD_ANN: &str = "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp";
@@ -185,7 +189,7 @@ impl World {
 
     pub fn client<'w>(&'w mut self, number: &str) -> Client<'w> {
         let at = self.now;
-        Client { world: self, keys: keys_of(number), at, line: LineId::new(LINE), quoted: None }
+        Client { world: self, channel: Channel::WhatsApp, keys: keys_of(number), at, line: LineId::new(LINE), quoted: None }
     }
 
     pub fn chat(&mut self, who: &str, stream: StreamId, kind: StreamKind, text: &str, edits: Option<&str>) -> Vec<String> {
@@ -723,6 +727,7 @@ impl InRoom<'_> {
 
 pub struct Client<'w> {
     world: &'w mut World,
+    channel: Channel,
     keys: ClientKeys,
     at: Timestamp,
     line: LineId,
@@ -737,6 +742,13 @@ impl Client<'_> {
     }
     pub fn on_line(mut self, line: &str) -> Self {
         self.line = LineId::new(line);
+        self
+    }
+    /// On Jane's own number.
+    pub fn by_sms(mut self) -> Self {
+        self.channel = Channel::Sms;
+        self.line = LineId::new(JANES_LINE);
+        self.keys.wa_id = None;
         self
     }
     pub fn quoting(mut self, wamid: &Wamid) -> Self {
@@ -762,7 +774,7 @@ impl Client<'_> {
         let mark = self.world.sends.len();
         let id = Wamid::new(self.world.fresh("wamid.in"));
         let said = ClientMessage {
-            channel: Channel::WhatsApp,
+            channel: self.channel,
             line: self.line,
             id,
             from: self.keys,
@@ -839,6 +851,12 @@ pub fn keys_of(number: &str) -> ClientKeys {
     let wa_id = phone.as_ref().map(|phone| phone.digits().to_owned());
     let user_id = phone.is_none().then(|| number.to_owned());
     ClientKeys { phone, wa_id, user_id, profile_name: None }
+}
+
+/// Jane has an own number for SMS.
+pub fn direct_line(policy: &mut Policy) {
+    let advisor = person("jane").email;
+    policy.lines.push(Line { channel: Channel::Sms, advisor, ..line(JANES_LINE, JANES_LINE) });
 }
 
 pub fn line(id: &str, number: &str) -> Line {

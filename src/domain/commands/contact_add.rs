@@ -7,12 +7,12 @@ use crate::domain::effect::Reply;
 use crate::domain::entitlement::{Permission, User};
 use crate::domain::grammar::Who;
 use crate::domain::ids::*;
-use crate::domain::outbox::sms_offer;
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
 use crate::domain::relay::number_keys;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
 use crate::domain::scene::Scene;
+use crate::domain::sms;
 use crate::domain::{email, phone};
 use crate::fault;
 use serde_json::json;
@@ -51,7 +51,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if !given.rights.may(Permission::ContactCreate, Some(typed.channel)) {
         return Err(Refusal::no_permission(Permission::ContactCreate.name()));
     }
-    if typed.channel == Channel::Sms {
+    if typed.channel == Channel::Sms && !sms::is_set_up(scene.policy) {
         return Err(Refusal::new("sms-not-set-up").with("argument", "channel"));
     }
     let requestor = requestor(scene, given, typed.channel)?;
@@ -64,7 +64,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         None => create(scene, given, &typed, &requestor),
     };
     let reply = answer(scene, given, &contact, &typed, &requestor, is_new);
-    if !wants_room(given) {
+    if !wants_room(given, typed.channel) {
         return Ok(Answer::Say(reply));
     }
     may_have_room(scene, given, &contact, &typed)?;
@@ -96,8 +96,9 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     Ok(Answer::Later)
 }
 
-fn wants_room(given: &Given) -> bool {
-    given.args.flag("room") || given.key("room").is_some()
+/// On SMS the room comes with the contact (S2-2).
+fn wants_room(given: &Given, channel: Channel) -> bool {
+    channel == Channel::Sms || given.args.flag("room") || given.key("room").is_some()
 }
 
 fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
@@ -309,7 +310,7 @@ fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Ty
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name).with("argument", "room")),
         Consent::Unreachable { .. } => {
             let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));
+            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
             Err(refusal)
         }
         Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
@@ -326,6 +327,7 @@ fn answer(scene: &Scene, given: &Given, contact: &Contact, typed: &Typed, reques
         .with("is_new", is_new)
         .with("channel", typed.channel.name())
         .with("consent", contact.consent(typed.channel).name())
-        .with("with_room", wants_room(given))
+        .with("with_room", wants_room(given, typed.channel))
+        .with("asks_first", sms::must_agree_first(scene.policy, contact, typed.channel))
         .with("firm", scene.policy.firm.clone())
 }

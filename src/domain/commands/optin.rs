@@ -6,11 +6,11 @@ use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::ids::*;
-use crate::domain::outbox::sms_offer;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
+use crate::domain::saying::{Asking, ask_client};
 use crate::domain::scene::Scene;
-use crate::domain::sending::{Asking, ask_client};
+use crate::domain::sms;
 use crate::fault;
 
 pub const SEND: Command = Command {
@@ -41,47 +41,53 @@ pub const RESEND: Command = Command {
     run: resend,
 };
 
-/// WhatsApp is the only channel that asks by itself for now; SMS asks on the first message (S2-6).
-const CHANNEL: Channel = Channel::WhatsApp;
+/// That of the room in which it is typed; elsewhere WhatsApp, whose invitation is what most people mean.
+fn channel_of(given: &Given, contact: &Contact) -> Channel {
+    let here = given.room.as_ref().filter(|room| room.contacts.contains(&contact.id)).map(|room| room.channel);
+    let only_sms = contact.channels.keys().all(|channel| *channel == Channel::Sms) && !contact.channels.is_empty();
+    here.unwrap_or(if only_sms { Channel::Sms } else { Channel::WhatsApp })
+}
 
 fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = given.contact(scene, 0)?;
-    let line = may_ask(scene, given, &contact)?;
-    if contact.consent(CHANNEL).is_pending() {
-        may_repeat(scene, &contact)?;
+    let channel = channel_of(given, &contact);
+    let line = may_ask(scene, given, &contact, channel)?;
+    if contact.consent(channel).is_pending() {
+        may_repeat(scene, &contact, channel)?;
     }
     let name = given.name_of(scene, &contact);
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-invitation").about(&contact.id).with("name", name);
-        return Ok(Answer::Confirm(card.with("channel", CHANNEL.name())));
+        return Ok(Answer::Confirm(card.with("channel", channel.name())));
     }
-    let room = given.room_with(scene, &contact, Some(CHANNEL));
-    ask(scene, given, &contact, &line, room, "confirmed that the client agreed to be contacted")
+    let room = given.room_with(scene, &contact, Some(channel));
+    ask(scene, given, &contact, (channel, &line), room, "confirmed that the client agreed to be contacted")
 }
 
 fn resend(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = given.contact(scene, 0)?;
-    let line = may_ask(scene, given, &contact)?;
-    if !contact.consent(CHANNEL).is_pending() {
+    let channel = channel_of(given, &contact);
+    let line = may_ask(scene, given, &contact, channel)?;
+    if !contact.consent(channel).is_pending() {
         return Err(Refusal::new("nothing-pending").about(&contact.id).with("name", given.name_of(scene, &contact)));
     }
-    may_repeat(scene, &contact)?;
-    let room = given.room_with(scene, &contact, Some(CHANNEL));
-    ask(scene, given, &contact, &line, room, "asked again")
+    may_repeat(scene, &contact, channel)?;
+    let room = given.room_with(scene, &contact, Some(channel));
+    ask(scene, given, &contact, (channel, &line), room, "asked again")
 }
 
 fn ask(
     scene: &mut Scene,
     given: &Given,
     contact: &Contact,
-    line: &LineId,
+    (channel, line): (Channel, &LineId),
     room: Option<Room>,
     attested: &str,
 ) -> Result<Answer, Refusal> {
     let has_room = room.is_some();
     let asking = Asking {
         contact: &contact.id,
-        channel: CHANNEL,
+        channel,
         line,
         room: room.map(|room| room.key),
         by: given.caller.id,
@@ -95,12 +101,12 @@ fn ask(
 }
 
 /// The line to ask on, if this contact may be asked at all now.
-fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact) -> Result<LineId, Refusal> {
-    if !given.rights.may_use(CHANNEL) {
-        return Err(Refusal::new("not-entitled").with("channel", CHANNEL.name()));
+fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel) -> Result<LineId, Refusal> {
+    if !given.rights.may_use(channel) {
+        return Err(Refusal::new("not-entitled").with("channel", channel.name()));
     }
     let name = given.name_of(scene, contact);
-    match contact.consent(CHANNEL) {
+    match contact.consent(channel) {
         Consent::OptedIn { .. } => return Err(Refusal::new("already-in").about(&contact.id).with("name", name)),
         Consent::OptedOut { .. } => return Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
         Consent::Review { .. } => {
@@ -110,27 +116,27 @@ fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact) -> Result<LineId
         }
         Consent::Unreachable { .. } => {
             let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));
+            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
             return Err(refusal);
         }
         Consent::None | Consent::Pending { .. } => {}
     }
-    let room = given.room_with(scene, contact, Some(CHANNEL));
-    let line = room.map(|room| room.line).or_else(|| contact.on(CHANNEL).line);
-    let line = line.or_else(|| line_for(scene, given));
-    line.ok_or_else(|| Refusal::new("no-line-left").with("channel", CHANNEL.name()))
+    let room = given.room_with(scene, contact, Some(channel));
+    let line = room.map(|room| room.line).or_else(|| contact.on(channel).line);
+    let line = line.or_else(|| line_for(scene, given, channel));
+    line.ok_or_else(|| Refusal::new("no-line-left").with("channel", channel.name()))
 }
 
-fn line_for(scene: &Scene, given: &Given) -> Option<LineId> {
-    let mut lines: Vec<_> = scene.policy.lines_of(CHANNEL).collect();
+fn line_for(scene: &Scene, given: &Given, channel: Channel) -> Option<LineId> {
+    let mut lines: Vec<_> = scene.policy.lines_of(channel).collect();
     lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == given.caller.email));
     lines.sort_by_key(|line| line.advisor.is_none());
     lines.first().map(|line| line.id.clone())
 }
 
 /// S3-20, S3-21.
-fn may_repeat(scene: &Scene, contact: &Contact) -> Result<(), Refusal> {
-    let Consent::Pending { asked_at, .. } = contact.consent(CHANNEL) else { return Ok(()) };
+fn may_repeat(scene: &Scene, contact: &Contact, channel: Channel) -> Result<(), Refusal> {
+    let Consent::Pending { asked_at, .. } = contact.consent(channel) else { return Ok(()) };
     let until = asked_at + scene.policy.resend_after;
     if scene.now < until && !fault::planted("asked-at-any-time") {
         return Err(Refusal::new("pending-until").about(&contact.id).with("until", until.0));

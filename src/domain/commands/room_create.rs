@@ -5,11 +5,11 @@ use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::ids::*;
-use crate::domain::outbox::sms_offer;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
 use crate::domain::scene::Scene;
+use crate::domain::sms;
 
 pub const CREATE: Command = Command {
     path: "room create",
@@ -31,7 +31,7 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Err(Refusal::new("name-too-long").with("most", NAME_MAX));
     }
     let contacts = contacts(scene, given)?;
-    let channel = one_channel(&contacts)?;
+    let channel = one_channel(scene, &contacts)?;
     if !given.rights.may(Permission::RoomCreate, Some(channel)) || !given.rights.may_use(channel) {
         return Err(Refusal::no_permission(Permission::RoomCreate.name()));
     }
@@ -45,7 +45,7 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Ok(Answer::Confirm(card));
     }
     let ids: Vec<ContactId> = contacts.iter().map(|contact| contact.id.clone()).collect();
-    let reply = Reply::answer("room-created").about(&ids[0]).with("name", name.clone());
+    let reply = Reply::answer("room-created").about(&ids[0]).with("name", name.clone()).with("channel", channel.name());
     let plan = Plan {
         name: Some(&name),
         channel,
@@ -85,10 +85,11 @@ fn contacts(scene: &Scene, given: &Given) -> Result<Vec<Contact>, Refusal> {
 }
 
 /// A room never mixes channels.
-fn one_channel(contacts: &[Contact]) -> Result<Channel, Refusal> {
+fn one_channel(scene: &Scene, contacts: &[Contact]) -> Result<Channel, Refusal> {
     let all = |channel: Channel| contacts.iter().all(|contact| contact.channels.contains_key(&channel));
     match (all(Channel::WhatsApp), all(Channel::Sms)) {
         (true, _) => Ok(Channel::WhatsApp),
+        (false, true) if sms::is_set_up(scene.policy) => Ok(Channel::Sms),
         (false, true) => Err(Refusal::new("sms-not-set-up")),
         (false, false) => Err(Refusal::new("mixed-channels")),
     }
@@ -118,7 +119,7 @@ fn may_be_written_to(scene: &mut Scene, given: &Given, contact: &Contact, channe
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
         Consent::Unreachable { .. } => {
             let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms_offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id)));
+            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
             Err(refusal)
         }
         Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),

@@ -9,8 +9,9 @@ use crate::domain::ids::*;
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
+use crate::domain::saying::{self};
 use crate::domain::scene::Scene;
-use crate::domain::sending::{self, Accepted, Draft, accept};
+use crate::domain::sending::{Accepted, Draft, accept};
 use crate::domain::suggest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -100,6 +101,10 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = recipient(scene, given)?;
     let name_of = given.name_of(scene, &contact);
     let Some(room) = given.room_with(scene, &contact, Some(Channel::WhatsApp)) else {
+        if given.room.as_ref().is_some_and(|room| room.channel == Channel::Sms) {
+            let why = "is WhatsApp's; an SMS needs none, write it in your own words";
+            return Err(Refusal::bad_argument("template", why, SEND.example));
+        }
         return Err(Refusal::new("membership").about(&contact.id).with("name", name_of));
     };
     let body = filled(scene, given, &contact, &room, &name)?;
@@ -148,7 +153,7 @@ fn known_template(scene: &Scene, typed: &str) -> Result<String, Refusal> {
 
 /// Parameters that the program does not fill by itself.
 fn own_parameters(all: &[String]) -> Vec<String> {
-    all.iter().filter(|name| !sending::STANDARD_VARIABLES.contains(&name.as_str())).cloned().collect()
+    all.iter().filter(|name| !saying::STANDARD_VARIABLES.contains(&name.as_str())).cloned().collect()
 }
 
 fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &str) -> Result<Body, Refusal> {
@@ -172,7 +177,7 @@ fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &s
         return Err(Refusal::bad_argument(key, "is no parameter of this template", given.command.usage));
     }
     let speaker = Some(given.caller.id);
-    let body = match sending::template_body(scene, contact, Some(&room.key), speaker, name, more) {
+    let body = match saying::template_body(scene, contact, Some(&room.key), speaker, name, more) {
         Body::Template { name, vars, .. } => Body::Template { name, language: language.to_owned(), vars },
         other => other,
     };

@@ -9,8 +9,9 @@ use crate::domain::event::{ClientKeys, ClientMessage, Content};
 use crate::domain::ids::*;
 use crate::domain::phone;
 use crate::domain::policy::{DEFAULT_LANGUAGE, UnknownSender};
+use crate::domain::saying::{Asking, ask_client};
 use crate::domain::scene::{CLIENT, PROGRAM, Scene};
-use crate::domain::sending::{self, Asking, ask_client};
+use crate::domain::sending::{self};
 use crate::domain::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -79,15 +80,55 @@ fn meet_stranger(scene: &mut Scene, said: &ClientMessage, at: Timestamp) -> Opti
     }
 }
 
-pub(super) fn park(scene: &mut Scene, said: &ClientMessage, why: &str) {
+pub fn park(scene: &mut Scene, said: &ClientMessage, why: &str) {
     let detail = json!({ "line": said.line, "from": said.from, "content": said.content, "why": why });
     scene.note(Entry::new("client.parked", CLIENT).detail(detail));
+    let told = told_this_hour(scene);
+    if told > PARKED_TOLD {
+        return;
+    }
+    if told == PARKED_TOLD {
+        let reply = Reply::new(Code::Info, "parked-more").with("told", PARKED_TOLD);
+        return scene.admins().into_iter().for_each(|admin| scene.post(admin, reply.clone()));
+    }
     let number = said.from.phone.as_ref().map(|phone| phone.e164().to_owned()).or(said.from.profile_name.clone());
     let reply = Reply::new(Code::Info, "parked").with("number", number.unwrap_or_default()).with("why", why);
     let reply = reply.with("text", shown(&said.content));
     for admin in scene.admins() {
         scene.post(admin, reply.clone());
     }
+}
+
+/// Of so many parked messages an hour the admins read one by one; more would bury what else they have to read.
+const PARKED_TOLD: u32 = 5;
+
+/// How many parked messages the admins have read of in the hour that runs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Parked {
+    hour: i64,
+    told: u32,
+}
+
+impl Record for Parked {
+    fn key(&self) -> Key {
+        Key::new("count", "parked")
+    }
+    fn sealed_for(&self) -> Option<ContactId> {
+        None
+    }
+}
+
+/// How many before this one; beyond the last that is told nothing is written, so that a flood changes no record.
+fn told_this_hour(scene: &mut Scene) -> u32 {
+    let hour = scene.now.0 / Span::hours(1).0;
+    let counted: Option<Parked> = scene.case.get(&Key::new("count", "parked"));
+    let mut parked = counted.filter(|parked| parked.hour == hour).unwrap_or(Parked { hour, told: 0 });
+    let before = parked.told;
+    if before <= PARKED_TOLD {
+        parked.told += 1;
+        scene.put(&parked);
+    }
+    before
 }
 
 /// How many strangers were onboarded in the hour that runs.
@@ -167,7 +208,9 @@ pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &Clien
     if is_message {
         on.ever_reached = true;
         on.notice_sent = false;
-        on.windows.entry(said.line.clone()).or_default().opened(at);
+        if said.channel == Channel::WhatsApp {
+            on.windows.entry(said.line.clone()).or_default().opened(at);
+        }
     }
     scene.put(&contact);
     let detail = json!({
