@@ -23,7 +23,8 @@ const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
 const PARTS: [&str; 1] = ["form-mistake"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 15] = [
+const CHOOSING: [&str; 16] = [
+    "channel",
     "news",
     "gate",
     "consent",
@@ -304,12 +305,40 @@ fn replies(table: &mut Table) {
             CONSENTS
                 .iter()
                 .flat_map(|consent| {
-                    [Value::Null, json!(75)].map(|seconds| {
-                        json!({ "name": "Ann Lee", "channel": "WhatsApp", "at": BEFORE, "now": NOW, "seconds": seconds,
-                            "consent": consent })
+                    let ends = [(json!(false), Value::Null), (json!(true), json!(75)), (Value::Null, Value::Null)];
+                    ends.into_iter().flat_map(move |(answered, seconds)| {
+                        ["WhatsApp", "SMS"].map(|channel| {
+                            json!({ "name": "Ann Lee", "number": "+4915112345678", "channel": channel, "at": BEFORE, "now": NOW,
+                                "answered": answered, "seconds": seconds, "consent": consent, "willing": *consent == "OPTED_IN" })
+                        })
                     })
                 })
                 .collect(),
+        ),
+        ("called-withheld", vec![json!({ "channel": "SMS", "at": BEFORE })]),
+        ("parked-more", vec![json!({ "told": 5 })]),
+        ("refusal-consent-missing", vec![ann.clone()]),
+        ("send-by-sms", vec![json!({ "name": "Ann Lee", "text": "Good morning" })]),
+        (
+            "sms-room",
+            CONSENTS
+                .iter()
+                .flat_map(|consent| {
+                    [true, false].map(|there| {
+                        json!({ "name": "Ann Lee", "room": "Ann Lee", "there": there, "consent": consent, "asks_first": there })
+                    })
+                })
+                .collect(),
+        ),
+        (
+            "call-list",
+            vec![
+                json!({ "name": "Ann Lee", "more": false, "calls": [], "now": NOW }),
+                json!({ "name": "Ann Lee", "more": true, "now": NOW, "calls": [
+                    { "at": BEFORE, "direction": "inbound", "channel": "SMS", "state": "answered", "seconds": 75 },
+                    { "at": BEFORE, "direction": "inbound", "channel": "SMS", "state": "not answered", "seconds": null },
+                ] }),
+            ],
         ),
         (
             "identity-changed",

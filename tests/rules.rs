@@ -25,6 +25,8 @@ mod numbers;
 mod onboarding;
 #[path = "rules/questions.rs"]
 mod questions;
+#[path = "rules/quiet_hours.rs"]
+mod quiet_hours;
 #[path = "rules/sms.rs"]
 mod sms;
 #[path = "rules/sms_first.rs"]

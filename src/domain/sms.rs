@@ -16,6 +16,7 @@ use super::saying::{self, Asking, ask_client, say_to_client, wording_body};
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self};
 use super::time::Span;
+use super::words::Words;
 use serde_json::json;
 
 /// A confirmation of a stop later than this would count as another message (47 CFR 64.1200(a)(12)).
@@ -101,7 +102,7 @@ pub fn provider_has_answered(policy: &Policy, said: &ClientMessage) -> bool {
     let provider_answers = said.channel == Channel::Sms && policy.keyword_replies == KeywordReplies::Provider;
     provider_answers
         && match &said.content {
-            Content::Text(text) => policy.words.the_provider_answers(text).is_some(),
+            Content::Text(text) => Words::the_provider_answers(text).is_some(),
             // The provider named the kind of word itself: it has its own lists.
             Content::Button { .. } => true,
             Content::Media(_) | Content::Other { .. } | Content::Sign { .. } => false,

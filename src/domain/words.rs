@@ -72,15 +72,6 @@ impl Words {
     }
 
     /// What a pressed button says; counts before its text. `None` for a payload that is not about consent.
-    pub fn the_provider_answers(&self, text: &str) -> Option<Meaning> {
-        let word = text.trim().to_uppercase();
-        match word.as_str() {
-            "STOP" | "STOPALL" | "UNSUBSCRIBE" | "CANCEL" | "END" | "QUIT" | "REVOKE" | "OPTOUT" => Some(Meaning::Stop),
-            "START" | "YES" | "UNSTOP" => Some(Meaning::Yes),
-            "HELP" | "INFO" => Some(Meaning::Help),
-            _ => None,
-        }
-    }
     pub fn of_payload(payload: &str) -> Option<Meaning> {
         match payload.trim() {
             "consent:yes" => Some(Meaning::Yes),
