@@ -325,6 +325,7 @@ fn contact(nth: u64, owner: UserId) -> Contact {
         blocked: None,
         recent: Default::default(),
         keys_since: None,
+        time_zone: None,
     }
 }
 
