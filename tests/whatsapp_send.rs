@@ -73,7 +73,7 @@ fn to_ann() -> Send {
         contact: ContactId::new("c-1A2B3C4D"),
         channel: Channel::WhatsApp,
         line: LineId::new("777"),
-        to: Address { phone: Phone::from_e164("+4915112345678"), user_id: Some("DE.1".to_owned()) },
+        to: Address { phone: Phone::from_e164("+4915112345678"), user_id: Some("DE.1".to_owned()), group: None },
         body: Body::Text("Good morning".to_owned()),
     }
 }

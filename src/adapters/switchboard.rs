@@ -40,6 +40,7 @@ impl Performer for Switchboard {
             | Effect::AcceptConnection { .. }
             | Effect::Fetch(_)
             | Effect::Upload(_)
+            | Effect::Group(_)
             | Effect::FindUser { .. } => Ok(Prepared::Plain),
         }
     }
@@ -66,6 +67,7 @@ impl Performer for Switchboard {
                 (Effect::RemoveMember { stream, user }, _) => self.symphony.remove_member(stream, *user).await,
                 (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
                 (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
+                (Effect::Group(_), _) => failed("channel-off", "this channel is not set up"),
                 (Effect::FindUser { user, .. }, _) => self.symphony.find_user(*user).await,
             }
         })
@@ -85,6 +87,7 @@ impl Performer for Switchboard {
                 | Effect::AcceptConnection { .. }
                 | Effect::Fetch(_)
                 | Effect::Upload(_)
+                | Effect::Group(_)
                 | Effect::FindUser { .. } => LookUp::Absent,
             }
         })
@@ -105,6 +108,7 @@ impl Pacing for Switchboard {
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
             | Effect::Fetch(_)
+            | Effect::Group(_)
             | Effect::FindUser { .. } => Ok(()),
         }
     }

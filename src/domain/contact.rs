@@ -161,7 +161,7 @@ impl Contact {
     }
 
     pub fn address(&self) -> Address {
-        Address { phone: self.phone.clone(), user_id: self.user_id.clone() }
+        Address { phone: self.phone.clone(), user_id: self.user_id.clone(), group: None }
     }
 
     /// Whether something said at that time (by the provider's clock) was said under other keys, or by somebody else.

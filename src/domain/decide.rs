@@ -13,7 +13,7 @@ use super::time::Timestamp;
 use super::{
     contact::Pointer,
     effect::*,
-    grammar, lines, members, outbox,
+    grammar, lines, members, native, outbox,
     refusal::Refusal,
     relay, rooms,
     scene::{Scene, digest_of},
@@ -109,6 +109,7 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::LineWorks { line } => lines::works(scene, line),
         Fact::TemplateTold(told) => approval::told(scene, told),
         Fact::TemplatesListed(seen) => approval::listed(scene, seen),
+        Fact::GroupTold(told) => native::told(scene, told),
         Fact::MarketingChosen(told) => relay::marketing_chosen(scene, told),
         Fact::Unreadable { source, why } => set_aside(scene, source, why),
         Fact::NotUsed { source, what } => {

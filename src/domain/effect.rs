@@ -37,6 +37,8 @@ pub enum Effect {
     Fetch(Fetch),
     /// Hands a file of ours to the provider, who names its copy; a message that bears it stands behind.
     Upload(Upload),
+    /// Something about a native WhatsApp group of a room.
+    Group(GroupAct),
     /// Asks the platform who this is; then the command that named him runs again.
     FindUser {
         user: UserId,
@@ -65,6 +67,33 @@ pub struct Upload {
     pub media: Box<Media>,
     pub channel: Channel,
     pub line: LineId,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupAct {
+    pub room: RoomKey,
+    pub line: LineId,
+    pub call: GroupCall,
+}
+
+/// What can be asked of the provider about a native group; all but `Create` may be done twice without harm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum GroupCall {
+    /// With approval of each join request. `Done` carries the provider's id of the request; the group's own id and its link
+    /// come as `GroupNews::Created`.
+    Create { subject: String, description: String },
+    /// Looks for a group that was asked for and never told of: `Done` carries its id, `Failed` "not-there".
+    Find { subject: String, created_after: Timestamp },
+    /// At least one of them.
+    Change { group: GroupId, subject: Option<String>, description: Option<String> },
+    /// `Done` carries the link; `anew` makes all earlier ones void.
+    Link { group: GroupId, anew: bool },
+    /// A join request, approved or rejected.
+    Answer { group: GroupId, request: String, approve: bool },
+    /// Takes a participant out, for good: no link lets him in again.
+    Remove { group: GroupId, who: Address },
+    /// Removes everybody.
+    Delete { group: GroupId },
 }
 
 /// A command that waits for somebody to be looked up.
@@ -194,6 +223,9 @@ pub struct Address {
     pub phone: Option<Phone>,
     /// WhatsApp's business-scoped user id, for clients without a visible number.
     pub user_id: Option<String>,
+    /// A native group and not a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -99,6 +99,7 @@ pub enum Fact {
     /// What the account holds for each of our files, all looked at in one moment.
     TemplatesListed(Vec<TemplateSeen>),
     MarketingChosen(MarketingChosen),
+    GroupTold(GroupTold),
     /// Bytes of a known source that could not be read as an event: kept aside for people.
     Unreadable {
         source: String,
@@ -127,6 +128,7 @@ impl Fact {
             | Fact::DeliveryReported(_)
             | Fact::TemplateTold(_)
             | Fact::MarketingChosen(_)
+            | Fact::GroupTold(_)
             | Fact::NotUsed { .. }
             | Fact::Unreadable { .. } => true,
             Fact::OfNoConcern { .. }
@@ -395,4 +397,60 @@ pub struct MarketingChosen {
     pub wants_none: bool,
     /// The provider's own sentence about it.
     pub detail: String,
+}
+
+/// News of a native WhatsApp group, one person at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupTold {
+    pub line: LineId,
+    /// Empty where it could not be made.
+    pub group: GroupId,
+    pub news: GroupNews,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupNews {
+    /// `request` is what the answer to the call named.
+    Created {
+        request: String,
+        link: Option<String>,
+    },
+    NotCreated {
+        request: String,
+        code: String,
+        detail: String,
+    },
+    AsksToJoin {
+        request: String,
+        who: ClientKeys,
+    },
+    /// He took his request back.
+    AsksNoMore {
+        request: String,
+        who: ClientKeys,
+    },
+    Joined {
+        who: ClientKeys,
+    },
+    /// By himself.
+    Left {
+        who: ClientKeys,
+    },
+    /// By the firm.
+    Removed {
+        who: ClientKeys,
+    },
+    NotRemoved {
+        who: ClientKeys,
+        code: String,
+        detail: String,
+    },
+    /// A change of name or description that the provider did not take over.
+    NotChanged {
+        code: String,
+        detail: String,
+    },
+    Deleted,
+    Suspended,
+    Unsuspended,
 }

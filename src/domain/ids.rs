@@ -26,6 +26,7 @@ text_id!(/** The platform's stream id, URL-safe base64. */ StreamId);
 text_id!(/** The platform's message id. */ ChatMessageId);
 text_id!(/** WhatsApp's id of a message. */ Wamid);
 text_id!(/** One of the firm's own numbers: WhatsApp's `phone_number_id`. */ LineId);
+text_id!(/** WhatsApp's id of a native group. */ GroupId);
 text_id!(/** The key under which an event of the world is counted once (INTERFACES §3). */ EventId);
 text_id!(/** `event id / index`: deciding twice names the same effect. */ EffectId);
 

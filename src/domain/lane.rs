@@ -55,6 +55,10 @@ impl OutboxLane {
     pub fn to_contact(channel: Channel, contact: &ContactId) -> String {
         format!("to/{}/{contact}", channel.key())
     }
+    /// Apart from the room's lines, which never wait for the provider.
+    pub fn of_group(room: &RoomKey) -> String {
+        format!("group/{room}")
+    }
     pub fn of_place(place: &Place) -> String {
         match place {
             Place::Stream(stream) => format!("stream/{stream}"),
@@ -131,6 +135,7 @@ impl Record for Due {
             | Effect::RemoveMember { .. }
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
+            | Effect::Group(_)
             | Effect::FindUser { .. } => None,
         }
     }

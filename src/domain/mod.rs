@@ -23,6 +23,7 @@ pub mod lines;
 pub mod media;
 pub mod members;
 pub mod message;
+pub mod native;
 pub mod outbox;
 pub mod parked;
 pub mod phone;

@@ -12,12 +12,13 @@ use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::members::{self, NO_SUCH_USER};
 use super::message::{Message, MessageState};
+use super::native;
 use super::parked;
 use super::policy::MESSAGE_WAITING;
 use super::relay;
 use super::room::RoomState;
 use super::rooms;
-use super::saying::{self};
+use super::saying;
 use super::scene::{PROGRAM, Scene};
 use super::sending::{self, contact_name, tell_room};
 use super::sms;
@@ -63,6 +64,7 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. }
+        | Effect::Group(_)
         | Effect::FindUser { .. } => true,
     };
     if goes {
@@ -281,6 +283,7 @@ fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
         | Effect::RemoveMember { .. }
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. } => {}
+        Effect::Group(act) => native::call_done(scene, act, external_id),
         Effect::FindUser { then, .. } => {
             let found = external_id.and_then(|person| serde_json::from_str(person).ok());
             commands::run_again(scene, then, found);
@@ -333,6 +336,7 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
         }
         Effect::OpenRoom(room) => rooms::could_not_open(scene, &room.key, code, detail),
         Effect::AddMember { .. } | Effect::RemoveMember { .. } => members::could_not_change(scene, &due.effect, code, detail),
+        Effect::Group(act) => native::call_failed(scene, act, code, detail),
         Effect::FindUser { then, .. } => commands::run_again(scene, then, None),
         Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } => {
             scene.note(Entry::new("chat.refused", PROGRAM).detail(json!({ "code": code, "detail": detail })));

@@ -268,6 +268,7 @@ impl<'a> Scene<'a> {
                 }
             }
             Effect::AcceptConnection { user } => OutboxLane::of_place(&Place::Direct(*user)),
+            Effect::Group(act) => OutboxLane::of_group(&act.room),
             Effect::FindUser { then, .. } => OutboxLane::of_place(&Place::Direct(then.caller)),
         }
     }

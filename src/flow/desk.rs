@@ -391,6 +391,7 @@ fn nth_desk(fact: &Fact, desks: usize) -> Option<usize> {
         Fact::LineTroubled { line, .. } | Fact::LineWorks { line } => line.hash(&mut hasher),
         Fact::TemplateTold(told) => told.name.hash(&mut hasher),
         Fact::MarketingChosen(told) => client_of(&told.from).hash(&mut hasher),
+        Fact::GroupTold(told) => told.group.hash(&mut hasher),
         Fact::OfNoConcern { .. } | Fact::NotUsed { .. } | Fact::TemplatesListed(_) | Fact::Unreadable { .. } => {}
     }
     let hash = usize::try_from(hasher.finish() >> 33).unwrap_or_default();
@@ -416,6 +417,7 @@ fn count(fact: &Fact, handled: &Handled) {
         | Fact::DeliveryReported(_)
         | Fact::TemplateTold(_)
         | Fact::MarketingChosen(_)
+        | Fact::GroupTold(_)
         | Fact::NotUsed { .. } => "whatsapp",
         Fact::Unreadable { .. } => "unreadable",
         Fact::OfNoConcern { .. } => "of_no_concern",

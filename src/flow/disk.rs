@@ -52,6 +52,7 @@ fn is_new_input(fact: &Fact, words: &Words) -> bool {
         | Fact::TemplateTold(_)
         | Fact::TemplatesListed(_)
         | Fact::MarketingChosen(_)
+        | Fact::GroupTold(_)
         | Fact::NotUsed { .. }
         | Fact::Unreadable { .. } => false,
     }

@@ -179,5 +179,6 @@ fn names_of(effect: &Effect) -> (&'static str, &'static str) {
         Effect::Fetch(Fetch { before: Before::Message { .. }, .. }) => ("symphony", "fetch"),
         Effect::Upload(_) => ("whatsapp", "upload"),
         Effect::FindUser { .. } => ("symphony", "find_user"),
+        Effect::Group(_) => ("whatsapp", "group"),
     }
 }

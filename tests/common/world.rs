@@ -111,6 +111,9 @@ pub struct World {
     pub members: Vec<Effect>,
     /// One for each coming send.
     pub troubles: VecDeque<Trouble>,
+    /// What was asked of the provider about native groups, and what it refuses next.
+    pub group_calls: Vec<GroupCall>,
+    pub group_troubles: VecDeque<&'static str>,
     /// One for each coming file that is fetched: code and detail.
     pub file_troubles: VecDeque<(&'static str, &'static str)>,
     /// What comes in has this size.
@@ -158,6 +161,8 @@ impl World {
             entries: Vec::new(),
             members: Vec::new(),
             troubles: VecDeque::new(),
+            group_calls: Vec::new(),
+            group_troubles: VecDeque::new(),
             file_troubles: VecDeque::new(),
             found_size: None,
             no_files: false,
@@ -421,6 +426,7 @@ impl World {
             Effect::AddMember { .. } | Effect::RemoveMember { .. } if self.keeps_members => {
                 Outcome::Failed { code: "symphony-403".to_owned(), detail: "no owner".to_owned() }
             }
+            Effect::Group(act) => self.group(act),
             Effect::FindUser { user, .. } => match PEOPLE.into_iter().find(|(id, ..)| *id == user.0) {
                 Some((_, short, ..)) => Outcome::Done { external_id: serde_json::to_string(&person(short)).ok() },
                 None => Outcome::Failed { code: "symphony-no-such-user".to_owned(), detail: String::new() },
@@ -444,6 +450,14 @@ impl World {
                 let found = json!({ "size": self.found_size.or(fetch.media.size).unwrap_or(3), "sha256": "ab" });
                 Outcome::Done { external_id: Some(found.to_string()) }
             }
+        }
+    }
+
+    fn group(&mut self, act: &GroupAct) -> Outcome {
+        self.group_calls.push(act.call.clone());
+        match self.group_troubles.pop_front() {
+            Some(code) => Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() },
+            None => Outcome::Done { external_id: Some(self.fresh("answer")) },
         }
     }
 

@@ -65,9 +65,11 @@ impl Pod {
             }
             Effect::Fetch(_) => (Did::Nothing, Some(r#"{"size":3,"sha256":"ab"}"#.to_owned())),
             Effect::Upload(upload) => (Did::Nothing, Some(format!("up-{}", upload.media.id))),
-            Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } | Effect::FindUser { .. } | Effect::Send(_) => {
-                (Did::Nothing, None)
-            }
+            Effect::DeactivateRoom { .. }
+            | Effect::AcceptConnection { .. }
+            | Effect::FindUser { .. }
+            | Effect::Group(_)
+            | Effect::Send(_) => (Did::Nothing, None),
         }
     }
 

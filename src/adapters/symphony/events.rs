@@ -221,7 +221,7 @@ fn stream_of(fact: &Fact) -> Option<&StreamId> {
         Fact::ClientMessage(_) | Fact::ClientCalled(_) | Fact::DeliveryReported(_) | Fact::UserFound { .. } => None,
         Fact::EffectWanted { .. } | Fact::EffectEnded { .. } | Fact::EffectPutOff { .. } | Fact::DoubtIsOld { .. } => None,
         Fact::TimeCame { .. } | Fact::LineTroubled { .. } | Fact::LineWorks { .. } | Fact::NotUsed { .. } => None,
-        Fact::TemplateTold(_) | Fact::TemplatesListed(_) | Fact::MarketingChosen(_) => None,
+        Fact::TemplateTold(_) | Fact::TemplatesListed(_) | Fact::MarketingChosen(_) | Fact::GroupTold(_) => None,
     }
 }
 

@@ -160,7 +160,9 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
         Effect::DeactivateRoom { stream } => {
             Some(json!({ "kind": "closed", "room": scene.room_of_stream(stream).map(|room| room.name) }))
         }
-        Effect::AcceptConnection { .. } | Effect::FindUser { .. } | Effect::Fetch(_) | Effect::Upload(_) => None,
+        Effect::AcceptConnection { .. } | Effect::FindUser { .. } | Effect::Group(_) | Effect::Fetch(_) | Effect::Upload(_) => {
+            None
+        }
     }
 }
 
