@@ -5,7 +5,7 @@ use liaison::domain::contact::Contact;
 use liaison::domain::entitlement::Rights;
 use liaison::domain::gates::{GATES, Subject, Verdict, all_verdicts, first_objection};
 use liaison::domain::ids::*;
-use liaison::domain::policy::{Policy, QuietHours};
+use liaison::domain::policy::{Policy, QuietHours, SmsConsent};
 use liaison::domain::room::{Room, RoomState};
 use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::window::Window;
@@ -119,6 +119,7 @@ fn consent_by_state_for_text_and_template() {
             for channel in Channel::ALL {
                 let mut stage = Stage::new();
                 (stage.channel, stage.free_text) = (channel, free_text);
+                stage.policy.sms_consent = SmsConsent::All;
                 stage.consent(consent.clone());
                 assert_eq!(stage.verdict("consent"), verdict, "{} {channel:?} free_text={free_text}", consent.name());
                 let address = if consent.is_unreachable() { Verdict::Refuse } else { Verdict::Pass };
@@ -132,7 +133,35 @@ fn consent_by_state_for_text_and_template() {
 fn the_consent_of_one_channel_says_nothing_of_the_other() {
     let mut stage = Stage::new();
     stage.channel = Channel::Sms;
+    stage.policy.sms_consent = SmsConsent::All;
     assert_eq!(stage.verdict("consent"), Verdict::Hold);
+}
+
+#[test]
+fn s2_8_who_must_agree_first_on_sms_by_policy_and_number() {
+    let (german, american, canadian) = ("+4915112345678", "+12125550100", "+14165550100");
+    for (policy, number, verdict) in [
+        (SmsConsent::Us, american, Verdict::Hold),
+        (SmsConsent::Us, german, Verdict::Pass),
+        (SmsConsent::Us, canadian, Verdict::Pass),
+        (SmsConsent::All, american, Verdict::Hold),
+        (SmsConsent::All, german, Verdict::Hold),
+        (SmsConsent::Nobody, american, Verdict::Pass),
+        (SmsConsent::Nobody, german, Verdict::Pass),
+    ] {
+        let mut stage = Stage::new();
+        stage.policy.sms_consent = policy;
+        stage.contact.phone = Phone::from_e164(number);
+        stage.channel = Channel::Sms;
+        stage.consent(Consent::None);
+        assert_eq!(stage.verdict("consent"), verdict, "{policy:?} {number}");
+        // A no holds under every policy, and WhatsApp always asks.
+        stage.consent(Consent::OptedOut { at: Timestamp(0) });
+        assert_eq!(stage.verdict("consent"), Verdict::Refuse, "{policy:?} {number}");
+        stage.channel = Channel::WhatsApp;
+        stage.consent(Consent::None);
+        assert_eq!(stage.verdict("consent"), Verdict::Hold, "{policy:?} {number}");
+    }
 }
 
 #[test]
