@@ -336,6 +336,7 @@ async fn s4_3_the_message_names_the_copy_and_always_bears_our_id() {
             channel: Channel::WhatsApp,
             line: LineId::new("777"),
             to: Address { phone: Phone::from_e164("+4915112345678"), ..Address::default() },
+            room: None,
             body: Body::Media { file, caption: caption.clone() },
         };
         let attempt = whatsapp(&server.url).send(&send, &Prepared::Media { caption: caption.clone() }).await;

@@ -223,6 +223,7 @@ fn to_client(body: Body) -> Effect {
         channel: Channel::WhatsApp,
         line: LineId::new("100000000000001"),
         to: Address::default(),
+        room: None,
         body,
     })
 }

@@ -19,6 +19,8 @@ mod identity;
 mod inbound;
 #[path = "rules/members.rs"]
 mod members;
+#[path = "rules/native.rs"]
+mod native;
 #[path = "rules/numbers.rs"]
 mod numbers;
 #[path = "rules/onboarding.rs"]

@@ -74,6 +74,7 @@ fn to_ann() -> Send {
         channel: Channel::WhatsApp,
         line: LineId::new("777"),
         to: Address { phone: Phone::from_e164("+4915112345678"), user_id: Some("DE.1".to_owned()), group: None },
+        room: None,
         body: Body::Text("Good morning".to_owned()),
     }
 }

@@ -362,5 +362,6 @@ fn room(nth: u64, owner: UserId, stream: StreamId) -> Room {
         opening: None,
         bot: Seat::Owner,
         outsiders: BTreeSet::new(),
+        native: None,
     }
 }

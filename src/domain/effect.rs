@@ -215,6 +215,9 @@ pub struct Send {
     pub line: LineId,
     pub to: Address,
     pub body: Body,
+    /// The room of the native group that it goes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomKey>,
 }
 
 /// Ways to reach a client; at least one is there.

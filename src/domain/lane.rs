@@ -55,6 +55,10 @@ impl OutboxLane {
     pub fn to_contact(channel: Channel, contact: &ContactId) -> String {
         format!("to/{}/{contact}", channel.key())
     }
+    /// The messages to a native group, one after another.
+    pub fn to_group(room: &RoomKey) -> String {
+        format!("to/whatsapp/{room}")
+    }
     /// Apart from the room's lines, which never wait for the provider.
     pub fn of_group(room: &RoomKey) -> String {
         format!("group/{room}")

@@ -11,6 +11,7 @@ use super::ids::*;
 use super::policy::{INVITATION, OPT_IN};
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A doubtful message holds its lane this long (RULES, Message).
 pub const DOUBT_HOLDS_LANE: Span = Span::seconds(30);
@@ -28,6 +29,12 @@ pub struct Message {
     pub line: LineId,
     pub author: Author,
     pub body: Body,
+    /// To all members of the room's native group; `contact` is then the first of them, under whose key it is sealed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_group: bool,
+    /// How far it came with each member of the group, by the provider's name for him.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub participants: BTreeMap<String, String>,
     /// The author's message in the chat.
     pub chat_message: Option<ChatMessageId>,
     pub accepted_at: Timestamp,

@@ -22,6 +22,7 @@ pub mod lane;
 pub mod lines;
 pub mod media;
 pub mod members;
+pub mod membership;
 pub mod message;
 pub mod native;
 pub mod outbox;

@@ -72,7 +72,7 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         if let Effect::Send(send) = &mut due.effect
             && let Some(contact) = scene.contact(&send.contact)
         {
-            send.to = contact.address();
+            send.to = sending::address(scene, &contact, send.room.as_ref());
             send.body = files::as_it_is(scene, &send.line, &send.body).unwrap_or_else(|_| send.body.clone());
         }
         due.tried_since.get_or_insert(scene.now);
@@ -400,8 +400,11 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
 
 /// 131047 is the truth about the window, as of when the provider said so, whatever we thought.
 fn window_was_closed(scene: &mut Scene, message: &Message) {
-    let Some(mut contact) = scene.contact(&message.contact) else { return };
     let said_at = scene.event.at.min(scene.now);
+    if message.to_group {
+        return native::window_was_closed(scene, message, said_at);
+    }
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
     let window = contact.on_mut(message.channel).windows.entry(message.line.clone()).or_default();
     window.refused = Some(window.refused.map_or(said_at, |before| before.max(said_at)));
     scene.put(&contact);
@@ -547,6 +550,9 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
     scene.note(Entry { room: message.room.clone(), ..entry.told_at(told_at).detail(detail) });
     if of_earlier_attempt {
         return;
+    }
+    if let (true, Some(participant)) = (message.to_group, &told.participant) {
+        return native::reached(scene, message, participant, &told.status, at);
     }
     match &told.status {
         Delivery::Failed { code, detail } => return reported_failed(scene, message, code, detail, was_doubtful),

@@ -17,6 +17,7 @@ use super::effect::*;
 use super::event::{ClientMessage, Content};
 use super::files;
 use super::ids::*;
+use super::native;
 use super::policy::StopScope;
 use super::room::{Room, RoomState};
 use super::rooms::{self, Plan};
@@ -27,7 +28,7 @@ use super::sms;
 use super::time::{Span, Timestamp};
 use super::words::{Meaning, Words};
 use crate::fault;
-pub use identity::park;
+pub use identity::{find_contact, learn_of, note_group_message, park};
 use identity::{note_arrival, who_wrote};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -38,13 +39,12 @@ const QUESTION_EVERY: Span = Span::hours(24);
 // ---- from a client
 
 pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
-    let Some(line) = scene.policy.line(&said.line).cloned() else {
+    if scene.policy.line(&said.line).is_none() {
         let detail = json!({ "line": said.line, "message": said.id });
         return scene.note(Entry::new("client.on_unknown_line", CLIENT).detail(detail));
-    };
-    if said.group.is_some() {
-        // Native groups are a later stage: the message is kept in the journal, with its bytes.
-        return scene.note(Entry::new("client.in_unknown_group", CLIENT).detail(json!({ "line": line.id, "message": said.id })));
+    }
+    if let Some(group) = &said.group {
+        return native::client_wrote(scene, said, &GroupId::new(group));
     }
     if sms::is_no_client(scene, said) {
         return;
@@ -83,6 +83,29 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         if consented == Heeded::No {
             answer_free_text_while_pending(scene, &contact.id, said, at);
         }
+    }
+}
+
+/// In a native group: his words count for himself, and stand in the group's room.
+pub fn heed_and_show(scene: &mut Scene, id: &ContactId, said: &ClientMessage, room: &RoomKey) {
+    let at = scene.event.at.min(scene.now);
+    let meaning = meaning_of(scene, &said.content);
+    let heeded = heed(scene, id, said, meaning, at);
+    let bears_a_file = matches!(said.content, Content::Media(_));
+    if (heeded != Heeded::Consumed || bears_a_file)
+        && let Some(mut room) = scene.room(room)
+    {
+        room.last_exchange.insert(id.clone(), scene.now);
+        scene.put(&room);
+        post_client_line(scene, id, said, &room, "group", Vec::new());
+    }
+}
+
+/// Of one whose words are kept and not shown.
+pub fn heed_only_a_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
+    let meaning = meaning_of(scene, &said.content);
+    if meaning == Meaning::Stop {
+        heed(scene, id, said, meaning, scene.event.at.min(scene.now));
     }
 }
 
@@ -165,6 +188,9 @@ fn client_agreed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, turn: 
     let room = live_rooms(scene, &contact, said).first().map(|room| room.key.clone());
     let body = wording_body(scene, &contact, room.as_ref(), name, &[("agreed", "true")]);
     say_to_client(scene, id, said.channel, &said.line, room, name, body);
+    if let Some(contact) = scene.contact(id) {
+        native::client_agreed(scene, &contact);
+    }
     Heeded::Consumed
 }
 
@@ -191,6 +217,7 @@ fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: T
         return Heeded::No;
     }
     tell_rooms(scene, &contact, said, Code::ConsentNo, "consent-no", "no");
+    native::client_stopped(scene, &contact);
     confirm_opt_out(scene, &contact, said);
     Heeded::Consumed
 }
@@ -282,7 +309,7 @@ fn answer_free_text_while_pending(scene: &mut Scene, id: &ContactId, said: &Clie
 fn live_rooms(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<Room> {
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
     // A room that everybody has left is nowhere: the message goes to those who are there for him.
-    let reads = |room: &Room| room.is_live() && !room.members.is_empty();
+    let reads = |room: &Room| room.is_live() && !room.is_native() && !room.members.is_empty();
     rooms.filter(|room| reads(room) && room.channel == said.channel && room.line == said.line).collect()
 }
 

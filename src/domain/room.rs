@@ -3,6 +3,7 @@ use super::case::Record;
 use super::commit::Key;
 use super::effect::{Place, Reply};
 use super::ids::*;
+use super::native::Native;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +40,9 @@ pub struct Room {
     /// People who may not read the clients' words and could not be taken out: while one is there nothing is said here.
     #[serde(default)]
     pub outsiders: BTreeSet<UserId>,
+    /// The native WhatsApp group behind it, if there is one: then its contacts are reached all together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<Native>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +114,7 @@ impl Record for Room {
         self.contacts.first().cloned()
     }
     fn wake_at(&self) -> Option<Timestamp> {
-        self.opening.as_ref().and_then(|opening| opening.say_still_working_at)
+        let still_working = self.opening.as_ref().and_then(|opening| opening.say_still_working_at);
+        still_working.into_iter().chain(self.group_wakes_at()).min()
     }
 }

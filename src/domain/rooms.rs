@@ -7,6 +7,7 @@ use super::contact::Contact;
 use super::effect::*;
 use super::ids::*;
 use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
+use super::native;
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
 use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER, Seat};
@@ -81,6 +82,7 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         }),
         bot: Seat::Owner,
         outsiders: BTreeSet::new(),
+        native: None,
     };
     scene.put(&room);
     for mut contact in contacts {
@@ -124,7 +126,8 @@ fn choose_line(scene: &Scene, plan: &Plan, contacts: &[Contact], sub_org: &str) 
     lines.sort_by_key(|line| line.advisor.is_none());
     let fits = |line: &&&super::policy::Line| {
         let rooms = contacts.iter().flat_map(|contact| contact.rooms.iter().filter_map(|key| scene.room(key)));
-        let mut sharing = rooms.filter(|room| room.is_live() && room.channel == plan.channel && room.line == line.id);
+        let mut sharing =
+            rooms.filter(|room| room.is_live() && !room.is_native() && room.channel == plan.channel && room.line == line.id);
         match scene.policy.rooms_per_line {
             RoomsPerLine::Many => sharing.all(|room| room.sub_org == sub_org),
             RoomsPerLine::One => sharing.next().is_none(),
@@ -151,6 +154,7 @@ pub fn opened(scene: &mut Scene, key: &RoomKey, stream: &StreamId, name: Option<
     let entry = Entry::new("room.opened", PROGRAM).room(key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "stream": stream })) });
     invite(scene, room);
+    native::room_opened(scene, key);
     answer_if_all_is_done(scene, key);
 }
 
@@ -311,6 +315,7 @@ pub fn closed(scene: &mut Scene, key: &RoomKey, actor: &str) {
         }
         sending::tell_withdrawn(scene, held, "room");
     }
+    native::room_closed(scene, &room);
     forget_in_contacts(scene, &room);
     let entry = Entry::new("room.deactivated", actor).room(key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });

@@ -5,7 +5,9 @@ use super::contact::Contact;
 use super::effect::Body;
 use super::ids::*;
 use super::message::{Author, Message, MessageState};
+use super::native;
 use super::policy::{INVITATION, MESSAGE_WAITING, OPT_IN, SmsWelcome};
+use super::room::Room;
 use super::scene::Scene;
 use super::sending::{make_ready, tell_client_that_a_message_waits};
 use super::sms;
@@ -65,7 +67,22 @@ pub fn say_to_client(
     name: &str,
     body: Body,
 ) -> MessageId {
-    let mut message = Message {
+    let mut message = own_message(scene, contact, channel, line, room, name, body);
+    make_ready(scene, &mut message);
+    message.id
+}
+
+#[allow(clippy::too_many_arguments)] // One record, field by field.
+fn own_message(
+    scene: &mut Scene,
+    contact: &ContactId,
+    channel: Channel,
+    line: &LineId,
+    room: Option<RoomKey>,
+    name: &str,
+    body: Body,
+) -> Message {
+    Message {
         id: scene.new_message_id(),
         contact: contact.clone(),
         room,
@@ -73,6 +90,8 @@ pub fn say_to_client(
         line: line.clone(),
         author: Author::Program(name.to_owned()),
         body,
+        to_group: false,
+        participants: BTreeMap::new(),
         chat_message: None,
         accepted_at: scene.now,
         order: (scene.now, scene.effects.len() as u32),
@@ -86,13 +105,21 @@ pub fn say_to_client(
         read_at: None,
         price_category: None,
         price_type: None,
-    };
-    make_ready(scene, &mut message);
-    message.id
+    }
+}
+
+/// The same into the native group of a room.
+pub fn say_to_group(scene: &mut Scene, sealed_for: &ContactId, room: &Room, name: &str, body: Body) {
+    let key = Some(room.key.clone());
+    let own = own_message(scene, sealed_for, room.channel, &room.line, key, name, body);
+    make_ready(scene, &mut Message { to_group: true, ..own });
 }
 
 /// May this message of the program still go, as things stand? The closed list of S3-1, asked again at taking.
 pub fn program_may_say(scene: &Scene, contact: &Contact, message: &Message, name: &str) -> bool {
+    if message.to_group {
+        return native::program_may_say(scene, message);
+    }
     let (channel, now) = (message.channel, scene.now);
     let consent = contact.consent(channel);
     let fits_window = match message.body {

@@ -259,6 +259,7 @@ impl<'a> Scene<'a> {
                 OutboxLane::to_contact(*channel, &media.contact)
             }
             Effect::Upload(upload) => OutboxLane::to_contact(upload.channel, &upload.media.contact),
+            Effect::Send(Send { room: Some(room), .. }) => OutboxLane::to_group(room),
             Effect::Send(send) => OutboxLane::to_contact(send.channel, &send.contact),
             Effect::OpenRoom(room) => OutboxLane::of_place(&Place::Room(room.key.clone())),
             Effect::AddMember { stream, .. } | Effect::RemoveMember { stream, .. } | Effect::DeactivateRoom { stream } => {

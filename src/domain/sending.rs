@@ -10,6 +10,7 @@ use super::gates::{self, Subject, Verdict, quiet_hours};
 use super::ids::*;
 use super::lane::{Due, DueState, Lane, OutboxLane};
 use super::message::{Author, Message, MessageState};
+use super::native;
 use super::policy::MESSAGE_WAITING;
 use super::room::Room;
 use super::saying::{say_to_client, template_body};
@@ -44,6 +45,11 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
     let author = message.advisor()?;
     let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let room = message.room.as_ref().and_then(|key| scene.room(key));
+    if let Some((room, native)) = room.as_ref().and_then(|room| Some((room, room.native.as_ref()?)))
+        && message.to_group
+    {
+        return native::objection(scene, room, native, message).or_else(|| approval::objection(scene, &contact, message));
+    }
     let rights = scene.rights(author);
     let by_gates = gates::first_objection(&Subject {
         now: scene.now,
@@ -93,7 +99,10 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
 
 /// Of two messages of one moment the one that was heard later stands later, behind what is due and behind what is held.
 fn next_in_order(scene: &Scene, draft: &Draft) -> (Timestamp, u32) {
-    let name = OutboxLane::to_contact(draft.room.channel, draft.contact);
+    let name = match &draft.room.native {
+        Some(_) => OutboxLane::to_group(&draft.room.key),
+        None => OutboxLane::to_contact(draft.room.channel, draft.contact),
+    };
     let due: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&name));
     let order = (scene.now, due.map_or(0, |lane| lane.next as u32));
     let held = scene.lane(&draft.room.key, draft.contact).held;
@@ -120,6 +129,8 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
         line: draft.room.line.clone(),
         author: Author::Advisor(draft.author),
         body: draft.body.clone(),
+        to_group: draft.room.is_native(),
+        participants: BTreeMap::new(),
         chat_message: draft.chat_message.clone(),
         accepted_at: scene.now,
         order,
@@ -167,14 +178,25 @@ pub fn make_ready(scene: &mut Scene, message: &mut Message) {
         scene.point_from_chat(chat, &message.id);
     }
     files::upload_first(scene, message);
+    let room = message.room.clone().filter(|_| message.to_group);
+    let to = address(scene, &contact, room.as_ref());
     scene.effect(Effect::Send(Send {
+        room,
         message: message.id.clone(),
         contact: message.contact.clone(),
         channel: message.channel,
         line: message.line.clone(),
-        to: contact.address(),
+        to,
         body: message.body.clone(),
     }));
+}
+
+/// Where it goes as things stand: to the contact, or to the native group of this room.
+pub fn address(scene: &Scene, contact: &Contact, group_of: Option<&RoomKey>) -> Address {
+    match group_of.and_then(|key| scene.room(key)) {
+        Some(room) => Address { group: room.native.and_then(|native| native.group), ..Address::default() },
+        None => contact.address(),
+    }
 }
 
 /// The message waits for what `gate` asks; author and, once per silence, client are told.
@@ -182,6 +204,9 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     put_into_lane(scene, message, gate);
     let reply = held_line(scene, message, gate);
     tell_room(scene, message, reply);
+    if message.to_group {
+        return; // Nobody is asked or told by himself of what waits for a group.
+    }
     if gate == "consent" {
         match (message.channel, message.advisor()) {
             (Channel::Sms, Some(author)) => {
@@ -321,7 +346,8 @@ pub fn tell_client_that_a_message_waits(scene: &mut Scene, contact: &ContactId, 
 
 /// All messages that wait for this contact on this channel, room by room.
 pub fn held_messages(scene: &Scene, contact: &Contact, channel: Channel) -> Vec<Message> {
-    let rooms = contact.rooms.iter().filter(|key| scene.room(key).is_some_and(|room| room.channel == channel));
+    let own = |key: &&RoomKey| scene.room(key).is_some_and(|room| room.channel == channel && !room.is_native());
+    let rooms = contact.rooms.iter().filter(own);
     let ids: Vec<MessageId> = rooms.flat_map(|key| scene.lane(key, &contact.id).held).collect();
     ids.iter().filter_map(|id| scene.message(id)).collect()
 }
@@ -384,9 +410,9 @@ fn tell_released(scene: &mut Scene, room: &RoomKey, contact: &ContactId, gone: &
 /// Releases whatever may go now to this contact, in all his rooms on the channel.
 pub fn release_all(scene: &mut Scene, contact: &ContactId, channel: Channel) -> usize {
     let Some(contact) = scene.contact(contact) else { return 0 };
-    let rooms: Vec<RoomKey> =
-        contact.rooms.iter().filter(|key| scene.room(key).is_some_and(|room| room.channel == channel)).cloned().collect();
-    rooms.iter().map(|room| release(scene, room, &contact.id)).sum()
+    let rooms: Vec<Room> =
+        contact.rooms.iter().filter_map(|key| scene.room(key)).filter(|room| room.channel == channel).collect();
+    rooms.iter().map(|room| release(scene, &room.key, room.lane_of(&contact.id))).sum()
 }
 
 /// The author reads of each message that it will not go, and can send it again once the client agrees anew.

@@ -7,6 +7,7 @@ use super::contact::Contact;
 use super::effect::{Code, Place, Reply};
 use super::ids::*;
 use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
+use super::native;
 use super::outbox;
 use super::parked;
 use super::rooms;
@@ -28,7 +29,10 @@ pub fn time_came(scene: &mut Scene, wake: &Key) {
     match kind {
         "contact" => review_ran_out(scene, &ContactId::new(name)),
         "message" => message_woke(scene, &MessageId::new(name)),
-        "room" => rooms::say_still_working(scene, &RoomKey::new(name)),
+        "room" => {
+            rooms::say_still_working(scene, &RoomKey::new(name));
+            native::woke(scene, &RoomKey::new(name));
+        }
         "parked" => parked::forget(scene, name),
         "template" => {
             if let Some((template, language)) = name.split_once('/') {

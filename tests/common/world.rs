@@ -13,8 +13,10 @@ use liaison::domain::health::Health;
 use liaison::domain::ids::*;
 use liaison::domain::lane::{Due, DueState};
 use liaison::domain::message::{DOUBT_HOLDS_LANE, Message, MessageState};
+use liaison::domain::native::{self, Wish};
 use liaison::domain::policy::*;
 use liaison::domain::room::{Room, RoomState, Seat};
+use liaison::domain::scene::Scene;
 use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::words::Words;
 use serde_json::{Map, Value, json};
@@ -114,6 +116,9 @@ pub struct World {
     /// What was asked of the provider about native groups, and what it refuses next.
     pub group_calls: Vec<GroupCall>,
     pub group_troubles: VecDeque<&'static str>,
+    /// What the next call about a group is answered with, and what the earlier ones were.
+    pub group_answer: Option<String>,
+    pub answers: Vec<String>,
     /// One for each coming file that is fetched: code and detail.
     pub file_troubles: VecDeque<(&'static str, &'static str)>,
     /// What comes in has this size.
@@ -163,6 +168,8 @@ impl World {
             troubles: VecDeque::new(),
             group_calls: Vec::new(),
             group_troubles: VecDeque::new(),
+            group_answer: None,
+            answers: Vec::new(),
             file_troubles: VecDeque::new(),
             found_size: None,
             no_files: false,
@@ -194,7 +201,15 @@ impl World {
 
     pub fn client<'w>(&'w mut self, number: &str) -> Client<'w> {
         let at = self.now;
-        Client { world: self, channel: Channel::WhatsApp, keys: keys_of(number), at, line: LineId::new(LINE), quoted: None }
+        Client {
+            world: self,
+            channel: Channel::WhatsApp,
+            keys: keys_of(number),
+            at,
+            line: LineId::new(LINE),
+            quoted: None,
+            group: None,
+        }
     }
 
     pub fn chat(&mut self, who: &str, stream: StreamId, kind: StreamKind, text: &str, edits: Option<&str>) -> Vec<String> {
@@ -457,7 +472,11 @@ impl World {
         self.group_calls.push(act.call.clone());
         match self.group_troubles.pop_front() {
             Some(code) => Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() },
-            None => Outcome::Done { external_id: Some(self.fresh("answer")) },
+            None => {
+                let answer = self.group_answer.take().unwrap_or_else(|| self.fresh("answer"));
+                self.answers.push(answer.clone());
+                Outcome::Done { external_id: Some(answer) }
+            }
         }
     }
 
@@ -520,7 +539,8 @@ impl World {
             Some(Trouble::UnknownButSent) | Some(Trouble::NotYet(_)) | None => {}
         }
         let wamid = Wamid::new(self.fresh("wamid"));
-        let to = send.to.phone.as_ref().map(|phone| phone.e164().to_owned()).or(send.to.user_id.clone()).unwrap_or_default();
+        let to = send.to.phone.as_ref().map(|phone| phone.e164().to_owned()).or(send.to.user_id.clone());
+        let to = send.to.group.as_ref().map(|group| group.to_string()).or(to).unwrap_or_default();
         self.log.push(format!("{} {to}: {}", send.channel.key(), read_as(&send.body)));
         self.sends.push(Sent {
             to,
@@ -579,6 +599,54 @@ impl World {
     }
 
     // ---- what stands in the records
+
+    /// Something that a command would do, done to this room, and everything that follows from it.
+    pub fn in_scene(&mut self, act: impl FnOnce(&mut Scene, &RoomKey), room: &str) {
+        let key = self.room(room).key;
+        self.directly(|scene| act(scene, &key));
+    }
+
+    fn directly(&mut self, act: impl FnOnce(&mut Scene)) {
+        let id = EventId(self.fresh("direct"));
+        let event = Event { id, at: self.now, fact: Fact::OfNoConcern { what: String::new() }, raw: None };
+        let commit = {
+            let mut scene = Scene::new(&self.store, &self.policy, self.now, &event);
+            act(&mut scene);
+            scene.into_commit()
+        };
+        self.apply(commit);
+        self.work_off();
+    }
+
+    pub fn native_group(&mut self, name: &str, contacts: &[ContactId], owner: &str) {
+        let owner = person(owner).id;
+        self.directly(|scene| {
+            let wish = Wish { name, contacts, owner, colleagues: &[], asked_by: owner, answer: None, ask: None };
+            assert!(native::create(scene, wish).is_ok());
+        });
+    }
+
+    pub fn removes_from_group(&mut self, room: &str, number: &str) {
+        let contact = self.contact(number);
+        self.in_scene(|scene, key| native::remove(scene, key, &contact), room);
+    }
+
+    /// A status of a group's message for one of its members.
+    pub fn reports_for(&mut self, sent: &Sent, participant: &str, status: Delivery) {
+        let told = DeliveryReported {
+            channel: sent.channel,
+            line: sent.line.clone(),
+            id: sent.wamid.clone(),
+            ours: Some(sent.message.clone()),
+            status,
+            recipient: ClientKeys::default(),
+            participant: Some(participant.to_owned()),
+            price_category: None,
+            price_type: None,
+        };
+        self.feed(Fact::DeliveryReported(told));
+        self.work_off();
+    }
 
     pub fn get<R: Record>(&self, key: &Key) -> Option<R> {
         self.store.get(key).map(|stored| serde_json::from_slice(&stored.value).unwrap())
@@ -746,9 +814,14 @@ pub struct Client<'w> {
     at: Timestamp,
     line: LineId,
     quoted: Option<Wamid>,
+    group: Option<String>,
 }
 
 impl Client<'_> {
+    pub fn in_group(mut self, group: &str) -> Self {
+        self.group = Some(group.to_owned());
+        self
+    }
     /// By the provider's clock.
     pub fn at(mut self, at: Timestamp) -> Self {
         self.at = at;
@@ -794,7 +867,7 @@ impl Client<'_> {
             from: self.keys,
             content,
             quoted: self.quoted,
-            group: None,
+            group: self.group,
         };
         let event = self.world.fresh("event");
         self.world.feed_as(&event, self.at, Fact::ClientMessage(said));

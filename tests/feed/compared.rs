@@ -85,6 +85,7 @@ impl Here {
             opening: None,
             bot: Seat::Owner,
             outsiders: BTreeSet::new(),
+            native: None,
             files: 0,
         };
         let (store, told) = (Arc::new(MemoryStore::new()), Told::default());

@@ -34,7 +34,7 @@ pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &
     if is_too_long(scene, room, &text) {
         return;
     }
-    for contact in &room.contacts {
+    for contact in room.addressees() {
         let accepted = accept(scene, draft(room, contact, said, Body::Text(text.clone())));
         refused(scene, room, contact, &accepted);
     }
@@ -86,7 +86,7 @@ fn advisor_sent_files(scene: &mut Scene, room: &Room, said: &RoomMessage, text: 
     if is_too_long(scene, room, &text) {
         return;
     }
-    for contact in &room.contacts {
+    for contact in room.addressees() {
         let mark = scene.mark();
         let media = files::from_advisor(scene, contact, room.channel, said);
         let bodies = bodies(&text, media);

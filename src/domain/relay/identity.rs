@@ -42,7 +42,7 @@ pub(super) fn who_called(scene: &mut Scene, said: &ClientMessage, at: Timestamp,
 }
 
 /// By any of the keys of the identity.
-pub(super) fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
+pub fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
     let id = keys_by_which_he_is_known(keys).into_iter().find_map(|key| scene.pointer(key))?;
     scene.contact(&ContactId(id))
 }
@@ -223,6 +223,25 @@ pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &Clien
         scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, evidence);
     }
     contact
+}
+
+/// The keys that he is named by here are his as well.
+pub fn learn_of(scene: &mut Scene, contact: &Contact, keys: &ClientKeys) {
+    let mut contact = contact.clone();
+    learn_keys(scene, &mut contact, keys);
+    scene.put(&contact);
+}
+
+/// A message in a native group tells who he is and that he can be reached; it opens no window of his own.
+pub fn note_group_message(scene: &mut Scene, contact: &Contact, said: &ClientMessage, room: &RoomKey) {
+    let mut contact = contact.clone();
+    learn_keys(scene, &mut contact, &said.from);
+    contact.on_mut(said.channel).ever_reached = true;
+    scene.put(&contact);
+    let detail = json!({ "line": said.line, "id": said.id, "content": said.content, "quoted": said.quoted, "group": said.group });
+    scene.note(Entry::new("client.wrote", CLIENT).about(&contact.id).room(room).told_at(scene.event.at).detail(detail));
+    let at = scene.event.at.min(scene.now);
+    scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, json!({ "message": said.id }));
 }
 
 /// A call tells who he is and that he can be reached here. It ends no silence and opens nothing.

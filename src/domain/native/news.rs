@@ -1,0 +1,286 @@
+//! What WhatsApp tells of a native group, and what came of what we asked of it.
+use super::*;
+use crate::domain::event::{ClientKeys, GroupNews, GroupTold};
+use crate::domain::relay::{find_contact, learn_of};
+
+/// A stranger who asks again and again is told of once in this time.
+const STRANGERS_TOLD_EVERY: Span = Span::hours(1);
+
+pub fn told(scene: &mut Scene, told: &GroupTold) {
+    note(scene, told);
+    match &told.news {
+        GroupNews::Created { request, link } => {
+            if let Some(room) = scene.pointer(request_key(request)).map(RoomKey::new) {
+                created(scene, &room, &told.group, link.as_deref());
+            } else {
+                // The webhook overtook the answer to our call: it is kept until that comes.
+                scene.point(request_key(request), format_args!("{}\n{}", told.group, link.as_deref().unwrap_or_default()));
+            }
+        }
+        GroupNews::NotCreated { request, code, detail } => {
+            if let Some(room) = scene.pointer(request_key(request)).map(RoomKey::new) {
+                fall_back(scene, &room, code, detail);
+            }
+        }
+        GroupNews::AsksToJoin { .. }
+        | GroupNews::AsksNoMore { .. }
+        | GroupNews::Joined { .. }
+        | GroupNews::Left { .. }
+        | GroupNews::Removed { .. }
+        | GroupNews::NotRemoved { .. }
+        | GroupNews::NotChanged { .. }
+        | GroupNews::Deleted
+        | GroupNews::Suspended
+        | GroupNews::Unsuspended => {
+            if let Some(room) = room_of(scene, &told.group) {
+                heard(scene, room, &told.group, &told.news);
+            }
+        }
+    }
+}
+
+fn note(scene: &mut Scene, told: &GroupTold) {
+    let room = room_of(scene, &told.group).map(|room| room.key);
+    let detail = json!({ "line": told.line, "group": told.group, "news": format!("{:?}", told.news) });
+    scene.note(Entry { room, ..Entry::new("group.told", "whatsapp").told_at(scene.event.at).detail(detail) });
+}
+
+fn heard(scene: &mut Scene, room: Room, group: &GroupId, news: &GroupNews) {
+    match news {
+        GroupNews::AsksToJoin { request, who } => asks_to_join(scene, &room, group, request, who),
+        GroupNews::Joined { who } => joined(scene, &room, group, who),
+        GroupNews::Left { who } => left(scene, &room, who),
+        GroupNews::Removed { who } => removed(scene, &room, who),
+        GroupNews::NotRemoved { who, code, .. } => not_removed(scene, &room, who, code),
+        GroupNews::NotChanged { code, .. } => {
+            tell(scene, &room, Reply::new(Code::Notice, "group-not-changed").because(code.clone()))
+        }
+        GroupNews::Deleted => ended(scene, room),
+        GroupNews::Suspended => suspended(scene, room, true),
+        GroupNews::Unsuspended => suspended(scene, room, false),
+        GroupNews::AsksNoMore { .. } | GroupNews::Created { .. } | GroupNews::NotCreated { .. } => {}
+    }
+}
+
+fn tell(scene: &mut Scene, room: &Room, reply: Reply) {
+    scene.post(Place::Room(room.key.clone()), reply.with("room", room.name.clone()));
+}
+
+// ---- made
+
+fn created(scene: &mut Scene, key: &RoomKey, group: &GroupId, link: Option<&str>) {
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(native) = room.native.as_mut().filter(|native| native.group.is_none()) else { return };
+    native.group = Some(group.clone());
+    native.look_at = None;
+    native.link = link.map(str::to_owned);
+    let has_link = native.link.is_some();
+    scene.put(&room);
+    scene.point(group_key(group), key);
+    scene.note(Entry::new("group.created", PROGRAM).room(key).detail(json!({ "group": group })));
+    if !room.is_live() {
+        return room_closed(scene, &room);
+    }
+    if has_link {
+        send_links(scene, key);
+    } else {
+        act(scene, &room, GroupCall::Link { group: group.clone(), anew: false });
+    }
+    let invited =
+        scene.room(key).and_then(|room| room.native).map_or(0, |native| native.members.values().filter(|m| m.linked).count());
+    tell(scene, &room, Reply::new(Code::Info, "group-created").with("invited", invited).with("count", room.contacts.len()));
+}
+
+/// What came of a call; changes of one kind may be done twice, so nothing else is lost with one.
+pub fn call_done(scene: &mut Scene, done: &GroupAct, answer: Option<&str>) {
+    let answer = answer.unwrap_or_default();
+    match &done.call {
+        GroupCall::Create { .. } => asked_for(scene, &done.room, answer),
+        GroupCall::Find { .. } => created(scene, &done.room, &GroupId::new(answer), None),
+        GroupCall::Link { .. } => {
+            let Some(mut room) = scene.room(&done.room) else { return };
+            let Some(native) = &mut room.native else { return };
+            native.link = Some(answer.to_owned());
+            scene.put(&room);
+            send_links(scene, &done.room);
+        }
+        GroupCall::Change { .. } | GroupCall::Answer { .. } | GroupCall::Remove { .. } | GroupCall::Delete { .. } => {}
+    }
+}
+
+fn asked_for(scene: &mut Scene, key: &RoomKey, request: &str) {
+    let before = scene.pointer(request_key(request));
+    scene.point(request_key(request), key);
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(native) = &mut room.native else { return };
+    native.look_at = Some(scene.now + LOOK_AFTER);
+    scene.put(&room);
+    // Told already, before the answer.
+    if let Some((group, link)) = before.as_deref().and_then(|told| told.split_once('\n')) {
+        created(scene, key, &GroupId::new(group), Some(link).filter(|link| !link.is_empty()));
+    }
+}
+
+pub fn call_failed(scene: &mut Scene, failed: &GroupAct, code: &str, detail: &str) {
+    let call = json!({ "call": failed.call, "code": code, "detail": detail });
+    scene.note(Entry::new("group.call_failed", PROGRAM).room(&failed.room).detail(call));
+    let Some(mut room) = scene.room(&failed.room) else { return };
+    match &failed.call {
+        GroupCall::Create { .. } => fall_back(scene, &failed.room, code, detail),
+        GroupCall::Find { .. } => {
+            let Some(native) = &mut room.native else { return };
+            if native.looks >= LOOKS_MAX {
+                return fall_back(scene, &failed.room, code, detail);
+            }
+            native.look_at = Some(scene.now + Span(LOOK_AFTER.0 << native.looks));
+            scene.put(&room);
+        }
+        GroupCall::Remove { who, .. } => {
+            let keys = ClientKeys { phone: who.phone.clone(), user_id: who.user_id.clone(), ..ClientKeys::default() };
+            not_removed(scene, &room, &keys, code);
+        }
+        GroupCall::Change { .. } | GroupCall::Link { .. } => {
+            tell(scene, &room, Reply::new(Code::Notice, "group-not-changed").because(code));
+        }
+        GroupCall::Answer { .. } | GroupCall::Delete { .. } => {}
+    }
+}
+
+// ---- people
+
+/// S1-12, S1-14, S1-16: whoever is invited and has agreed is let in, everybody else is not.
+fn asks_to_join(scene: &mut Scene, room: &Room, group: &GroupId, request: &str, who: &ClientKeys) {
+    let contact = find_contact(scene, who);
+    let state = contact.as_ref().and_then(|contact| room.native.as_ref()?.state_of(&contact.id));
+    let approve = contact.as_ref().is_some_and(may_be_invited) && state.is_some_and(Membership::may_join) && room.is_live();
+    act(scene, room, GroupCall::Answer { group: group.clone(), request: request.to_owned(), approve });
+    let kind = if approve { "group.request_approved" } else { "group.request_rejected" };
+    let detail = json!({ "request": request, "state": state.map(Membership::name) });
+    let entry = Entry::new(kind, PROGRAM).room(&room.key).detail(detail);
+    scene.note(Entry { contact: contact.as_ref().map(|contact| contact.id.clone()), ..entry });
+    if !approve {
+        tell_of_rejection(scene, room, contact.as_ref(), state);
+    }
+}
+
+fn tell_of_rejection(scene: &mut Scene, room: &Room, contact: Option<&Contact>, state: Option<Membership>) {
+    let Some(mut room) = scene.room(&room.key) else { return };
+    let now = scene.now;
+    let Some(native) = &mut room.native else { return };
+    if contact.is_none() && native.strangers_told_at.is_some_and(|told| now < told + STRANGERS_TOLD_EVERY) {
+        return;
+    }
+    if contact.is_none() {
+        native.strangers_told_at = Some(now);
+        scene.put(&room);
+    }
+    let name = contact.map(|contact| crate::domain::sending::contact_name(scene, Some(&room.key), &contact.id));
+    let reply = Reply::new(Code::Notice, "group-request-rejected").with("name", name).with("state", state.map(Membership::name));
+    tell(scene, &room, reply);
+}
+
+/// S1-15, S1-17. Whoever is in without a right to be is taken out at once.
+fn joined(scene: &mut Scene, room: &Room, group: &GroupId, who: &ClientKeys) {
+    let contact = find_contact(scene, who);
+    let state = contact.as_ref().and_then(|contact| room.native.as_ref()?.state_of(&contact.id));
+    let Some((contact, state)) = contact.clone().zip(state).filter(|(_, state)| *state != Membership::Barred) else {
+        return take_out(scene, room, group, contact.as_ref(), who);
+    };
+    if state == Membership::Joined {
+        return;
+    }
+    is_in(scene, &room.key, &contact, who);
+    tell_alone(scene, room, &contact, GROUP_JOINED, &[]);
+}
+
+/// He is in, whether WhatsApp said so or his first message shows it.
+pub(super) fn is_in(scene: &mut Scene, key: &RoomKey, contact: &Contact, who: &ClientKeys) {
+    learn_of(scene, contact, who);
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(member) = room.native.as_mut().and_then(|native| native.members.get_mut(&contact.id)) else { return };
+    let Some(state) = member.state.after(Step::Join) else { return };
+    member.state = state;
+    scene.put(&room);
+    scene.note(Entry::new("group.joined", "client").about(&contact.id).room(key).told_at(scene.event.at));
+    let name = crate::domain::sending::contact_name(scene, Some(key), &contact.id);
+    tell(scene, &room, Reply::new(Code::Notice, "group-joined").about(&contact.id).with("name", name));
+}
+
+fn take_out(scene: &mut Scene, room: &Room, group: &GroupId, contact: Option<&Contact>, who: &ClientKeys) {
+    if let (Some(contact), Some(mut room)) = (contact, scene.room(&room.key))
+        && let Some(native) = &mut room.native
+    {
+        native.reading_along.insert(contact.id.clone());
+        scene.put(&room);
+    }
+    let address = Address { phone: who.phone.clone(), user_id: who.user_id.clone(), group: None };
+    act(scene, room, GroupCall::Remove { group: group.clone(), who: address });
+    scene.note(Entry::new("group.uninvited_taken_out", PROGRAM).room(&room.key).detail(json!({ "who": who })));
+    tell(scene, room, Reply::new(Code::Notice, "group-uninvited"));
+}
+
+fn left(scene: &mut Scene, room: &Room, who: &ClientKeys) {
+    step(scene, room, who, Step::Leave, "group-left");
+}
+
+/// Taken out: by us, or by somebody in the firm's own WhatsApp tools, which counts the same.
+fn removed(scene: &mut Scene, room: &Room, who: &ClientKeys) {
+    if let Some(contact) = find_contact(scene, who)
+        && let Some(mut room) = scene.room(&room.key)
+        && let Some(native) = &mut room.native
+        && native.reading_along.remove(&contact.id)
+    {
+        scene.put(&room);
+        talk::release(scene, &room.key);
+        if native_state(&room, &contact.id) == Some(Membership::Barred) {
+            return;
+        }
+    }
+    step(scene, room, who, Step::Bar, "group-removed");
+}
+
+fn native_state(room: &Room, contact: &ContactId) -> Option<Membership> {
+    room.native.as_ref().and_then(|native| native.state_of(contact))
+}
+
+fn step(scene: &mut Scene, room: &Room, who: &ClientKeys, step: Step, template: &str) {
+    let Some(contact) = find_contact(scene, who) else { return };
+    let Some(mut room) = scene.room(&room.key) else { return };
+    let Some(member) = room.native.as_mut().and_then(|native| native.members.get_mut(&contact.id)) else { return };
+    let Some(state) = member.state.after(step) else { return };
+    member.state = state;
+    member.linked = false;
+    scene.put(&room);
+    scene
+        .note(Entry::new("group.member", "whatsapp").about(&contact.id).room(&room.key).detail(json!({ "state": state.name() })));
+    let name = crate::domain::sending::contact_name(scene, Some(&room.key), &contact.id);
+    tell(scene, &room, Reply::new(Code::Notice, template).about(&contact.id).with("name", name));
+    // One who had not agreed any more may have been what held the others up.
+    talk::release(scene, &room.key);
+}
+
+fn not_removed(scene: &mut Scene, room: &Room, who: &ClientKeys, code: &str) {
+    let name = find_contact(scene, who).map(|contact| crate::domain::sending::contact_name(scene, Some(&room.key), &contact.id));
+    tell(scene, room, Reply::new(Code::Notice, "group-not-removed").because(code).with("name", name));
+}
+
+// ---- the group itself
+
+/// Deleted from elsewhere: the room has nobody behind it any more.
+fn ended(scene: &mut Scene, mut room: Room) {
+    tell(scene, &room, Reply::new(Code::Notice, "group-deleted"));
+    if let Some(native) = &mut room.native {
+        native.group = None;
+        native.look_at = None;
+    }
+    scene.put(&room);
+    rooms::closed(scene, &room.key, "whatsapp");
+}
+
+fn suspended(scene: &mut Scene, mut room: Room, now: bool) {
+    let Some(native) = room.native.as_mut().filter(|native| native.suspended != now) else { return };
+    native.suspended = now;
+    scene.put(&room);
+    tell(scene, &room, Reply::new(Code::Notice, "group-suspended").with("over", !now));
+    talk::release(scene, &room.key);
+}
