@@ -132,13 +132,27 @@ async fn the_doctor_finds_a_running_bot_well_and_each_ill_by_its_name() {
         "advisor jane.doe@acme.com",
         "line +15550100001",
         "WhatsApp token",
+        "webhook subscription",
         "template liaison_invitation (en_US)",
     ] {
         assert!(checks.contains(&check), "{check} in {checks:?}");
     }
     let of = |name: &str| findings.iter().find(|finding| finding.check == name).unwrap().to_string();
     assert!(of("data folder").contains("a Liaison runs on it now") && of("data folder").starts_with("✔ "));
+    assert_eq!(of("line +15550100001"), "✔ line +15550100001: Connected as “Acme Wealth”, quality green.");
+    assert!(of("webhook subscription").contains("Liaison sandbox (300000000000001)"));
     assert!(world.operator("/readyz").await.contains("\"ready\":true"), "the running bot keeps its feed");
+
+    let account = format!("http://{}/v23.0/200000000000001/subscribed_apps", world.sandbox.addresses.whatsapp);
+    assert!(world.http.delete(&account).bearer_auth("sandbox-token").send().await.unwrap().status().is_success());
+    let (well, findings) = world.doctor(&[]).await;
+    assert!(!well);
+    assert_eq!(bad(&findings), ["webhook subscription"]);
+    let missing = findings.iter().find(|finding| !finding.ok).unwrap().to_string();
+    assert!(missing.contains("nothing comes in") && missing.contains("POST {business_account_id}/subscribed_apps"), "{missing}");
+    assert!(world.http.post(&account).bearer_auth("sandbox-token").send().await.unwrap().status().is_success());
+    let (_, findings) = world.doctor(&[("LIAISON__WHATSAPP__LINES__0__NUMBER", "+15550100002")]).await;
+    assert!(findings.iter().any(|finding| !finding.ok && finding.what.contains("belongs to +1 555-010-0001")), "{findings:#?}");
 
     let (well, findings) = world.doctor(&[("LIAISON__WHATSAPP__ACCESS_TOKEN", "wrong")]).await;
     assert!(!well);

@@ -146,6 +146,7 @@ impl Bot {
         let templates = whatsapp.clone().map(|client| (client, Arc::clone(&wording)));
         let vault = Arc::new(Vault::open(&config.bot.data_dir, store.keys()).map_err(no_media)?);
         let (disk, chat) = (desks.disk(), Arc::clone(&symphony));
+        let sweep = super::media::sweep_daily(Arc::clone(&vault), Arc::clone(&shared), stop.clone());
         let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, pace, disk, vault });
         let outbox = Outbox {
             store: Arc::clone(&shared),
@@ -179,6 +180,7 @@ impl Bot {
         tasks.spawn(wakes::run(Arc::clone(&parts.store), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(Arc::clone(&vitals).watch_feed(stop.clone()));
         tasks.spawn(disk::watch(desks.disk(), probe, stop.clone()));
+        tasks.spawn(sweep);
         tasks.spawn(lines::tell(health.watch(), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
         if let Some((client, wording)) = templates {
             let inbox: Arc<dyn Inbox> = Arc::new(desks.clone());

@@ -155,3 +155,26 @@ async fn s4_3_s4_27_held_files_outlive_a_restart_and_those_taken_back_never_go()
     assert_eq!(world.counts(&client.number, "[image] never mind").await, 0);
     assert_eq!(world.counts(&client.number, "[image] kept for you").await, 1);
 }
+
+#[tokio::test]
+async fn a_file_that_no_record_names_is_taken_away_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = in_folder(folder.path());
+    let client = world.agreed("Swe").await;
+    world.sends_picture(&client.number, &png(1_000), "kept").await;
+    world.line(JANE, &client.name, "the picture", |line| line.text.ends_with("kept")).await;
+    let kept = world.kept().pop().unwrap();
+    let (orphan, fresh) = (kept.with_file_name("f-ORPHAN"), kept.with_file_name("f-FRESH"));
+    std::fs::copy(&kept, &orphan).unwrap();
+    std::fs::copy(&kept, &fresh).unwrap();
+    let two_days_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+    for path in [&kept, &orphan] {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(two_days_ago).unwrap();
+    }
+    world.program.end();
+    let world = in_folder(folder.path());
+    world.until("the file that nothing names is gone", async || (!orphan.exists()).then_some(())).await;
+    assert!(kept.exists(), "a record names it, however old it is");
+    assert!(fresh.exists(), "its record may be on its way");
+    drop(world);
+}

@@ -33,6 +33,37 @@ async fn whatsapp_fails_and_each_message_arrives_once() {
 }
 
 #[tokio::test]
+async fn webhooks_late_thrice_and_backwards_lose_nothing_and_double_nothing() {
+    let world = own();
+    let client = world.agreed("Bck").await;
+    world.trouble("whatsapp", "out-of-order", 3).await;
+    for text in ["eins: Grüße 😀", "zwei: https://acme.com/a/b", "drei"] {
+        world.write(&client.number, text).await;
+    }
+    for text in ["eins: Grüße 😀", "zwei: https://acme.com/a/b", "drei"] {
+        world.line(JANE, &client.name, text, |line| line.is("client_message") && line.text.ends_with(text)).await;
+    }
+    world.trouble("whatsapp", "out-of-order", 1).await;
+    world.say(JANE, &client.name, "delivered before it was sent").await;
+    world.receives(&client.number, "delivered before it was sent").await;
+    world.trouble("whatsapp", "delay", 1).await;
+    world.say(JANE, &client.name, "told late").await;
+    world.receives(&client.number, "told late").await;
+    let all_told = async || {
+        let sent = world.command(JANE, &format!("/sent \"{}\"", client.name)).await;
+        (sent.text.matches("elivered").count() >= 3 + 1).then_some(sent)
+    };
+    world.until("the late status", all_told).await;
+    tokio::time::sleep(A_WHILE).await;
+    let lines = world.lines(JANE, &client.name).await;
+    assert_eq!(lines.iter().filter(|line| line.is("client_message")).count(), 3);
+    assert!(!lines.iter().any(|line| line.is("failed") || line.is("unconfirmed")), "{lines:?}");
+    for text in ["delivered before it was sent", "told late"] {
+        assert_eq!(world.counts(&client.number, text).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_closed_window_that_whatsapp_reports_holds_the_message() {
     let world = own();
     let client = world.agreed("Cls").await;
