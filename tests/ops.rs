@@ -200,6 +200,28 @@ async fn a_line_that_is_refused_stops_is_told_once_and_works_again_by_itself() {
     world.sandbox.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_line_that_a_status_refuses_rests_keeps_its_message_and_works_again_by_itself() {
+    let world = World::open().await;
+    world.post("/api/trouble", json!({ "provider": "whatsapp", "code": "failed-131048", "times": 1 })).await;
+    world.post(&format!("/api/phones/{ANN}/messages"), json!({ "channel": "whatsapp", "text": "Hello" })).await;
+    world.until("the line is not ready", async |world| world.operator("/readyz").await.contains(LINE)).await;
+    world.until("the admin is told", async |world| world.told_to_olga("Nothing leaves on the line").await > 0).await;
+    world.post("/api/clock", json!({ "advance": "58m" })).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(world.operator("/readyz").await.contains(LINE), "it is tried once an hour");
+    let received = async |world: &World| {
+        let there = world.get(&format!("/api/phones/{ANN}/messages")).await;
+        there.as_array().unwrap().iter().filter(|message| message["direction"] == "in").count()
+    };
+    assert_eq!(received(&world).await, 0, "nothing is tried again blindly");
+    world.post("/api/clock", json!({ "advance": "3m" })).await;
+    world.until("the line works again", async |world| world.operator("/readyz").await.contains("\"ready\":true")).await;
+    world.until("the admin is told of that", async |world| world.told_to_olga("works again").await > 0).await;
+    assert_eq!(received(&world).await, 1, "what had failed went out, once");
+    world.sandbox.stop().await;
+}
+
 // ---- the disk
 
 struct Scenery {

@@ -82,6 +82,7 @@ pub fn say_to_client(
         expiry_warned: false,
         wamid: None,
         sent_at: None,
+        refused_since: None,
         delivered_at: None,
         read_at: None,
         price_category: None,
