@@ -59,7 +59,10 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
     message.price_type = message.price_type.take().or_else(|| told.price_type.clone());
     let reached = !matches!(told.status, Delivery::Sent);
     scene.put(&message);
-    lines::went_well(scene, &message);
+    // What is told of an earlier attempt says nothing of the line now.
+    if message.wamid.as_ref() == Some(&told.id) {
+        lines::went_well(scene, &message);
+    }
     if told.participant.is_none() {
         relay::learn_from_status(scene, &message, told, told_at);
     }
