@@ -219,6 +219,27 @@ async fn a_line_that_a_status_refuses_rests_keeps_its_message_and_works_again_by
     world.until("the line works again", async |world| world.operator("/readyz").await.contains("\"ready\":true")).await;
     world.until("the admin is told of that", async |world| world.told_to_olga("works again").await > 0).await;
     assert_eq!(received(&world).await, 1, "what had failed went out, once");
+
+    // Of many that wait one tries; once it has shown that the line works the others need not wait for an hour to pass again.
+    world.post("/api/trouble", json!({ "provider": "whatsapp", "code": "131048", "times": 1 })).await;
+    for number in 0..5 {
+        let number = format!("+491511999{number:04}");
+        world.post("/api/phones", json!({ "number": number, "name": "Somebody" })).await;
+        world.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "text": "Hello" })).await;
+        world.until("the line is not ready", async |world| world.operator("/readyz").await.contains(LINE)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.post("/api/clock", json!({ "advance": "61m" })).await;
+    world
+        .until("all are welcomed within the hour", async |world| {
+            let mut welcomed = 0;
+            for number in 0..5 {
+                let there = world.get(&format!("/api/phones/+491511999{number:04}/messages")).await;
+                welcomed += usize::from(there.to_string().contains("\"direction\":\"in\""));
+            }
+            welcomed == 5
+        })
+        .await;
     world.sandbox.stop().await;
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// As a picture begins; what follows is anything.
-fn png(size: usize) -> Vec<u8> {
+pub fn png(size: usize) -> Vec<u8> {
     let head = b"\x89PNG\r\n\x1a\n".iter().copied();
     head.chain((0..).map(|n: u32| (n % 251) as u8)).take(size).collect()
 }
@@ -15,29 +15,29 @@ fn pdf() -> Vec<u8> {
     b"%PDF-1.7 the terms".to_vec()
 }
 
-fn file(name: &str, mime: &str, bytes: &[u8]) -> Value {
+pub fn file(name: &str, mime: &str, bytes: &[u8]) -> Value {
     json!({ "filename": name, "mime_type": mime, "base64": STANDARD.encode(bytes) })
 }
 
 impl Outside {
-    async fn sends_picture(&self, number: &str, bytes: &[u8], caption: &str) {
+    pub async fn sends_picture(&self, number: &str, bytes: &[u8], caption: &str) {
         let mut picture = file("", "image/png", bytes);
         picture["caption"] = caption.into();
         self.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "image": picture })).await;
     }
 
-    async fn says_with_files(&self, who: &str, room: &str, text: &str, files: Value) -> String {
+    pub async fn says_with_files(&self, who: &str, room: &str, text: &str, files: Value) -> String {
         let body = json!({ "room": room, "text": text, "files": files });
         self.post(&format!("/api/users/{who}/messages"), body).await["id"].as_str().unwrap().to_owned()
     }
 
-    async fn bytes(&self, path: &str) -> Vec<u8> {
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let answer = self.http.get(format!("{}{path}", self.address("page"))).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.bytes().await.unwrap().to_vec()
     }
 
-    async fn files_of(&self, who: &str, room: &str, line: &Line) -> Vec<Value> {
+    pub async fn files_of(&self, who: &str, room: &str, line: &Line) -> Vec<Value> {
         let stream = self.rooms(who).await.into_iter().find(|listed| listed["name"] == room).unwrap();
         let path = format!("{}/api/rooms/{}/messages?user={who}", self.address("page"), stream["id"].as_str().unwrap());
         let messages: Vec<Value> = self.http.get(path).send().await.unwrap().json().await.unwrap();

@@ -44,8 +44,8 @@ async fn webhooks_late_thrice_and_backwards_lose_nothing_and_double_nothing() {
         world.line(JANE, &client.name, text, |line| line.is("client_message") && line.text.ends_with(text)).await;
     }
     world.trouble("whatsapp", "out-of-order", 1).await;
-    world.say(JANE, &client.name, "delivered before it was sent").await;
-    world.receives(&client.number, "delivered before it was sent").await;
+    world.say(JANE, &client.name, "told backwards").await;
+    world.receives(&client.number, "told backwards").await;
     world.trouble("whatsapp", "delay", 1).await;
     world.say(JANE, &client.name, "told late").await;
     world.receives(&client.number, "told late").await;
@@ -58,7 +58,7 @@ async fn webhooks_late_thrice_and_backwards_lose_nothing_and_double_nothing() {
     let lines = world.lines(JANE, &client.name).await;
     assert_eq!(lines.iter().filter(|line| line.is("client_message")).count(), 3);
     assert!(!lines.iter().any(|line| line.is("failed") || line.is("unconfirmed")), "{lines:?}");
-    for text in ["delivered before it was sent", "told late"] {
+    for text in ["told backwards", "told late"] {
         assert_eq!(world.counts(&client.number, text).await, 1);
     }
 }
