@@ -101,9 +101,7 @@ impl Pacing for Switchboard {
     fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp> {
         match effect {
             Effect::Send(send) => self.message_may_go(send, now),
-            Effect::Upload(upload) => {
-                self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| works(whatsapp, &upload.line, now))
-            }
+            Effect::Upload(upload) => self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| works(whatsapp, &upload.line, now)),
             Effect::Post { .. }
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }

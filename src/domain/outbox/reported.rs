@@ -112,7 +112,8 @@ fn waits_for_its_line(scene: &mut Scene, mut message: Message, code: &str) {
     scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code })) });
     let lane = OutboxLane::to_contact(message.channel, &message.contact);
     let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
-    let sends = due.iter().filter_map(|due| if let Effect::Send(send) = &due.effect { scene.message(&send.message) } else { None });
+    let sends =
+        due.iter().filter_map(|due| if let Effect::Send(send) = &due.effect { scene.message(&send.message) } else { None });
     let later: Vec<Message> = sends.filter(|other| other.order > message.order).collect();
     message.sent_at = None;
     sending::make_ready(scene, &mut message);
