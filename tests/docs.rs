@@ -25,7 +25,8 @@ fn errors_page() -> String {
     let mut page = String::from(
         "# Errors of the WhatsApp Cloud API\n\n\
          Made from `templates/errors/whatsapp.toml` and the program's own table by `tests/docs.rs`; do not edit it here.\n\
-         A code that is not in it is tried again where WhatsApp says that it will pass, and fails otherwise.\n\n\
+         A code that is not in it is tried again where WhatsApp says that it will pass, and fails otherwise. A code that rests or \
+         stops the line does so in a later status, too, and the message waits with the others.\n\n\
          | code | WhatsApp's name | what the advisor reads when the message fails | what Liaison does |\n|---|---|---|---|\n",
     );
     for (code, title) in documented() {

@@ -18,7 +18,7 @@ use liaison::ports::Clock;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -450,4 +450,36 @@ async fn what_a_killed_program_left_unfinished_is_swept_away() {
     std::fs::write(&part, "half").unwrap();
     Vault::open(desk.folder.path(), Arc::clone(&desk.keys)).unwrap();
     assert!(!part.exists());
+}
+
+// ---- what nothing names
+
+fn made_at(path: &std::path::Path, at: SystemTime) {
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_no_record_names_goes_after_a_day_and_no_other() {
+    let desk = Desk::new();
+    let of = |id: &str| Media { id: MediaId::new(id), ..media("image/png", None) };
+    for id in ["f-NAMED", "f-ORPHAN", "f-FRESH"] {
+        desk.keep(&of(id), PNG).await.unwrap();
+    }
+    let folder = desk.folder.path().join("media");
+    std::fs::write(folder.join("notes of the operator"), "not ours").unwrap();
+    std::fs::write(folder.join("f-COMING.part"), "on its way").unwrap();
+    let (now, day) = (SystemTime::now(), Duration::from_hours(24));
+    desk.there().iter().for_each(|path| made_at(path, now - day));
+    made_at(&folder.join("f-FRESH"), now - day + Duration::from_secs(60));
+
+    let unknown = desk.vault.sweep(now, |_| Err(std::io::Error::other("the store cannot be read")));
+    assert!(unknown.is_err() && desk.there().len() == 5, "who cannot tell takes nothing away");
+    let swept = desk.vault.sweep(now, |id| Ok(id.as_str() == "f-NAMED")).unwrap();
+    assert_eq!((swept.kept, swept.gone), (2, 1));
+    let mut left: Vec<String> = desk.there().iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    left.sort();
+    assert_eq!(left, ["f-COMING.part", "f-FRESH", "f-NAMED", "notes of the operator"]);
+    assert!(desk.vault.read(&of("f-NAMED")).await.is_ok());
+    let set_back = desk.vault.sweep(now - 3 * day, |_| Ok(false)).unwrap();
+    assert_eq!(set_back.gone, 0, "a clock that was set back makes nothing old");
 }

@@ -65,6 +65,8 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     let signature = headers["x-hub-signature-256"].to_str().unwrap().strip_prefix("sha256=").unwrap();
     aws_lc_rs::hmac::verify(&key, &body, &hex::decode(signature).unwrap()).unwrap();
     assert!(body.is_ascii());
+    let slashes = || body.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(place, _)| place);
+    assert!(slashes().all(|place| body[place - 1] == b'\\'), "Meta escapes each slash: {body:?}");
     if receiver.refuse.load(Ordering::SeqCst) > 0 {
         receiver.refuse.fetch_sub(1, Ordering::SeqCst);
         receiver.refused.fetch_add(1, Ordering::SeqCst);
@@ -412,4 +414,50 @@ async fn the_account_shows_its_line_and_takes_receipts() {
     let callback = world.receiver.listen().await;
     world.meta.verify(&callback, "sandbox-verify").await.unwrap();
     assert!(world.meta.verify(&callback, "other").await.is_err());
+}
+
+#[tokio::test]
+async fn webhooks_out_of_order_tell_last_what_came_first() {
+    let world = World::new().await;
+    world.meta.trouble("out-of-order", 3).unwrap();
+    for text in ["one", "two", "three"] {
+        world.meta.send_text(ANN, None, text, None).unwrap();
+    }
+    world.receiver.wait("messages", |message| message["text"]["body"] == "one").await;
+    let told: Vec<Value> = world.receiver.elements("messages").iter().map(|message| message["text"]["body"].clone()).collect();
+    assert_eq!(told, ["three", "two", "one"]);
+    world.meta.trouble("out-of-order", 1).unwrap();
+    let (_, answer) = world.send(json!({"type": "text", "text": {"body": "Hello"}})).await;
+    let wamid = answer["messages"][0]["id"].as_str().unwrap();
+    world.receiver.wait_status(wamid, "sent").await;
+    let words: Vec<Value> = world.receiver.elements("statuses").iter().map(|status| status["status"].clone()).collect();
+    assert_eq!(words, ["delivered", "sent"]);
+}
+
+#[tokio::test]
+async fn a_message_can_be_accepted_and_fail_by_a_status() {
+    let world = World::new().await;
+    world.meta.send_text(ANN, None, "Hi", None).unwrap();
+    world.meta.trouble("failed-131048", 1).unwrap();
+    let (status, answer) = world.send(json!({"type": "text", "text": {"body": "Hello"}})).await;
+    assert_eq!(status, 200, "{answer}");
+    let told = world.receiver.wait("statuses", |told| told["status"] == "failed").await;
+    assert_eq!((&told["id"], &told["errors"][0]["code"]), (&answer["messages"][0]["id"], &json!(131048)));
+    assert!(!world.meta.messages(ANN).iter().any(|message| message.text == "Hello"), "no phone shows it");
+    assert!(world.meta.trouble("failed-soon", 1).unwrap_err().contains("failed- and such a number"));
+}
+
+#[tokio::test]
+async fn an_account_without_a_subscribed_app_tells_nobody_anything() {
+    let world = World::new().await;
+    let apps = "200000000000001/subscribed_apps";
+    assert_eq!(world.get(apps).await.1["data"][0]["whatsapp_business_api_data"]["id"], "300000000000001");
+    let gone = world.client.delete(world.path(apps)).bearer_auth("sandbox-token").send().await.unwrap();
+    assert_eq!(gone.status().as_u16(), 200);
+    assert_eq!(world.get(apps).await.1, json!({"data": []}));
+    world.meta.send_text(ANN, None, "Is anybody there?", None).unwrap();
+    world.post(apps, json!({})).await;
+    world.meta.send_text(ANN, None, "Hello", None).unwrap();
+    world.receiver.wait("messages", |message| message["text"]["body"] == "Hello").await;
+    assert_eq!(world.receiver.elements("messages").len(), 1);
 }

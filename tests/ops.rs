@@ -132,13 +132,27 @@ async fn the_doctor_finds_a_running_bot_well_and_each_ill_by_its_name() {
         "advisor jane.doe@acme.com",
         "line +15550100001",
         "WhatsApp token",
+        "webhook subscription",
         "template liaison_invitation (en_US)",
     ] {
         assert!(checks.contains(&check), "{check} in {checks:?}");
     }
     let of = |name: &str| findings.iter().find(|finding| finding.check == name).unwrap().to_string();
     assert!(of("data folder").contains("a Liaison runs on it now") && of("data folder").starts_with("✔ "));
+    assert_eq!(of("line +15550100001"), "✔ line +15550100001: Connected as “Acme Wealth”, quality green.");
+    assert!(of("webhook subscription").contains("Liaison sandbox (300000000000001)"));
     assert!(world.operator("/readyz").await.contains("\"ready\":true"), "the running bot keeps its feed");
+
+    let account = format!("http://{}/v23.0/200000000000001/subscribed_apps", world.sandbox.addresses.whatsapp);
+    assert!(world.http.delete(&account).bearer_auth("sandbox-token").send().await.unwrap().status().is_success());
+    let (well, findings) = world.doctor(&[]).await;
+    assert!(!well);
+    assert_eq!(bad(&findings), ["webhook subscription"]);
+    let missing = findings.iter().find(|finding| !finding.ok).unwrap().to_string();
+    assert!(missing.contains("nothing comes in") && missing.contains("POST {business_account_id}/subscribed_apps"), "{missing}");
+    assert!(world.http.post(&account).bearer_auth("sandbox-token").send().await.unwrap().status().is_success());
+    let (_, findings) = world.doctor(&[("LIAISON__WHATSAPP__LINES__0__NUMBER", "+15550100002")]).await;
+    assert!(findings.iter().any(|finding| !finding.ok && finding.what.contains("belongs to +1 555-010-0001")), "{findings:#?}");
 
     let (well, findings) = world.doctor(&[("LIAISON__WHATSAPP__ACCESS_TOKEN", "wrong")]).await;
     assert!(!well);
@@ -183,6 +197,49 @@ async fn a_line_that_is_refused_stops_is_told_once_and_works_again_by_itself() {
     world.until("the admin is told of that", async |world| world.told_to_olga("works again").await > 0).await;
     let received = world.get(&format!("/api/phones/{ANN}/messages")).await.to_string();
     assert!(received.contains("\"direction\":\"in\""), "what waited went out: {received}");
+    world.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_line_that_a_status_refuses_rests_keeps_its_message_and_works_again_by_itself() {
+    let world = World::open().await;
+    world.post("/api/trouble", json!({ "provider": "whatsapp", "code": "failed-131048", "times": 1 })).await;
+    world.post(&format!("/api/phones/{ANN}/messages"), json!({ "channel": "whatsapp", "text": "Hello" })).await;
+    world.until("the line is not ready", async |world| world.operator("/readyz").await.contains(LINE)).await;
+    world.until("the admin is told", async |world| world.told_to_olga("Nothing leaves on the line").await > 0).await;
+    world.post("/api/clock", json!({ "advance": "58m" })).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(world.operator("/readyz").await.contains(LINE), "it is tried once an hour");
+    let received = async |world: &World| {
+        let there = world.get(&format!("/api/phones/{ANN}/messages")).await;
+        there.as_array().unwrap().iter().filter(|message| message["direction"] == "in").count()
+    };
+    assert_eq!(received(&world).await, 0, "nothing is tried again blindly");
+    world.post("/api/clock", json!({ "advance": "3m" })).await;
+    world.until("the line works again", async |world| world.operator("/readyz").await.contains("\"ready\":true")).await;
+    world.until("the admin is told of that", async |world| world.told_to_olga("works again").await > 0).await;
+    assert_eq!(received(&world).await, 1, "what had failed went out, once");
+
+    // Of many that wait one tries; once it has shown that the line works the others need not wait for an hour to pass again.
+    world.post("/api/trouble", json!({ "provider": "whatsapp", "code": "131048", "times": 1 })).await;
+    for number in 0..5 {
+        let number = format!("+491511999{number:04}");
+        world.post("/api/phones", json!({ "number": number, "name": "Somebody" })).await;
+        world.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "text": "Hello" })).await;
+        world.until("the line is not ready", async |world| world.operator("/readyz").await.contains(LINE)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.post("/api/clock", json!({ "advance": "61m" })).await;
+    world
+        .until("all are welcomed within the hour", async |world| {
+            let mut welcomed = 0;
+            for number in 0..5 {
+                let there = world.get(&format!("/api/phones/+491511999{number:04}/messages")).await;
+                welcomed += usize::from(there.to_string().contains("\"direction\":\"in\""));
+            }
+            welcomed == 5
+        })
+        .await;
     world.sandbox.stop().await;
 }
 

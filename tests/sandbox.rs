@@ -3,6 +3,8 @@
 
 #[path = "sandbox/consent.rs"]
 mod consent;
+#[path = "sandbox/day.rs"]
+mod day;
 #[path = "sandbox/feeds.rs"]
 mod feeds;
 #[path = "sandbox/files.rs"]

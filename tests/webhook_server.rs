@@ -127,6 +127,30 @@ async fn either_of_two_secrets_signs() {
     assert_eq!(world.taken(), ["hello", "hello"]);
 }
 
+/// Meta escapes what is not ASCII, and slashes, and signs the bytes as they leave: who reads the JSON and writes it anew, or
+/// takes the escapes out, has other bytes.
+#[tokio::test]
+async fn the_signature_is_of_the_bytes_as_they_came() {
+    let world = World::new().await;
+    let plain = webhook(&[message("4915112345678", "w1", "Grüße 😀 and\u{2028} https://acme.com/a/b")]);
+    let escaped = plain
+        .replace('/', "\\/")
+        .replace('ü', "\\u00fc")
+        .replace('ß', "\\u00df")
+        .replace('😀', "\\ud83d\\ude00")
+        .replace('\u{2028}', "\\u2028");
+    assert!(escaped.is_ascii() && escaped.contains("https:\\/\\/acme.com"));
+    let post = async |body: &str, signed: &str| world.post(body.as_bytes().to_vec(), &[sign(NEW, signed.as_bytes())]).await;
+    assert_eq!(post(&escaped, &plain).await, 401, "the same JSON, but not the same bytes");
+    assert_eq!(post(&plain, &escaped).await, 401);
+    let value: Value = serde_json::from_str(&escaped).unwrap();
+    assert_eq!(post(&escaped, &value.to_string()).await, 401);
+    assert_eq!(post(&escaped, &escaped).await, 200);
+    assert_eq!(post(&plain, &plain).await, 200);
+    let words = "Grüße 😀 and\u{2028} https://acme.com/a/b";
+    assert_eq!(world.taken(), [words, words]);
+}
+
 #[tokio::test]
 async fn a_bad_signature_is_401_and_nothing_is_stored() {
     let world = World::new().await;

@@ -1,6 +1,6 @@
 //! A webhook taken apart: ids, order, age, and what happens to elements of an unexpected shape.
 use liaison::adapters::whatsapp::{Element, errors, parse};
-use liaison::domain::event::{CallStage, ClientMessage, Content, DeliveryReported, Fact};
+use liaison::domain::event::{CallStage, ClientMessage, Content, Delivery, DeliveryReported, Fact};
 use liaison::domain::ids::{MessageId, Phone};
 use liaison::domain::time::{Span, Timestamp};
 use serde_json::{Value, json};
@@ -248,5 +248,35 @@ fn family(class: errors::Class) -> &'static str {
         Recipient => "recipient",
         Window => "window",
         Message => "message",
+    }
+}
+
+#[test]
+fn a_status_tells_whether_the_whole_line_is_refused() {
+    let table = [(131048, true), (368, true), (190, true), (131042, true), (131026, false), (131047, false), (131000, false)];
+    for (code, expected) in table {
+        let mut failed = status("w", "failed");
+        failed["errors"] = json!([{ "code": code, "title": "No" }]);
+        let elements = parse(&body(&[value(json!([]), json!([failed]))]), NOW).unwrap();
+        let Delivery::Failed { of_line, code: told, .. } = &report(&elements[0]).status else { panic!("{elements:?}") };
+        assert_eq!((*of_line, told.as_str()), (expected, code.to_string().as_str()));
+    }
+}
+
+#[test]
+fn a_status_tells_to_whom_it_came_as_recorded() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/contracts/whatsapp/webhooks");
+    let table = [
+        ("metadocs.status_delivered_username_no_phone", None, Some("US.13491208655302741918")),
+        ("metadocs.status_delivered_username_phone_known", Some("+16505551234"), Some("US.13491208655302741918")),
+        ("capture.status_contacts_without_profile", Some("+16505551234"), Some("IL.831795919964525")),
+        ("capture.status_failed_contacts_wa_id_only", Some("+16505551234"), None),
+    ];
+    for (name, phone, user_id) in table {
+        let text = std::fs::read(folder.join(format!("{name}.json"))).unwrap();
+        let elements = parse(&text, Timestamp(1_750_030_073_000)).unwrap();
+        let recipient = &report(&elements[0]).recipient;
+        assert_eq!(recipient.phone.as_ref().map(|phone| phone.e164()), phone, "{name}");
+        assert_eq!(recipient.user_id.as_deref(), user_id, "{name}");
     }
 }

@@ -4,7 +4,7 @@ use crate::adapters::vault::{Kept, Unreadable, Vault};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::Wording;
 use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
-use crate::domain::ids::{Channel, EffectId};
+use crate::domain::ids::{Channel, EffectId, LineId};
 use crate::domain::media::{Media, Source};
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::disk::{DiskLevel, LOOK_AGAIN};
@@ -22,6 +22,9 @@ pub struct Switchboard {
 
 /// A template waits this long for the look at the account that every start begins with.
 const TEMPLATES_SOON_KNOWN: Span = Span(200);
+/// A lane whose line rests asks again after this at the latest: as soon as one message has shown that it works, the others
+/// follow, although the next try would have been an hour later.
+const LINE_LOOKED_AT: Span = Span::seconds(10);
 /// The confirmation of a stop, which goes out whatever the state of the disk.
 const OPTED_OUT: &str = "opted_out";
 
@@ -98,9 +101,7 @@ impl Pacing for Switchboard {
     fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp> {
         match effect {
             Effect::Send(send) => self.message_may_go(send, now),
-            Effect::Upload(upload) => {
-                self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| whatsapp.health().may_go(&upload.line, now))
-            }
+            Effect::Upload(upload) => self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| works(whatsapp, &upload.line, now)),
             Effect::Post { .. }
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }
@@ -150,8 +151,8 @@ impl Switchboard {
         let health = self.whatsapp.as_ref().map(|whatsapp| whatsapp.health());
         // Under this lock only one message becomes the one that tries a line which stopped.
         let mut pace = self.pace.lock().expect("nobody panics with the pace in hand");
-        if let Some(health) = health {
-            health.may_go(&send.line, now)?;
+        if let Some(whatsapp) = &self.whatsapp {
+            works(whatsapp, &send.line, now)?;
         }
         pace.may_go(send.line.as_str(), send.contact.as_str(), now)?;
         if let Some(health) = health {
@@ -159,6 +160,11 @@ impl Switchboard {
         }
         Ok(())
     }
+}
+
+/// The line works, or this is the message that tries it.
+fn works(whatsapp: &WhatsApp, line: &LineId, now: Timestamp) -> Result<(), Timestamp> {
+    whatsapp.health().may_go(line, now).map_err(|next_try| next_try.min(now + LINE_LOOKED_AT))
 }
 
 fn confirms_a_stop(body: &Body) -> bool {

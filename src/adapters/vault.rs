@@ -3,6 +3,7 @@
 //! A kept file is a row of pieces, `length u32 | sealed piece`; the last piece says that it is the last, so that a file
 //! that was cut off does not read as a shorter one. Erasing a contact's key makes his files unreadable with the rest.
 mod magic;
+mod sweep;
 
 use crate::adapters::store::KeyRing;
 use crate::domain::ids::{ContactId, MediaId};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+pub use self::sweep::Swept;
 
 const FOLDER: &str = "media";
 /// What has not come to its end; swept away at the next start.

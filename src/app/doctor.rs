@@ -1,18 +1,16 @@
 //! `liaison doctor`: tries each connection, token, number and template, and says of each what is wrong and what to do.
 mod rights;
+mod whatsapp;
 
 use super::start;
-use super::templates::compared;
 use crate::adapters::clock::SystemClock;
 use crate::adapters::disk::Disk;
 use crate::adapters::store::{has_its_keys, is_in_use};
 use crate::adapters::symphony::feed;
 use crate::adapters::symphony::login::CLOCKS_APART;
 use crate::adapters::symphony::{LoginError, Session, Symphony};
-use crate::adapters::whatsapp::templates::{LineStatus, NoAnswer};
-use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::{Wording, load_all};
-use crate::config::{self, Config, WhatsAppLine};
+use crate::config::{self, Config};
 use crate::domain::time::Timestamp;
 use crate::ports::Clock;
 use crate::ports::disk::{Level, Probe};
@@ -20,7 +18,7 @@ use crate::server;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// One thing that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,7 +78,7 @@ pub async fn examine(path: &Path, environment: &BTreeMap<String, String>, tell: 
     ports(&mut report, &config, running).await;
     public_url(&mut report, &config);
     symphony(&mut report, &config).await;
-    whatsapp(&mut report, &config, &wording).await;
+    whatsapp::whatsapp(&mut report, &config, &wording).await;
     report.all_well
 }
 
@@ -319,73 +317,6 @@ async fn advisors(report: &mut Report<'_>, config: &Config, symphony: &Symphony)
     }
 }
 
-// ---- WhatsApp
-
-async fn whatsapp(report: &mut Report<'_>, config: &Config, wording: &Wording) {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let client = match start::whatsapp(config, &clock, &Arc::new(Mutex::new(Pace::new()))) {
-        Ok(Some(client)) => client,
-        Ok(None) => return report.good("WhatsApp", "It is not enabled."),
-        Err(error) => return report.bad("WhatsApp", error, "Put [whatsapp] and [server] right."),
-    };
-    for line in &config.whatsapp.lines {
-        line_of(report, line, &client).await;
-    }
-    match client.message_templates().await {
-        Err(error) => report.bad("WhatsApp token", format!("{error}."), remedy_of(&error)),
-        Ok(account) => {
-            report.good("WhatsApp token", format!("It opens the account; {} templates stand there.", account.len()));
-            for template in wording.templates() {
-                let check = format!("template {} ({})", template.name, template.meta_language);
-                match compared(&template.as_submitted(), &account) {
-                    Ok(()) => report.good(&check, "Approved, and as in its file."),
-                    Err((what, remedy)) => report.bad(&check, what, &remedy),
-                }
-            }
-        }
-    }
-}
-
-async fn line_of(report: &mut Report<'_>, line: &WhatsAppLine, client: &WhatsApp) {
-    let check = format!("line {}", line.number.e164());
-    match client.line_status(line.phone_number_id.as_str()).await {
-        Err(error) => report.bad(&check, format!("{error}."), remedy_of(&error)),
-        Ok(status) => match line_fits(line.number.digits(), &status) {
-            Ok(what) => report.good(&check, what),
-            Err((what, remedy)) => report.bad(&check, what, remedy),
-        },
-    }
-}
-
-fn line_fits(digits: &str, told: &LineStatus) -> Result<String, (String, &'static str)> {
-    let shown = told.display_phone_number.as_deref().unwrap_or_default();
-    let theirs: String = shown.chars().filter(char::is_ascii_digit).collect();
-    if !theirs.is_empty() && theirs != digits {
-        let remedy = "Put number and phone_number_id of this line together as WhatsApp Manager shows them.";
-        return Err((format!("Its phone_number_id belongs to {shown}."), remedy));
-    }
-    match told.status.as_deref() {
-        None | Some("CONNECTED") => {
-            let quality = told.quality_rating.as_deref().unwrap_or("unknown").to_lowercase();
-            Ok(format!("Connected as “{}”, quality {quality}.", told.verified_name.as_deref().unwrap_or_default()))
-        }
-        Some(status) => Err((format!("Its status is {status}."), "Register and verify the number in WhatsApp Manager.")),
-    }
-}
-
-fn remedy_of(error: &NoAnswer) -> &'static str {
-    match error {
-        NoAnswer::Refused { code: 0 | 190, .. } => "Make a new token for the system user and put it into whatsapp.access_token.",
-        NoAnswer::Refused { code: 3 | 10 | 200..=299 | 131005, .. } => {
-            "Give the token's system user whatsapp_business_messaging and whatsapp_business_management for this account."
-        }
-        NoAnswer::Refused { code: 33 | 100, .. } => "See that phone_number_id and business_account_id are those of this account.",
-        NoAnswer::Refused { .. } => "Look the code up in WhatsApp Manager.",
-        NoAnswer::NotReached(_) => "See that whatsapp.graph_url can be reached from here, by the proxy if there is one.",
-        NoAnswer::NotUnderstood(_) => "See that whatsapp.graph_url and api_version are right.",
-    }
-}
-
 /// Prints the findings, for people or one JSON object a line; true only if `run` would work.
 pub async fn doctor(path: &Path, json: bool) -> bool {
     let mut print = |finding: &Finding| {
@@ -395,22 +326,4 @@ pub async fn doctor(path: &Path, json: bool) -> bool {
         let _closed = writeln!(std::io::stdout(), "{line}");
     };
     examine(path, &config::environment(), &mut print).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_must_be_connected_under_its_own_number() {
-        let status = |number: &str, status: &str| LineStatus {
-            display_phone_number: Some(number.into()),
-            verified_name: Some("Acme".into()),
-            status: Some(status.into()),
-            quality_rating: None,
-        };
-        assert!(line_fits("15550783881", &status("+1 555-078-3881", "CONNECTED")).is_ok());
-        assert!(line_fits("15550783881", &status("+1 555-078-3882", "CONNECTED")).unwrap_err().0.contains("belongs to"));
-        assert!(line_fits("15550783881", &status("+1 555-078-3881", "BANNED")).unwrap_err().0.contains("BANNED"));
-    }
 }

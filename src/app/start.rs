@@ -24,6 +24,7 @@ use crate::flow::desk::Desks;
 use crate::flow::held::Counted;
 use crate::flow::lanes::Counts;
 use crate::flow::outbox::Outbox;
+use crate::flow::stopped::{Heed, TellsOfLines};
 use crate::flow::{disk, lines, wakes};
 use crate::ports::{Clock, Inbox, Pulse, Receipt, Store, StoreError};
 use crate::server::{self, Health, Listener, WhatsAppHooks};
@@ -108,9 +109,11 @@ impl Bot {
         let ops = server::bind(&config.server.ops_listen.to_string(), "server.ops_listen").await.map_err(cannot)?;
         let store = open_store(&config).await?;
         let counted = Arc::new(Counted::new(Arc::clone(&store) as Arc<dyn Store>));
-        let shared: Arc<dyn Store> = Arc::clone(&counted) as Arc<dyn Store>;
-        show_quarantine(&*shared).map_err(cannot)?;
         let health = whatsapp.as_ref().map(|whatsapp| Arc::clone(whatsapp.health())).unwrap_or_default();
+        let (heeds, time) = (Arc::clone(&health), Arc::clone(&clock));
+        let heed: Heed = Box::new(move |line, trouble| heeds.heed(line, trouble, time.now()));
+        let shared: Arc<dyn Store> = Arc::new(TellsOfLines::new(Arc::clone(&counted) as Arc<dyn Store>, heed));
+        show_quarantine(&*shared).map_err(cannot)?;
         remember_lines(&config, &*shared, &health).map_err(cannot)?;
         let last_known = Some(shared.last_time()).filter(|at| at.0 > 0);
         let first_policy = policy(&config, &wording, words);
@@ -146,6 +149,7 @@ impl Bot {
         let templates = whatsapp.clone().map(|client| (client, Arc::clone(&wording)));
         let vault = Arc::new(Vault::open(&config.bot.data_dir, store.keys()).map_err(no_media)?);
         let (disk, chat) = (desks.disk(), Arc::clone(&symphony));
+        let sweep = super::media::sweep_daily(Arc::clone(&vault), Arc::clone(&shared), stop.clone());
         let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, pace, disk, vault });
         let outbox = Outbox {
             store: Arc::clone(&shared),
@@ -179,6 +183,7 @@ impl Bot {
         tasks.spawn(wakes::run(Arc::clone(&parts.store), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
         tasks.spawn(Arc::clone(&vitals).watch_feed(stop.clone()));
         tasks.spawn(disk::watch(desks.disk(), probe, stop.clone()));
+        tasks.spawn(sweep);
         tasks.spawn(lines::tell(health.watch(), Arc::new(desks.clone()), Arc::clone(&parts.clock), stop.clone()));
         if let Some((client, wording)) = templates {
             let inbox: Arc<dyn Inbox> = Arc::new(desks.clone());

@@ -232,7 +232,13 @@ pub fn refused(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
     let Some(before) = standing(scene, name, language) else { return };
     let mut after = before.clone();
     let news = TemplateNews::Status { status: status.to_owned(), reason: Some(detail.to_owned()) };
-    after.hear(&news, scene.event.at.min(scene.now));
+    // The provider tells news in whole seconds: an approval in this very second comes after the refusal.
+    let at = scene.event.at.min(scene.now);
+    after.hear(&news, Timestamp(at.0 - at.0.rem_euclid(1_000)));
+    if status == MISSING {
+        // Whatever comes in its place is to be looked at.
+        after.words = Words::NotCompared;
+    }
     let news = changed(scene, Some(&before), &after);
     tell_admins(scene, news.into_iter().collect());
 }

@@ -151,6 +151,9 @@ pub struct LineTrouble {
     pub code: String,
     pub detail: String,
     pub since: Timestamp,
+    /// It was told after a message had been taken, so that taking the next one proves nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_status: bool,
 }
 
 /// A user of the platform, as an event names him.
@@ -346,7 +349,13 @@ pub enum Delivery {
     Sent,
     Delivered,
     Read,
-    Failed { code: String, detail: String },
+    Failed {
+        code: String,
+        detail: String,
+        /// The provider refuses the whole line with this code, whatever the message.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        of_line: bool,
+    },
 }
 
 /// One template in one language, as the account names it ("en_US").

@@ -1,12 +1,20 @@
 //! A line of the firm stops, or works again: those with `admin` are told, once each time.
+//!
+//! What stops it stands in the answer to a send, or in a status that comes after the message was taken. The first is over when
+//! a message is taken, the second only when a message that was taken later has a better end.
 use super::case::Record;
 use super::commit::{Entry, Key};
 use super::effect::{Code, Reply};
 use super::event::LineTrouble;
 use super::ids::*;
+use super::message::Message;
 use super::scene::{PROGRAM, Scene};
+use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+
+/// A status that is older tells nothing of how the line does now: a restricted line is tried once in such a time.
+const TELLS_OF_NOW: Span = Span::hours(1);
 
 /// A line that stopped; there is no record of one that works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +26,10 @@ pub struct StoppedLine {
 impl StoppedLine {
     pub fn key_of(line: &LineId) -> Key {
         Key::new("stoppedline", line)
+    }
+    /// The line of which a record with this key tells.
+    pub fn line_of(key: &Key) -> Option<LineId> {
+        key.as_str().strip_prefix("stoppedline/").map(LineId::new)
     }
 }
 
@@ -41,6 +53,24 @@ pub fn troubled(scene: &mut Scene, line: &LineId, trouble: &LineTrouble) {
     let reply = Reply::new(Code::Notice, "line-troubled").because(trouble.code.clone());
     let reply = reply.with("provider_code", trouble.code.clone()).with("detail", trouble.detail.clone());
     tell_admins(scene, line, reply);
+}
+
+/// A status says that the provider refuses the line, perhaps for a message of another program of the firm.
+pub fn refused_by_status(scene: &mut Scene, line: &LineId, code: &str, detail: &str, told_at: Timestamp) {
+    if scene.policy.line(line).is_none() || scene.now - told_at > TELLS_OF_NOW {
+        return;
+    }
+    let trouble = LineTrouble { code: code.to_owned(), detail: detail.to_owned(), since: scene.now, by_status: true };
+    troubled(scene, line, &trouble);
+}
+
+/// This message went well: a line that had stopped before it was taken works again.
+pub fn went_well(scene: &mut Scene, message: &Message) {
+    let stopped: Option<StoppedLine> = scene.case.get(&StoppedLine::key_of(&message.line));
+    let over = |stopped: &StoppedLine| stopped.trouble.by_status && message.sent_at.is_some_and(|at| at > stopped.trouble.since);
+    if stopped.as_ref().is_some_and(over) {
+        works(scene, &message.line);
+    }
 }
 
 pub fn works(scene: &mut Scene, line: &LineId) {

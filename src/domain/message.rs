@@ -47,6 +47,9 @@ pub struct Message {
     pub expiry_warned: bool,
     pub wamid: Option<Wamid>,
     pub sent_at: Option<Timestamp>,
+    /// When it was first sent, where a status said later that its line was refused: it waits, but not for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_since: Option<Timestamp>,
     pub delivered_at: Option<Timestamp>,
     pub read_at: Option<Timestamp>,
     /// What the provider charges it as, such as `utility`.

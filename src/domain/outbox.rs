@@ -1,11 +1,14 @@
 //! An effect on its way: may it still go, and how did it end.
+mod reported;
+
+pub use self::reported::delivery_reported;
+
 use super::approval;
 use super::ask::{About, Ask};
 use super::commands;
 use super::commit::{Entry, Key};
 use super::consent::Turn;
 use super::effect::*;
-use super::event::{Delivery, DeliveryReported};
 use super::files;
 use super::gates::Verdict;
 use super::ids::*;
@@ -522,82 +525,4 @@ pub fn take_out(scene: &mut Scene, message: &Message) -> bool {
     lane.held.retain(|id| *id != message.id);
     scene.put(&lane);
     true
-}
-
-// ---- what the provider tells later
-
-/// `told_at` by the provider's clock: a status that had to wait for its message is older than the event that brings it.
-pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Timestamp) {
-    let ours = told.ours.as_ref().and_then(|id| scene.message(id));
-    let Some(mut message) = ours.or_else(|| scene.message_of_wamid(&told.id)) else {
-        parked::park(scene, told);
-        return scene
-            .note(Entry::new("delivery.of_unknown_message", told.channel.key()).detail(json!({ "status": told.status })));
-    };
-    scene.raw_belongs_to(&message.contact);
-    let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
-    // It waits again after an attempt that failed: what is told of that attempt says nothing of the next one.
-    let waits = matches!(message.state, MessageState::Held { .. } | MessageState::Ready);
-    let of_earlier_attempt = waits && message.wamid.as_ref() == Some(&told.id);
-    if message.wamid.is_none() {
-        scene.point(Key::new("wamid", &told.id), &message.id);
-        message.wamid = Some(told.id.clone());
-    }
-    let at = told_at.min(scene.now);
-    let entry = Entry::new("delivery.reported", told.channel.key()).about(&message.contact).message(&message.id);
-    let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category,
-        "price_type": told.price_type });
-    scene.note(Entry { room: message.room.clone(), ..entry.told_at(told_at).detail(detail) });
-    if of_earlier_attempt {
-        return;
-    }
-    if let (true, Some(participant)) = (message.to_group, &told.participant) {
-        return native::reached(scene, message, participant, &told.status, at);
-    }
-    match &told.status {
-        Delivery::Failed { code, detail } => return reported_failed(scene, message, code, detail, was_doubtful),
-        Delivery::Sent => rise(&mut message, MessageState::Sent),
-        Delivery::Delivered => rise(&mut message, MessageState::Delivered),
-        Delivery::Read => rise(&mut message, MessageState::Read),
-    }
-    match told.status {
-        Delivery::Read => message.read_at = message.read_at.or(Some(at)),
-        Delivery::Delivered => message.delivered_at = message.delivered_at.or(Some(at)),
-        Delivery::Sent | Delivery::Failed { .. } => message.sent_at = message.sent_at.or(Some(at)),
-    }
-    message.price_category = message.price_category.take().or_else(|| told.price_category.clone());
-    message.price_type = message.price_type.take().or_else(|| told.price_type.clone());
-    let reached = !matches!(told.status, Delivery::Sent);
-    scene.put(&message);
-    if reached {
-        note_reached(scene, &message);
-    }
-    if was_doubtful {
-        settle_due_of(scene, &message);
-        invitation_is_over(scene, &message);
-    }
-}
-
-fn rise(message: &mut Message, to: MessageState) {
-    if to.rank() > message.state.rank() || fault::planted("status-falls") {
-        message.state = to;
-    }
-}
-
-fn note_reached(scene: &mut Scene, message: &Message) {
-    let Some(mut contact) = scene.contact(&message.contact) else { return };
-    if !contact.on(message.channel).ever_reached {
-        contact.on_mut(message.channel).ever_reached = true;
-        scene.put(&contact);
-    }
-}
-
-fn reported_failed(scene: &mut Scene, message: Message, code: &str, detail: &str, was_doubtful: bool) {
-    if message.state.rank() >= (MessageState::Failed { code: String::new() }).rank() {
-        return;
-    }
-    if was_doubtful || matches!(message.state, MessageState::Taken) {
-        settle_due_of(scene, &message);
-    }
-    message_failed(scene, message, code, detail);
 }

@@ -6,7 +6,7 @@ mod marketing;
 
 pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, refuse_text};
 pub use call::{call_woke, client_called};
-pub use identity::{learn_from_answer, number_keys};
+pub use identity::{learn_from_answer, learn_from_status, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};
 
 use super::ask::{About, Ask};

@@ -101,6 +101,7 @@ fn own_message(
         expiry_warned: false,
         wamid: None,
         sent_at: None,
+        refused_since: None,
         delivered_at: None,
         read_at: None,
         price_category: None,

@@ -140,6 +140,7 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
         expiry_warned: false,
         wamid: None,
         sent_at: None,
+        refused_since: None,
         delivered_at: None,
         read_at: None,
         price_category: None,

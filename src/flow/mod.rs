@@ -7,5 +7,6 @@ pub mod held;
 pub mod lanes;
 pub mod lines;
 pub mod outbox;
+pub mod stopped;
 pub mod turn;
 pub mod wakes;

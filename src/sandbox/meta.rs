@@ -79,10 +79,17 @@ struct Habits {
     window: Fails,
     strangers: Strangers,
     review: Duration,
+    /// The app gets the account's webhooks.
+    subscribed: bool,
 }
 
-const HABITS: Habits =
-    Habits { unreachable: Fails::Async, window: Fails::Sync, strangers: Strangers::Adopt, review: Duration::ZERO };
+const HABITS: Habits = Habits {
+    unreachable: Fails::Async,
+    window: Fails::Sync,
+    strangers: Strangers::Adopt,
+    review: Duration::ZERO,
+    subscribed: true,
+};
 
 /// The emulator; a clone is the same one.
 #[derive(Clone)]
@@ -113,7 +120,9 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nobody is told anything of an account to which no app is subscribed.
     fn commit(&self, world: &mut World, records: Vec<Record>, hooks: Vec<Outgoing>) -> io::Result<()> {
+        let hooks = if self.habits().subscribed { hooks } else { Vec::new() };
         world.commit(records, hooks)?;
         self.changes.send_modify(|count| *count += 1);
         Ok(())
@@ -224,8 +233,9 @@ impl Meta {
         self.inner.habits().review = time;
     }
 
-    /// Orders a trouble for the next `times` sends: "500", "503", "429", a number of Meta's error codes, "lost-answer",
-    /// "hang", "html", "duplicate", "delay" or "no-status". "duplicate" and "delay" are also spent on clients' messages.
+    /// Orders a trouble for the next `times` sends: "500", "503", "429", a number of Meta's error codes ("failed-" and such a
+    /// number tells it by a status), "lost-answer", "hang", "html", "duplicate", "delay", "out-of-order" or "no-status".
+    /// "duplicate", "delay" and "out-of-order" are also spent on clients' messages.
     ///
     /// # Errors
     /// A sentence, if there is no such trouble.

@@ -147,7 +147,7 @@ fn s3_10_by_a_status_as_well() {
     let mut world = World::invited(|_| {});
     world.in_room("Ann Lee").says("jane", "Hello");
     let invitation = world.sends[0].clone();
-    let failed = Delivery::Failed { code: "131026".to_owned(), detail: String::new() };
+    let failed = Delivery::Failed { code: "131026".to_owned(), detail: String::new(), of_line: false };
     world.reports_on(&invitation, failed, world.now);
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "UNAVAILABLE");
     assert_eq!(world.state_of("Hello"), "withdrawn(address)");

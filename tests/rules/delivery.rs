@@ -5,12 +5,13 @@ use expect_test::expect;
 use liaison::domain::effect::Outcome;
 use liaison::domain::event::{Delivery, DeliveryReported, Fact};
 use liaison::domain::ids::{Channel, LineId, Wamid};
+use liaison::domain::lines::StoppedLine;
 use liaison::domain::policy::QuietHours;
 use liaison::domain::time::Span;
 use serde_json::json;
 
 fn failed(code: &str) -> Delivery {
-    Delivery::Failed { code: code.to_owned(), detail: String::new() }
+    Delivery::Failed { code: code.to_owned(), detail: String::new(), of_line: false }
 }
 
 #[test]
@@ -360,4 +361,98 @@ fn s4_27_what_was_taken_is_not_cancelled_any_more() {
     let id = world.message("On its way").id;
     assert_eq!(world.says("jane", &format!("/queue cancel {id}")), ["refusal(already-sent)"]);
     assert_ne!(world.state_of("On its way"), "cancelled");
+}
+
+// ---- a status that refuses the whole line
+
+fn of_line(code: &str) -> Delivery {
+    Delivery::Failed { code: code.to_owned(), detail: "No more.".to_owned(), of_line: true }
+}
+
+fn stopped(world: &World) -> Option<StoppedLine> {
+    world.get(&StoppedLine::key_of(&LineId::new(LINE)))
+}
+
+fn count(world: &World, kind: &str) -> usize {
+    world.kinds().iter().filter(|known| **known == kind).count()
+}
+
+#[test]
+fn a_status_that_refuses_the_line_stops_it_as_an_answer_does_and_loses_no_message() {
+    for code in ["131048", "368", "190"] {
+        let mut world = World::agreed(|_| {});
+        world.says("adam", "/help");
+        let before = world.sent_to(ANN).len();
+        world.in_room("Ann Lee").says("jane", "one");
+        world.in_room("Ann Lee").says("jane", "two");
+        let (one, two) = (world.sends[world.sends.len() - 2].clone(), world.sends.last().unwrap().clone());
+        world.outbox_stands = true;
+        world.in_room("Ann Lee").says("jane", "three");
+        let now = world.now;
+        world.reports_on(&two, of_line(code), now);
+        world.reports_on(&one, of_line(code), now);
+        assert_eq!(stopped(&world).unwrap().trouble.code, code);
+        assert_eq!((count(&world, "line.stopped"), count(&world, "message.put_back")), (1, 2), "{code}");
+        world.reports_on(&one, Delivery::Sent, now);
+        assert!(world.messages().iter().all(|(_, state)| state == "ready"), "{code}: {:?}", world.messages());
+        world.passes(Span::minutes(1));
+        world.outbox_stands = false;
+        world.work_off();
+        assert_eq!(world.sent_to(ANN)[before..], ["one", "two", "one", "two", "three"], "{code}: again, in their order");
+        assert!(!world.kinds().contains(&"message.failed") && !world.told("Ann Lee").iter().any(|line| line.contains("failed")));
+        let told = world.told("adam").iter().filter(|line| **line == format!("notice({code})")).count();
+        assert_eq!(told, 1, "{code}: told once");
+        assert!(stopped(&world).is_some(), "{code}: that a message was taken proves nothing");
+
+        world.reports_on(&one, Delivery::Delivered, now);
+        assert!(stopped(&world).is_some(), "{code}: it was taken before the line stopped");
+        // One that was sent before, and one that was not: either shows it.
+        let again = world.sends[world.sends.len() - if code == "368" { 1 } else { 3 }].clone();
+        let now = world.now;
+        world.reports_on(&again, Delivery::Sent, now);
+        assert_eq!((stopped(&world), world.last_told("adam").as_str()), (None, "notice line-works-again"), "{code}");
+    }
+}
+
+#[test]
+fn a_status_that_refuses_the_line_may_be_of_another_program_but_not_of_long_ago() {
+    let mut world = World::agreed(|_| {});
+    let told = without_our_id(of_line("131048"), None);
+    let long_ago = world.now - Span::minutes(61);
+    world.feed_as("late", long_ago, told.clone());
+    assert_eq!(stopped(&world), None);
+    world.feed(told);
+    assert_eq!(stopped(&world).unwrap().trouble.code, "131048");
+}
+
+#[test]
+fn a_message_whose_line_is_refused_for_a_day_fails_and_its_author_is_told() {
+    let mut world = World::agreed(|_| {});
+    world.in_room("Ann Lee").says("jane", "one");
+    for hours in [0, 12, 11] {
+        world.passes(Span::hours(hours));
+        let (one, now) = (world.sends.last().unwrap().clone(), world.now);
+        world.reports_on(&one, of_line("131048"), now);
+        assert_eq!(world.state_of("one"), "sent", "and again, as soon as its line lets it");
+    }
+    assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "one").count(), 4);
+    world.passes(Span::minutes(61));
+    let (one, now) = (world.sends.last().unwrap().clone(), world.now);
+    world.reports_on(&one, of_line("131048"), now);
+    assert_eq!(world.state_of("one"), "failed(131048)");
+    assert_eq!(world.last_told("Ann Lee"), "failed(131048)");
+}
+
+#[test]
+fn a_status_that_refuses_the_line_before_the_answer_puts_the_message_back_once() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "hello");
+    let taken = world.take_only().unwrap();
+    world.feed(without_our_id(of_line("131048"), None));
+    world.ends(&taken, Outcome::Done { external_id: Some("wamid-early".to_owned()) });
+    assert_eq!(world.state_of("hello"), "ready");
+    world.outbox_stands = false;
+    world.work_off();
+    assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "hello").count(), 1, "the first never was");
 }

@@ -274,3 +274,107 @@ fn identity_a_sign_from_somebody_unknown_is_only_noted() {
         assert_eq!(world.kinds().last(), Some(&"client.sign_of_unknown"));
     }
 }
+
+// ---- what a status tells of whom a message came to
+
+fn told_of(world: &mut World, sent: &Sent, recipient: ClientKeys, status: Delivery) {
+    let told = DeliveryReported {
+        channel: sent.channel,
+        line: sent.line.clone(),
+        id: sent.wamid.clone(),
+        ours: Some(sent.message.clone()),
+        status,
+        recipient,
+        participant: None,
+        price_category: None,
+        price_type: None,
+    };
+    world.feed(Fact::DeliveryReported(told));
+    world.work_off();
+}
+
+/// What Jane has just written to Ann.
+fn written(world: &mut World, text: &str) -> Sent {
+    world.in_room("Ann Lee").says("jane", text);
+    world.sends.last().unwrap().clone()
+}
+
+#[test]
+fn identity_a_status_tells_the_business_scoped_id_by_which_he_is_found_when_he_hides_his_number() {
+    let mut world = World::agreed(|_| {});
+    assert_eq!(world.contact(ANN).user_id, None);
+    let sent = written(&mut world, "Good morning");
+    let closed = world.contact(ANN).on(Channel::WhatsApp).windows;
+    told_of(&mut world, &sent, keys(ANN, "DE.1"), Delivery::Sent);
+    assert_eq!(world.contact(ANN).user_id.as_deref(), Some("DE.1"));
+    assert_eq!(world.contact(ANN).on(Channel::WhatsApp).windows, closed, "C1: a status opens nothing");
+    assert_eq!(world.kinds().iter().filter(|kind| **kind == "contact.keys_learnt").count(), 1);
+    told_of(&mut world, &sent, keys(ANN, "DE.1"), Delivery::Read);
+    assert_eq!(world.kinds().iter().filter(|kind| **kind == "contact.keys_learnt").count(), 1, "known already");
+    let hidden = ClientKeys { user_id: Some("DE.1".to_owned()), ..ClientKeys::default() };
+    world.client(ANN).with_keys(hidden).writes("My number is hidden now");
+    assert_eq!(contacts(&world), 1);
+    assert!(world.last_told("Ann Lee").ends_with("My number is hidden now"));
+}
+
+#[test]
+fn identity_a_status_may_hide_the_number_and_still_tells_who_it_is() {
+    let mut world = World::agreed(|_| {});
+    let sent = written(&mut world, "Good morning");
+    let hidden = ClientKeys { user_id: Some("DE.1".to_owned()), ..ClientKeys::default() };
+    told_of(&mut world, &sent, hidden, Delivery::Delivered);
+    assert_eq!(world.contact(ANN).user_id.as_deref(), Some("DE.1"));
+    let sent = written(&mut world, "And this");
+    told_of(&mut world, &sent, ClientKeys::default(), Delivery::Delivered);
+    assert_eq!(world.contact(ANN).user_id.as_deref(), Some("DE.1"), "a status that tells nothing takes nothing");
+}
+
+#[test]
+fn identity_a_status_with_another_id_says_that_the_number_has_a_new_owner() {
+    let mut world = known_by_user_id();
+    let sent = written(&mut world, "Good morning");
+    told_of(&mut world, &sent, keys(ANN, "DE.9"), Delivery::Delivered);
+    assert!(world.find_contact(ANN).is_none(), "nothing more goes to that number");
+    assert!(world.told("Ann Lee").contains(&"notice number-handed-on".to_owned()), "{:?}", world.told("Ann Lee"));
+    assert_eq!(world.in_room("Ann Lee").says("jane", "Hello?"), ["refusal(address)"]);
+    world.client(ANN).with_keys(keys(ANN, "DE.9")).writes("Who are you?");
+    assert_eq!(contacts(&world), 2, "and consent did not go over");
+    assert_eq!(world.consent(ANN), Consent::None);
+}
+
+#[test]
+fn identity_a_status_of_an_earlier_time_or_number_proves_nothing() {
+    let mut world = known_by_user_id();
+    let sent = written(&mut world, "Good morning");
+    let at = world.now;
+    world.passes(Span::minutes(1));
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).writes("It is me");
+    let told = |world: &mut World, recipient: ClientKeys, at| {
+        let (id, ours) = (sent.wamid.clone(), Some(sent.message.clone()));
+        let (channel, line, status) = (sent.channel, sent.line.clone(), Delivery::Delivered);
+        let (participant, price_category, price_type) = (None, None, None);
+        let told = DeliveryReported { channel, line, id, ours, status, recipient, participant, price_category, price_type };
+        let id = world.fresh("status");
+        world.feed_as(&id, at, Fact::DeliveryReported(told));
+    };
+    told(&mut world, keys(ANN, "DE.9"), at);
+    assert_eq!(world.contact(ANN).user_id.as_deref(), Some("DE.1"), "he has written since");
+
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).sends(sign("user_changed_number", BEN));
+    world.passes(Span::minutes(1));
+    let now = world.now;
+    told(&mut world, keys(ANN, "DE.9"), now);
+    assert_eq!(world.contact(BEN).user_id, None, "the message went to his old number, and so to whoever has that");
+    assert!(!world.told("Ann Lee").contains(&"notice number-handed-on".to_owned()));
+}
+
+#[test]
+fn identity_an_id_that_is_another_clients_is_left_where_it_is() {
+    let mut world = World::agreed(|_| {});
+    let hidden = ClientKeys { user_id: Some("DE.7".to_owned()), ..ClientKeys::default() };
+    world.client(BEN).with_keys(hidden).writes("Hello");
+    let sent = written(&mut world, "Good morning");
+    told_of(&mut world, &sent, keys(ANN, "DE.7"), Delivery::Delivered);
+    assert_eq!(world.contact(ANN).user_id, None);
+    assert_eq!(world.state_of("Good morning"), "delivered");
+}

@@ -181,8 +181,11 @@ fn s3_1_a_stop_that_only_the_provider_heard_counts_at_once_or_later() {
         world.in_room("Sam Hill").says("jane", "one");
         if later {
             let sent = world.sends.last().unwrap().clone();
-            let failed =
-                Delivery::Failed { code: "21610".to_owned(), detail: "Attempt to send to unsubscribed recipient".to_owned() };
+            let failed = Delivery::Failed {
+                code: "21610".to_owned(),
+                detail: "Attempt to send to unsubscribed recipient".to_owned(),
+                of_line: false,
+            };
             world.reports_on(&sent, failed, world.now);
         }
         assert!(by_sms(&world, SAM).is_opted_out(), "later: {later}");
@@ -250,7 +253,7 @@ fn s3_11_yes_opens_the_sms_room_and_what_waited_goes_only_when_confirmed() {
     world.in_room("Ann Lee").says("jane", "Good morning");
     assert_eq!(world.state_of("Good morning"), "held(consent)");
     let invitation = world.sends.last().unwrap().clone();
-    let failed = Delivery::Failed { code: "131026".to_owned(), detail: "no".to_owned() };
+    let failed = Delivery::Failed { code: "131026".to_owned(), detail: "no".to_owned(), of_line: false };
     world.reports_on(&invitation, failed, world.now);
     assert_eq!(world.state_of("Good morning"), "withdrawn(address)");
     let offer = world.posts.iter().rfind(|post| post.reply.code == Code::NotOnWhatsapp).unwrap().clone();

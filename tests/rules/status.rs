@@ -41,7 +41,7 @@ fn the_status_tells_feed_store_queues_providers_and_lines() {
 fn the_status_tells_what_is_wrong_in_one_line_each() {
     let mut world = World::new();
     let long = "x".repeat(5_000);
-    let trouble = LineTrouble { code: "190".to_owned(), detail: long.clone(), since: world.now };
+    let trouble = LineTrouble { code: "190".to_owned(), detail: long.clone(), since: world.now, by_status: false };
     let mut health = with_line(well(&world), LineHealth { trouble: Some(trouble), resting: true });
     health.feed = FeedHealth { connected: false, last_error: Some(long.clone()), ..health.feed };
     health.login = Some(long);

@@ -3,7 +3,7 @@ use crate::common::world::*;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::policy::{Filed, Policy};
-use liaison::domain::time::Span;
+use liaison::domain::time::{Span, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -273,6 +273,32 @@ fn a_send_refused_for_the_templates_sake_stops_the_next_ones() {
     assert_eq!(world.state_of("<follow_up>"), "failed(132015)");
     assert_eq!(world.says("jane", FOLLOW_UP), ["refusal(not-approved)"]);
     assert_eq!(world.last_told("adam"), "notice templates-changed");
+}
+
+#[test]
+fn a_send_refused_because_the_template_is_gone_waits_for_a_look_at_whatever_comes_in_its_place() {
+    let mut world = approved();
+    world.says("jane", FOLLOW_UP);
+    world.troubles.push_back(Trouble::Fails("132001"));
+    world.presses("jane", "confirm");
+    tells(&mut world, "follow_up", status("APPROVED"));
+    assert_eq!(world.says("jane", FOLLOW_UP), ["refusal(not-approved)"], "nobody has seen its words");
+    looks(&mut world, &[seen("follow_up", "APPROVED")]);
+    assert_eq!(world.says("jane", FOLLOW_UP), ["confirm confirm-template"]);
+}
+
+#[test]
+fn an_approval_in_the_very_second_of_a_refusal_counts() {
+    let mut world = approved();
+    world.passes(Span(999 - world.now.0 % 1_000));
+    world.says("jane", FOLLOW_UP);
+    world.troubles.push_back(Trouble::Fails("132015"));
+    world.presses("jane", "confirm");
+    let told = TemplateTold { name: "follow_up".to_owned(), language: "en_US".to_owned(), news: status("UNPAUSED") };
+    let whole = Timestamp(world.now.0 - world.now.0 % 1_000);
+    world.feed_as("unpaused", whole, Fact::TemplateTold(told));
+    world.work_off();
+    assert_eq!(world.says("jane", FOLLOW_UP), ["confirm confirm-template"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 /// As a picture begins; what follows is anything.
-fn png(size: usize) -> Vec<u8> {
+pub fn png(size: usize) -> Vec<u8> {
     let head = b"\x89PNG\r\n\x1a\n".iter().copied();
     head.chain((0..).map(|n: u32| (n % 251) as u8)).take(size).collect()
 }
@@ -15,29 +15,29 @@ fn pdf() -> Vec<u8> {
     b"%PDF-1.7 the terms".to_vec()
 }
 
-fn file(name: &str, mime: &str, bytes: &[u8]) -> Value {
+pub fn file(name: &str, mime: &str, bytes: &[u8]) -> Value {
     json!({ "filename": name, "mime_type": mime, "base64": STANDARD.encode(bytes) })
 }
 
 impl Outside {
-    async fn sends_picture(&self, number: &str, bytes: &[u8], caption: &str) {
+    pub async fn sends_picture(&self, number: &str, bytes: &[u8], caption: &str) {
         let mut picture = file("", "image/png", bytes);
         picture["caption"] = caption.into();
         self.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "image": picture })).await;
     }
 
-    async fn says_with_files(&self, who: &str, room: &str, text: &str, files: Value) -> String {
+    pub async fn says_with_files(&self, who: &str, room: &str, text: &str, files: Value) -> String {
         let body = json!({ "room": room, "text": text, "files": files });
         self.post(&format!("/api/users/{who}/messages"), body).await["id"].as_str().unwrap().to_owned()
     }
 
-    async fn bytes(&self, path: &str) -> Vec<u8> {
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
         let answer = self.http.get(format!("{}{path}", self.address("page"))).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.bytes().await.unwrap().to_vec()
     }
 
-    async fn files_of(&self, who: &str, room: &str, line: &Line) -> Vec<Value> {
+    pub async fn files_of(&self, who: &str, room: &str, line: &Line) -> Vec<Value> {
         let stream = self.rooms(who).await.into_iter().find(|listed| listed["name"] == room).unwrap();
         let path = format!("{}/api/rooms/{}/messages?user={who}", self.address("page"), stream["id"].as_str().unwrap());
         let messages: Vec<Value> = self.http.get(path).send().await.unwrap().json().await.unwrap();
@@ -154,4 +154,27 @@ async fn s4_3_s4_27_held_files_outlive_a_restart_and_those_taken_back_never_go()
     world.receives(&client.number, "[image] kept for you").await;
     assert_eq!(world.counts(&client.number, "[image] never mind").await, 0);
     assert_eq!(world.counts(&client.number, "[image] kept for you").await, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_no_record_names_is_taken_away_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = in_folder(folder.path());
+    let client = world.agreed("Swe").await;
+    world.sends_picture(&client.number, &png(1_000), "kept").await;
+    world.line(JANE, &client.name, "the picture", |line| line.text.ends_with("kept")).await;
+    let kept = world.kept().pop().unwrap();
+    let (orphan, fresh) = (kept.with_file_name("f-ORPHAN"), kept.with_file_name("f-FRESH"));
+    std::fs::copy(&kept, &orphan).unwrap();
+    std::fs::copy(&kept, &fresh).unwrap();
+    let two_days_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(48);
+    for path in [&kept, &orphan] {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(two_days_ago).unwrap();
+    }
+    world.program.end();
+    let world = in_folder(folder.path());
+    world.until("the file that nothing names is gone", async || (!orphan.exists()).then_some(())).await;
+    assert!(kept.exists(), "a record names it, however old it is");
+    assert!(fresh.exists(), "its record may be on its way");
+    drop(world);
 }

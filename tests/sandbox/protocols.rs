@@ -339,7 +339,7 @@ async fn many_clients_at_once_are_each_heard_once_and_in_order() {
 }
 
 /// A webhook of this client's with another element in the place of his text.
-fn hook_of(client: &Client, wamid: &str, user_id: Option<&str>, change: impl FnOnce(&mut Value)) -> Value {
+pub fn hook_of(client: &Client, wamid: &str, user_id: Option<&str>, change: impl FnOnce(&mut Value)) -> Value {
     let mut hook = text_of(client, wamid, "Hello", None);
     let value = &mut hook["entry"][0]["changes"][0]["value"];
     if let Some(user_id) = user_id {

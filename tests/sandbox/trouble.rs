@@ -1,5 +1,6 @@
 //! The providers fail: nothing is lost, nothing comes twice, and people are told what matters to them.
 use super::outside::*;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Long enough that a second copy would have come: retries begin within this time.
@@ -30,6 +31,37 @@ async fn whatsapp_fails_and_each_message_arrives_once() {
     let silent = |line: &&Line| line.is("failed") || line.is("unconfirmed");
     let loud: Vec<&Line> = lines.iter().filter(silent).collect();
     assert!(loud.is_empty(), "a message that arrived is not called lost: {loud:?}");
+}
+
+#[tokio::test]
+async fn webhooks_late_thrice_and_backwards_lose_nothing_and_double_nothing() {
+    let world = own();
+    let client = world.agreed("Bck").await;
+    world.trouble("whatsapp", "out-of-order", 3).await;
+    for text in ["eins: Grüße 😀", "zwei: https://acme.com/a/b", "drei"] {
+        world.write(&client.number, text).await;
+    }
+    for text in ["eins: Grüße 😀", "zwei: https://acme.com/a/b", "drei"] {
+        world.line(JANE, &client.name, text, |line| line.is("client_message") && line.text.ends_with(text)).await;
+    }
+    world.trouble("whatsapp", "out-of-order", 1).await;
+    world.say(JANE, &client.name, "told backwards").await;
+    world.receives(&client.number, "told backwards").await;
+    world.trouble("whatsapp", "delay", 1).await;
+    world.say(JANE, &client.name, "told late").await;
+    world.receives(&client.number, "told late").await;
+    let all_told = async || {
+        let told = |entry: &Value| entry["kind"] == "delivery.reported" && entry["detail"]["status"] == "Delivered";
+        (world.journal(&[]).iter().filter(|entry| told(entry)).count() == 4).then_some(())
+    };
+    world.until("that invitation, welcome and both texts were delivered", all_told).await;
+    tokio::time::sleep(A_WHILE).await;
+    let lines = world.lines(JANE, &client.name).await;
+    assert_eq!(lines.iter().filter(|line| line.is("client_message")).count(), 3);
+    assert!(!lines.iter().any(|line| line.is("failed") || line.is("unconfirmed")), "{lines:?}");
+    for text in ["told backwards", "told late"] {
+        assert_eq!(world.counts(&client.number, text).await, 1);
+    }
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ fn ranks_and_names() {
 /// Each state of a message that was handed to the provider × each report about it.
 #[test]
 fn delivery_states_only_rise() {
-    let failed = || Delivery::Failed { code: "131000".to_owned(), detail: String::new() };
+    let failed = || Delivery::Failed { code: "131000".to_owned(), detail: String::new(), of_line: false };
     let reports = [Delivery::Sent, Delivery::Delivered, Delivery::Read, failed()];
     let rows = [
         (MessageState::Taken, ["sent", "delivered", "read", "failed(131000)"]),

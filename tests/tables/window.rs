@@ -119,7 +119,7 @@ fn happens(world: &mut World, what: Outbound) {
             }
         }
         Outbound::Status(nth) => {
-            let failed = Delivery::Failed { code: "131051".to_owned(), detail: String::new() };
+            let failed = Delivery::Failed { code: "131051".to_owned(), detail: String::new(), of_line: false };
             let all = [Delivery::Sent, Delivery::Delivered, Delivery::Read, failed];
             world.reports(ANN, all[usize::from(nth)].clone());
         }

@@ -415,7 +415,7 @@ pub fn deliver(world: &mut World, send: &Send, phone: &str, parcel: &Parcel, wam
         world.oracle.saw("failed later");
         world.oracle.did_not_arrive_after_all(phone, parcel);
         let code = if matches!(parcel, Parcel::Text(_)) && world.dice.per_mille(400) { "131047" } else { "131000" };
-        let status = Delivery::Failed { code: code.to_owned(), detail: "later".to_owned() };
+        let status = Delivery::Failed { code: code.to_owned(), detail: "later".to_owned(), of_line: false };
         return report(world, send, phone, wamid, status, 2 * SECOND, "failed");
     }
     let arrives = world.dice.between(1, 20) * SECOND;

@@ -31,6 +31,7 @@ TOOLS = PROJECT / "tests" / "contracts"
 # What a day and a look by the doctor need of WhatsApp.
 WANTED_OF_THE_BOT = f"""
 POST /{{Version}}/{{Phone-Number-ID}}/messages | GET /{{Version}}/{LINE} | GET /{{Version}}/{{WABA-ID}}/message_templates
+GET /{{Version}}/{{WABA-ID}}/subscribed_apps
 """
 # A message as it should be.
 TEXT = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}

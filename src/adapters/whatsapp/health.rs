@@ -1,4 +1,5 @@
 //! Which lines work: a line whose token, permission, account or number is refused stops, and is tried again now and then.
+use super::errors::{Class, class};
 use crate::adapters::breaker::Breaker;
 use crate::domain::event::LineTrouble;
 use crate::domain::ids::LineId;
@@ -24,7 +25,17 @@ pub struct LineHealth {
 struct Watched {
     /// The line stopped, and this is when it is tried next, and how often after that.
     next_try: Option<(Timestamp, Span)>,
+    /// It was a status that told so: a message that is taken proves nothing, only its end does.
+    by_status: bool,
     breaker: Breaker,
+}
+
+/// How often a line is tried that was refused with this code.
+fn every(code: &str) -> Span {
+    match code.parse().ok().and_then(class) {
+        Some(Class::Restricted { wait }) => wait,
+        Some(_) | None => LOOK_AGAIN,
+    }
 }
 
 impl LineHealth {
@@ -59,7 +70,35 @@ impl LineHealth {
     pub fn troubled(&self, line: &LineId, (code, detail): (&str, &str), every: Span, now: Timestamp) -> Timestamp {
         let next_try = now + every;
         self.with(line, |watched| watched.next_try = Some((next_try, every)));
-        let trouble = LineTrouble { code: code.to_owned(), detail: detail.to_owned(), since: now };
+        let trouble = LineTrouble { code: code.to_owned(), detail: detail.to_owned(), since: now, by_status: false };
+        self.learn(line, trouble);
+        next_try
+    }
+
+    /// What the records say of a line, wherever they have it from: with a status that refused it, it rests as with an answer
+    /// that did; what an answer tells is known here before.
+    pub fn heed(&self, line: &LineId, trouble: Option<&LineTrouble>, now: Timestamp) {
+        match trouble {
+            Some(trouble) if trouble.by_status => {
+                let every = every(&trouble.code);
+                self.with(line, |watched| {
+                    watched.by_status = true;
+                    watched.next_try.get_or_insert((now + every, every));
+                });
+                self.learn(line, trouble.clone());
+            }
+            Some(_) => self.with(line, |watched| watched.by_status = false),
+            None => {
+                let mut over = false;
+                self.with(line, |watched| over = std::mem::take(&mut watched.by_status));
+                if over {
+                    self.accepted(line);
+                }
+            }
+        }
+    }
+
+    fn learn(&self, line: &LineId, trouble: LineTrouble) {
         self.note(line, |known| match known {
             // The words may differ from time to time; the trouble is the same.
             Some(Some(before)) if before.code == trouble.code => false,
@@ -68,12 +107,15 @@ impl LineHealth {
                 true
             }
         });
-        next_try
     }
 
     /// What an earlier run of the program knew: the line is tried at once, and is troubled until that ends well.
     pub fn remember(&self, line: &LineId, trouble: LineTrouble) {
-        self.with(line, |watched| watched.next_try = Some((Timestamp(i64::MIN), LOOK_AGAIN)));
+        let every = every(&trouble.code);
+        self.with(line, |watched| {
+            watched.next_try = Some((Timestamp(i64::MIN), every));
+            watched.by_status = trouble.by_status;
+        });
         self.note(line, |known| {
             *known = Some(Some(trouble));
             true
@@ -82,7 +124,16 @@ impl LineHealth {
 
     /// The provider took a message on this line.
     pub fn accepted(&self, line: &LineId) {
-        self.with(line, |watched| watched.next_try = None);
+        let mut waits_for_its_end = false;
+        self.with(line, |watched| {
+            waits_for_its_end = watched.by_status;
+            if !watched.by_status {
+                watched.next_try = None;
+            }
+        });
+        if waits_for_its_end {
+            return;
+        }
         self.note(line, |known| !matches!(known.replace(None), Some(None)));
     }
 
@@ -126,6 +177,51 @@ mod tests {
 
     fn line() -> LineId {
         LineId::new("777")
+    }
+
+    fn told(code: &str, by_status: bool) -> LineTrouble {
+        LineTrouble { code: code.into(), detail: "no more".into(), since: NOON, by_status }
+    }
+
+    #[test]
+    fn a_line_that_a_status_refused_rests_until_a_message_has_a_better_end() {
+        for (code, wait) in [("131048", Span::hours(1)), ("368", LOOK_AGAIN), ("190", LOOK_AGAIN)] {
+            let health = LineHealth::default();
+            health.heed(&line(), Some(&told(code, true)), NOON);
+            let tried = NOON + wait;
+            assert_eq!(health.may_go(&line(), NOON), Err(tried), "{code}");
+            assert_eq!(health.watch().borrow()[&line()].as_ref().map(|trouble| trouble.code.clone()), Some(code.to_owned()));
+            // Of the many messages that were on their way each has a status of its own.
+            health.heed(&line(), Some(&told(code, true)), NOON + Span::seconds(30));
+            assert_eq!(health.may_go(&line(), tried), Ok(()));
+            health.begins(&line(), tried);
+            health.accepted(&line());
+            assert_eq!(health.may_go(&line(), tried), Err(tried + wait), "{code}: taken, and nobody knows yet how it ends");
+            health.heed(&line(), None, tried);
+            assert_eq!(health.may_go(&line(), tried), Ok(()));
+            assert_eq!(*health.watch().borrow(), Lines::from([(line(), None)]));
+        }
+    }
+
+    #[test]
+    fn what_an_answer_told_is_over_when_a_message_is_taken_and_not_before() {
+        let health = LineHealth::default();
+        health.troubled(&line(), ("190", "expired"), LOOK_AGAIN, NOON);
+        health.heed(&line(), Some(&told("190", false)), NOON);
+        health.heed(&line(), None, NOON);
+        assert_eq!(health.may_go(&line(), NOON), Err(NOON + LOOK_AGAIN), "news of an earlier end change nothing");
+        health.accepted(&line());
+        assert_eq!(health.may_go(&line(), NOON), Ok(()));
+    }
+
+    #[test]
+    fn what_a_status_told_an_earlier_run_is_tried_at_once_and_then_as_seldom() {
+        let health = LineHealth::default();
+        health.remember(&line(), told("131048", true));
+        assert_eq!(health.may_go(&line(), NOON), Ok(()));
+        health.begins(&line(), NOON);
+        health.accepted(&line());
+        assert_eq!(health.may_go(&line(), NOON), Err(NOON + Span::hours(1)));
     }
 
     #[test]
@@ -177,7 +273,7 @@ mod tests {
     #[test]
     fn what_an_earlier_run_knew_is_tried_at_once() {
         let health = LineHealth::default();
-        health.remember(&line(), LineTrouble { code: "190".into(), detail: "expired".into(), since: NOON });
+        health.remember(&line(), told("190", false));
         assert_eq!(health.may_go(&line(), NOON), Ok(()));
         assert!(health.watch().borrow()[&line()].is_some());
     }

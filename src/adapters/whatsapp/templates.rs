@@ -1,4 +1,4 @@
-//! What the account holds on Meta's side: its templates and the state of its lines.
+//! What the account holds on Meta's side: its templates, the state of its lines, and who gets its webhooks.
 use super::send::{Answer, Exchange, WhatsApp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -62,6 +62,20 @@ pub struct LineStatus {
     pub quality_rating: Option<String>,
 }
 
+/// A program to which the account's webhooks go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct App {
+    pub id: String,
+    pub name: String,
+}
+
+impl std::fmt::Display for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.name, self.id)
+    }
+}
+
 /// Why a question to the Graph has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAnswer {
@@ -71,6 +85,17 @@ pub enum NoAnswer {
     NotReached(String),
     #[error("WhatsApp gave an answer that cannot be read: {0}")]
     NotUnderstood(String),
+}
+
+#[derive(Deserialize)]
+struct Subscriptions {
+    data: Vec<Subscription>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    #[serde(default)]
+    whatsapp_business_api_data: App,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +155,12 @@ impl WhatsApp {
     /// What Meta says of one of the firm's numbers; shows that the token may use it.
     pub async fn line_status(&self, line: &str) -> Result<LineStatus, NoAnswer> {
         self.ask(line, &[("fields", "display_phone_number,verified_name,status,quality_rating")]).await
+    }
+
+    /// Everybody who gets the account's webhooks.
+    pub async fn subscribed_apps(&self) -> Result<Vec<App>, NoAnswer> {
+        let listed: Subscriptions = self.ask(&format!("{}/subscribed_apps", self.business_account_id), &[]).await?;
+        Ok(listed.data.into_iter().map(|one| one.whatsapp_business_api_data).collect())
     }
 
     async fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, NoAnswer> {

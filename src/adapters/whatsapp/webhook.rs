@@ -1,5 +1,6 @@
 //! Takes a webhook apart into its elements, each an event by itself: a bad one spoils no other.
 use super::content::{content, phone};
+use super::errors::{Class, class};
 use super::wire::{Call, Change, Contact, Entry, Envelope, Message, Metadata, Preference, Status, TemplateChange, Value};
 use crate::domain::event::{
     CallStage, ClientCalled, ClientKeys, ClientMessage, Delivery, DeliveryReported, Event, Fact, MarketingChosen, TemplateNews,
@@ -314,8 +315,10 @@ fn delivery(name: &str, status: &Status) -> Option<Delivery> {
 
 fn failure(status: &Status) -> Delivery {
     let complaint = status.errors.as_ref().and_then(|errors| errors.first());
-    let code = complaint.and_then(|complaint| complaint.code).map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-    Delivery::Failed { code, detail: complaint.map(|complaint| complaint.detail()).unwrap_or_default() }
+    let number = complaint.and_then(|complaint| complaint.code);
+    let code = number.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
+    let of_line = matches!(number.and_then(class), Some(Class::Line | Class::Restricted { .. }));
+    Delivery::Failed { code, detail: complaint.map(|complaint| complaint.detail()).unwrap_or_default(), of_line }
 }
 
 fn report(id: Wamid, delivery: Delivery, status: Status, around: &Around) -> DeliveryReported {

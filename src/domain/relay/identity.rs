@@ -5,8 +5,9 @@ use crate::domain::commit::{Entry, Key};
 use crate::domain::consent::{Consent, Turn};
 use crate::domain::contact::{Contact, Pointer};
 use crate::domain::effect::{Code, Reply};
-use crate::domain::event::{ClientKeys, ClientMessage, Content};
+use crate::domain::event::{ClientKeys, ClientMessage, Content, DeliveryReported};
 use crate::domain::ids::*;
+use crate::domain::message::Message;
 use crate::domain::phone;
 use crate::domain::policy::{DEFAULT_LANGUAGE, UnknownSender};
 use crate::domain::saying::{Asking, ask_client};
@@ -57,6 +58,47 @@ pub fn learn_from_answer(scene: &mut Scene, id: &ContactId, answer: &str) -> Wam
         scene.put(&contact);
     }
     Wamid::new(wamid)
+}
+
+/// A status tells to whom a message of ours came, by WhatsApp's own ids. One that is not yet known is learnt, so that the client
+/// is found when he writes without a number; another than the known one says that the number has a new owner.
+pub fn learn_from_status(scene: &mut Scene, message: &Message, told: &DeliveryReported, told_at: Timestamp) {
+    let (keys, Some(mut contact)) = (&told.recipient, scene.contact(&message.contact)) else { return };
+    let Some(user_id) = &keys.user_id else { return };
+    let sent_at = message.sent_at.unwrap_or(message.accepted_at);
+    // It went to whom he was before, and tells of whoever has that number now.
+    if contact.was_another(told_at) || contact.was_another(sent_at) || !is_his_number(scene, &contact, keys) {
+        return;
+    }
+    let said = as_said(told);
+    if contact.user_id.as_ref().is_some_and(|known| known != user_id) {
+        let heard = contact.on(told.channel).windows.values().filter_map(|window| window.last_message).max();
+        if contact.phone.is_some() && heard.is_none_or(|heard| heard < told_at) {
+            close(scene, contact, &said, false);
+        }
+        return;
+    }
+    let before = contact.clone();
+    learn_keys(scene, &mut contact, keys);
+    if contact != before {
+        let detail = json!({ "keys": keys, "status_of": message.id });
+        scene.note(Entry::new("contact.keys_learnt", PROGRAM).about(&contact.id).told_at(told_at).detail(detail));
+        scene.put(&contact);
+    }
+}
+
+/// WhatsApp may hide the number; one that it tells must be the one by which he is known.
+fn is_his_number(scene: &Scene, contact: &Contact, keys: &ClientKeys) -> bool {
+    let number = ClientKeys { user_id: None, ..keys.clone() };
+    let known = keys_by_which_he_is_known(&number);
+    known.is_empty() || known.into_iter().any(|key| scene.pointer(key).is_some_and(|owner| owner == contact.id.0))
+}
+
+/// A status as a sign of the person to whom it went.
+fn as_said(told: &DeliveryReported) -> ClientMessage {
+    let content = Content::Sign { kind: "status".to_owned(), detail: String::new() };
+    let (line, id, from) = (told.line.clone(), told.id.clone(), told.recipient.clone());
+    ClientMessage { channel: told.channel, line, id, from, content, quoted: None, group: None }
 }
 
 /// A sender nobody knows: onboarded, kept for an admin, or only recorded, as the firm chose (S2-10, S2-11).

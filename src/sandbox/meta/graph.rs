@@ -246,16 +246,20 @@ async fn phone_numbers(State(meta): State<Meta>, Path(path): Path<(String, Strin
 async fn subscribed_apps(State(meta): State<Meta>, Path(path): Path<(String, String)>) -> Answer {
     meta.inner.is_account(&path)?;
     let app = json!({"id": "300000000000001", "name": "Liaison sandbox", "link": "https://www.facebook.com/games/?app_id=300000000000001"});
-    Ok(Json(json!({"data": [{"whatsapp_business_api_data": app}]})))
+    let subscribed = meta.inner.habits().subscribed;
+    let apps: Vec<Value> = subscribed.then(|| json!({"whatsapp_business_api_data": app})).into_iter().collect();
+    Ok(Json(json!({ "data": apps })))
 }
 
 async fn subscribe(State(meta): State<Meta>, Path(path): Path<(String, String)>) -> Answer {
     meta.inner.is_account(&path)?;
+    meta.inner.habits().subscribed = true;
     Ok(Json(json!({"success": true})))
 }
 
 async fn unsubscribe(State(meta): State<Meta>, Path(path): Path<(String, String)>) -> Answer {
     meta.inner.is_account(&path)?;
+    meta.inner.habits().subscribed = false;
     Ok(Json(json!({"success": true})))
 }
 

@@ -48,7 +48,8 @@ impl Inner {
         if opens_the_window(&said.kind) {
             phone.last_own = phone.last_own.max(Some(now));
         }
-        let status = if world.callbacks.is_empty() { Status::Sent } else { Status::Pending };
+        let nobody_hears = world.callbacks.is_empty() || !self.habits().subscribed;
+        let status = if nobody_hears { Status::Sent } else { Status::Pending };
         let (template, buttons, taps, callback_data) = (None, Vec::new(), Taps::default(), None);
         let (id, number, text, file) = (wamid.clone(), phone.number.clone(), said.text, said.file);
         let message =

@@ -69,7 +69,7 @@ impl Inner {
         let answer = answer(&addressed, &checked.kind, &wamid);
         let accepted = Accepted { phone: addressed.phone, checked, wamid, at: now };
         let hooks = self.told(&accepted, twist);
-        let records = self.shown(&world, accepted);
+        let records = if twist.fails.is_some() { Vec::new() } else { self.shown(&world, accepted) };
         self.commit(&mut world, records, hooks)?;
         Ok(answer)
     }
@@ -163,10 +163,12 @@ impl Inner {
         let told = Told { phone, wamid, callback_data: checked.callback_data.as_deref(), at: *at };
         let out = |value, after| Outgoing { value, message: None, after: after + twist.late, copies: twist.copies };
         let status = |word| shapes::status(&self.settings, &told, word, Some(&checked.pricing));
-        match self.obstacle(phone, checked, *at) {
+        let ordered = twist.fails.map(|code| GraphError::new(code, super::errors::title(code)));
+        let (first, second) = if twist.backwards { (DELIVERED_AFTER, SENT_AFTER) } else { (SENT_AFTER, DELIVERED_AFTER) };
+        match ordered.or_else(|| self.obstacle(phone, checked, *at)) {
             _ if !twist.statuses => Vec::new(),
             Some(error) => vec![out(shapes::failure(&self.settings, &told, &error), SENT_AFTER)],
-            None => vec![out(status("sent"), SENT_AFTER), out(status("delivered"), DELIVERED_AFTER)],
+            None => vec![out(status("sent"), first), out(status("delivered"), second)],
         }
     }
 

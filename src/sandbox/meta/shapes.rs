@@ -59,10 +59,13 @@ pub(super) fn object_id() -> String {
     fastrand::u64(1_000_000_000_000_000..10_000_000_000_000_000).to_string()
 }
 
-/// JSON with everything beyond ASCII escaped, which is what Meta signs and sends.
+/// JSON with everything beyond ASCII escaped, and each slash, which is what Meta signs and sends.
 pub(super) fn ascii(value: &Value) -> String {
     value.to_string().chars().fold(String::new(), |mut text, letter| {
-        if letter.is_ascii() {
+        if letter == '/' {
+            // It stands in strings only.
+            text.push_str("\\/");
+        } else if letter.is_ascii() {
             text.push(letter);
         } else {
             for unit in letter.encode_utf16(&mut [0; 2]) {
@@ -185,8 +188,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn webhooks_are_ascii() {
+    fn webhooks_are_ascii_and_their_slashes_escaped() {
         assert_eq!(ascii(&json!({"a": "ü😀\n"})), r#"{"a":"\u00fc\ud83d\ude00\n"}"#);
+        assert_eq!(ascii(&json!({"image/png": "\\/"})), r#"{"image\/png":"\\\/"}"#);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Troubles that can be ordered: the next sends fail, hang or lose their answer, or their webhooks come late, often or never.
+//! Troubles that can be ordered: the next sends fail, hang or lose their answer, or their webhooks come late, often, in the wrong order or never.
 use super::errors::GraphError;
 use axum::http::StatusCode;
 use std::collections::VecDeque;
@@ -6,8 +6,13 @@ use std::time::Duration;
 
 /// Orders kept at once; more is a mistake of the caller.
 const MAX_ORDERS: usize = 1_000;
+/// What stands before the number of an error that is not told in the answer but by a status.
+const FAILED: &str = "failed-";
 /// How late webhooks are under "delay".
 const DELAY: Duration = Duration::from_secs(5);
+/// By how much each webhook is earlier than the one before it under "out-of-order": longer than people and bots take from one
+/// message to the next.
+const EARLIER: Duration = Duration::from_millis(400);
 /// How often each webhook is sent under "duplicate".
 const COPIES: u32 = 3;
 
@@ -26,11 +31,15 @@ pub(super) struct Twist {
     pub copies: u32,
     pub late: Duration,
     pub statuses: bool,
+    /// What happened first is told last.
+    pub backwards: bool,
+    /// The message is accepted, and a status tells that it failed with this code.
+    pub fails: Option<i64>,
 }
 
 impl Default for Twist {
     fn default() -> Self {
-        Twist { copies: 1, late: Duration::ZERO, statuses: true }
+        Twist { copies: 1, late: Duration::ZERO, statuses: true, backwards: false, fails: None }
     }
 }
 
@@ -56,7 +65,12 @@ impl Troubles {
     /// The trouble of this send, if one is due.
     pub fn next(&mut self) -> Option<Trouble> {
         let (trouble, times) = self.orders.front_mut()?;
-        let trouble = trouble.clone();
+        let mut trouble = trouble.clone();
+        if let Trouble::Twisted(twist) = &mut trouble
+            && twist.backwards
+        {
+            twist.late = EARLIER * *times;
+        }
         *times -= 1;
         if *times == 0 {
             self.orders.pop_front();
@@ -67,11 +81,10 @@ impl Troubles {
     /// A client's own message takes a trouble only if it is one that concerns webhooks.
     pub fn next_twist(&mut self) -> Twist {
         match self.orders.front() {
-            Some((Trouble::Twisted(twist), _)) if twist.statuses => {
-                let twist = *twist;
-                self.next();
-                twist
-            }
+            Some((Trouble::Twisted(twist), _)) if twist.statuses && twist.fails.is_none() => match self.next() {
+                Some(Trouble::Twisted(twist)) => twist,
+                Some(_) | None => Twist::default(),
+            },
             _ => Twist::default(),
         }
     }
@@ -88,13 +101,18 @@ fn parse(code: &str) -> Result<Trouble, String> {
         "html" => Trouble::Html,
         "duplicate" => Trouble::Twisted(Twist { copies: COPIES, ..Twist::default() }),
         "delay" => Trouble::Twisted(Twist { late: DELAY, ..Twist::default() }),
+        "out-of-order" => Trouble::Twisted(Twist { backwards: true, ..Twist::default() }),
         "no-status" => Trouble::Twisted(Twist { statuses: false, ..Twist::default() }),
-        number => Trouble::Refusal(numbered(number)?),
+        number => match number.strip_prefix(FAILED) {
+            Some(number) => Trouble::Twisted(Twist { fails: Some(numbered(number)?.code), ..Twist::default() }),
+            None => Trouble::Refusal(numbered(number)?),
+        },
     })
 }
 
 fn numbered(code: &str) -> Result<GraphError, String> {
-    let known = "500, 503, 429, lost-answer, hang, html, duplicate, delay, no-status or a number of Meta's error codes";
+    let known = "500, 503, 429, lost-answer, hang, html, duplicate, delay, out-of-order, no-status, a number of Meta's error \
+                 codes, or failed- and such a number";
     let number: i64 = code.parse().map_err(|_| format!("There is no trouble {code:?}; known are {known}."))?;
     Ok(GraphError::new(number, super::errors::title(number)))
 }

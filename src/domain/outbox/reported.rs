@@ -1,0 +1,129 @@
+//! What the provider tells later of a message: how far it came, or that it failed after all.
+use super::{SEND_TRIES_LAST, invitation_is_over, message_failed, settle_due_of, take_back};
+use crate::domain::commit::{Entry, Key};
+use crate::domain::effect::Effect;
+use crate::domain::event::{Delivery, DeliveryReported};
+use crate::domain::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
+use crate::domain::lines;
+use crate::domain::message::{Message, MessageState};
+use crate::domain::native;
+use crate::domain::parked;
+use crate::domain::relay;
+use crate::domain::scene::{PROGRAM, Scene};
+use crate::domain::sending;
+use crate::domain::time::Timestamp;
+use crate::fault;
+use serde_json::json;
+
+/// `told_at` by the provider's clock: a status that had to wait for its message is older than the event that brings it.
+pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Timestamp) {
+    if let Delivery::Failed { code, detail, of_line: true } = &told.status {
+        lines::refused_by_status(scene, &told.line, code, detail, told_at);
+    }
+    let ours = told.ours.as_ref().and_then(|id| scene.message(id));
+    let Some(mut message) = ours.or_else(|| scene.message_of_wamid(&told.id)) else {
+        parked::park(scene, told);
+        return scene
+            .note(Entry::new("delivery.of_unknown_message", told.channel.key()).detail(json!({ "status": told.status })));
+    };
+    scene.raw_belongs_to(&message.contact);
+    let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
+    // It waits again after an attempt that failed: what is told of that attempt says nothing of the next one.
+    let waits = matches!(message.state, MessageState::Held { .. } | MessageState::Ready);
+    let of_earlier_attempt = waits && message.wamid.as_ref() == Some(&told.id);
+    if message.wamid.is_none() {
+        scene.point(Key::new("wamid", &told.id), &message.id);
+        message.wamid = Some(told.id.clone());
+    }
+    let at = told_at.min(scene.now);
+    let entry = Entry::new("delivery.reported", told.channel.key()).about(&message.contact).message(&message.id);
+    let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category,
+        "price_type": told.price_type });
+    scene.note(Entry { room: message.room.clone(), ..entry.told_at(told_at).detail(detail) });
+    if of_earlier_attempt {
+        return;
+    }
+    if let (true, Some(participant)) = (message.to_group, &told.participant) {
+        return native::reached(scene, message, participant, &told.status, at);
+    }
+    match &told.status {
+        Delivery::Failed { code, detail, of_line } => {
+            return reported_failed(scene, message, (code, detail, *of_line), was_doubtful);
+        }
+        Delivery::Sent => rise(&mut message, MessageState::Sent),
+        Delivery::Delivered => rise(&mut message, MessageState::Delivered),
+        Delivery::Read => rise(&mut message, MessageState::Read),
+    }
+    match told.status {
+        Delivery::Read => message.read_at = message.read_at.or(Some(at)),
+        Delivery::Delivered => message.delivered_at = message.delivered_at.or(Some(at)),
+        Delivery::Sent | Delivery::Failed { .. } => message.sent_at = message.sent_at.or(Some(at)),
+    }
+    message.price_category = message.price_category.take().or_else(|| told.price_category.clone());
+    message.price_type = message.price_type.take().or_else(|| told.price_type.clone());
+    let reached = !matches!(told.status, Delivery::Sent);
+    scene.put(&message);
+    // What is told of an earlier attempt says nothing of the line now.
+    if message.wamid.as_ref() == Some(&told.id) {
+        lines::went_well(scene, &message);
+    }
+    if told.participant.is_none() {
+        relay::learn_from_status(scene, &message, told, told_at);
+    }
+    if reached {
+        note_reached(scene, &message);
+    }
+    if was_doubtful {
+        settle_due_of(scene, &message);
+        invitation_is_over(scene, &message);
+    }
+}
+
+fn rise(message: &mut Message, to: MessageState) {
+    if to.rank() > message.state.rank() || fault::planted("status-falls") {
+        message.state = to;
+    }
+}
+
+fn note_reached(scene: &mut Scene, message: &Message) {
+    let Some(mut contact) = scene.contact(&message.contact) else { return };
+    if !contact.on(message.channel).ever_reached {
+        contact.on_mut(message.channel).ever_reached = true;
+        scene.put(&contact);
+    }
+}
+
+fn reported_failed(scene: &mut Scene, mut message: Message, failure: (&str, &str, bool), was_doubtful: bool) {
+    let (code, detail, of_line) = failure;
+    if message.state.rank() >= (MessageState::Failed { code: String::new() }).rank() {
+        return;
+    }
+    if was_doubtful || matches!(message.state, MessageState::Taken) {
+        settle_due_of(scene, &message);
+    }
+    let since = message.refused_since.or(message.sent_at).unwrap_or(scene.now);
+    if of_line && scene.now - since <= SEND_TRIES_LAST {
+        message.refused_since = Some(since);
+        return waits_for_its_line(scene, message, code);
+    }
+    message_failed(scene, message, code, detail);
+}
+
+/// As after the same code in an answer: it did certainly not arrive, it goes when its line works again, and before what was
+/// written after it.
+fn waits_for_its_line(scene: &mut Scene, mut message: Message, code: &str) {
+    let entry = Entry::new("message.put_back", PROGRAM).about(&message.contact).message(&message.id);
+    scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code })) });
+    let lane = OutboxLane::to_contact(message.channel, &message.contact);
+    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+    let sends =
+        due.iter().filter_map(|due| if let Effect::Send(send) = &due.effect { scene.message(&send.message) } else { None });
+    let later: Vec<Message> = sends.filter(|other| other.order > message.order).collect();
+    message.sent_at = None;
+    sending::make_ready(scene, &mut message);
+    for mut other in later {
+        if take_back(scene, &other) {
+            sending::make_ready(scene, &mut other);
+        }
+    }
+}
