@@ -34,8 +34,7 @@ impl RestError {
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         let more = format!("https://www.twilio.com/docs/errors/{}", self.code);
-        let body =
-            json!({"code": self.code, "message": self.message, "more_info": more, "status": self.status.as_u16()});
+        let body = json!({"code": self.code, "message": self.message, "more_info": more, "status": self.status.as_u16()});
         let mut response = (self.status, Json(body)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             let realm = HeaderValue::from_static("Basic realm=\"Twilio API\"");

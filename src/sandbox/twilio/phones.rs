@@ -86,9 +86,9 @@ impl Inner {
         }
         let last = world.thread(client).rev().find(|message| message.direction != Direction::Inbound);
         let first = self.settings.lines.first().map(|line| line.number.clone());
-        last.and_then(|message| known(message.line())).or(first.and_then(|line| known(&line))).ok_or_else(|| {
-            "The firm has no line for SMS.".to_owned()
-        })
+        last.and_then(|message| known(message.line()))
+            .or(first.and_then(|line| known(&line)))
+            .ok_or_else(|| "The firm has no line for SMS.".to_owned())
     }
 
     /// What the phone shows, oldest first: messages and calls.

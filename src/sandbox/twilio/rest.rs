@@ -150,7 +150,8 @@ async fn list_messages(State(twilio): State<Twilio>, uri: Uri) -> Answer {
 
 /// The first and the last moment that `DateSent`, `DateSent>` and `DateSent<` leave; a day means all of it.
 fn days(asked: &Form) -> Result<(Option<i64>, Option<i64>), RestError> {
-    let read = |name: &str| asked.get(name).map(|text| span(text).ok_or_else(|| RestError::saying(20001, format!("Invalid {name}"))));
+    let read =
+        |name: &str| asked.get(name).map(|text| span(text).ok_or_else(|| RestError::saying(20001, format!("Invalid {name}"))));
     let (on, after, before) = (read("DateSent").transpose()?, read("DateSent>").transpose()?, read("DateSent<").transpose()?);
     let earliest = on.or(after).map(|(first, _)| first);
     Ok((earliest, on.or(before).map(|(_, last)| last)))

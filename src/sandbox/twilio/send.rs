@@ -23,13 +23,8 @@ const UNDELIVERED: std::ops::RangeInclusive<i64> = 30_003..=30_008;
 const NOT_FETCHED: i64 = 11_200;
 
 /// The numbers that always fail (Twilio's test credentials), as (number, code).
-const MAGIC_TO: [(&str, i64); 5] = [
-    ("+15005550001", 21211),
-    ("+15005550002", 21612),
-    ("+15005550003", 21408),
-    ("+15005550004", 21610),
-    ("+15005550009", 21614),
-];
+const MAGIC_TO: [(&str, i64); 5] =
+    [("+15005550001", 21211), ("+15005550002", 21612), ("+15005550003", 21408), ("+15005550004", 21610), ("+15005550009", 21614)];
 const MAGIC_FROM: [(&str, i64); 2] = [("+15005550007", 21606), ("+15005550008", 21611)];
 const MAGIC_GOOD_FROM: &str = "+15005550006";
 

@@ -110,7 +110,8 @@ impl Inner {
         let answer = self.call(&call);
         self.world().commit(vec![Record::Call(call.clone())])?;
         self.changed();
-        let mut events: Vec<String> = form.all("StatusCallbackEvent").flat_map(str::split_whitespace).map(str::to_owned).collect();
+        let mut events: Vec<String> =
+            form.all("StatusCallbackEvent").flat_map(str::split_whitespace).map(str::to_owned).collect();
         if events.is_empty() {
             events.push("completed".into());
         }
@@ -347,7 +348,8 @@ impl Talk {
         let created = (self.inner.now)();
         let sid = shapes::sid("RE");
         let url = self.inner.address(&format!("/Recordings/{sid}"));
-        let recording = Recording { sid: sid.clone(), call: self.call.sid.clone(), created, seconds, source: source.into(), words };
+        let recording =
+            Recording { sid: sid.clone(), call: self.call.sid.clone(), created, seconds, source: source.into(), words };
         if let Err(error) = self.inner.world().commit(vec![Record::Recording(recording)]) {
             tracing::error!(%error, "the sandbox cannot write its journal");
         }
