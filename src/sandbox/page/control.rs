@@ -487,8 +487,9 @@ fn text(world: &dyn World, number: &str, mut said: PhoneText) -> Answer<PhoneMes
     sent.map(Json).map_err(|why| Complaint::bad(why, "text, line", "Look at GET /api/phones/{number}/messages."))
 }
 
+/// How a call goes; whoever only wants to call sends nothing.
 #[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 struct Ring {
     channel: Option<String>,
     line: Option<String>,
@@ -500,6 +501,14 @@ struct Ring {
 }
 
 impl Ring {
+    fn read(body: &[u8]) -> Result<Ring, Complaint> {
+        if body.is_empty() {
+            return Ok(Ring::default());
+        }
+        let mend = "Send one JSON object with the fields of this call.";
+        serde_json::from_slice(body).map_err(|error| Complaint::bad(error.to_string(), "body", mend))
+    }
+
     /// Whoever says how a call goes means the telephone, since a call on WhatsApp is never taken. Of the others one without a
     /// channel goes where the phone's other messages go by default.
     fn channel(&self, world: &dyn World, number: &str) -> Result<Channel, Complaint> {
@@ -519,9 +528,10 @@ impl Ring {
     }
 }
 
-async fn call(State(control): State<Control>, Path(number): Path<String>, Said(ring): Said<Ring>) -> Answer<Value> {
+async fn call(State(control): State<Control>, Path(number): Path<String>, body: Bytes) -> Answer<Value> {
     let world = &*control.world;
     let number = phone_or_new(world, &number)?;
+    let ring = Ring::read(&body)?;
     let no = |why: String| Complaint::bad(why, "number, line", "Send a message instead.");
     match ring.channel(world, &number)? {
         Channel::WhatsApp => world.phone_call(&number).map(|()| json!({ "called": true, "channel": "whatsapp" })),
