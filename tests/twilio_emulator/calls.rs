@@ -88,7 +88,7 @@ async fn the_advisor_answers() {
     world.firm.answers(VOICE, 200, FORWARDED);
     world.firm.answers(ACTION, 200, "<Response/>");
     let call = world.called(CallPlan { answered: true, seconds: Some(120), ..CallPlan::default() }).await;
-    assert_eq!((call.answered, call.status.as_str(), call.outcome.as_str()), (true, "completed", "2 min 3 s"));
+    assert_eq!((call.answered, call.status.as_str(), call.outcome.as_str()), (true, "completed", "answered, 2 min 3 s"));
     let dialled = &world.firm.heard(ACTION)[0];
     assert_eq!((dialled.get("DialCallStatus"), dialled.get("DialCallDuration")), ("completed", "120"));
     assert_eq!(world.firm.heard(STATUS)[0].get("CallDuration"), "123");

@@ -208,7 +208,7 @@ pub(super) fn call_view(world: &World, call: &Call) -> PhoneMessageView {
     let voicemail = voicemail.filter(|recording| recording.source == "RecordVerb");
     let outcome = match call.status.as_str() {
         _ if call.ended.is_none() => "calling".to_owned(),
-        _ if call.answered => format!("{}", length(call.seconds)),
+        _ if call.answered => format!("answered, {}", length(call.seconds)),
         "completed" => voicemail.map_or("not answered".to_owned(), |mail| format!("voicemail, {}", length(mail.seconds))),
         "no-answer" => "not answered".to_owned(),
         other => other.to_owned(),
