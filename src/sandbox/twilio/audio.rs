@@ -38,7 +38,7 @@ pub(super) fn wav(seconds: u64) -> Vec<u8> {
 /// Frames of silence, back to back.
 pub(super) fn mp3(seconds: u64) -> Vec<u8> {
     let frames = (seconds.clamp(1, MAX_SECONDS) as f64 / FRAME_SECONDS).ceil() as usize;
-    let mut frame = vec![0; FRAME_BYTES];
+    let mut frame = [0; FRAME_BYTES];
     frame[..SILENT_FRAME.len()].copy_from_slice(&SILENT_FRAME);
     frame.repeat(frames)
 }
