@@ -43,7 +43,7 @@ enum Verb {
         /// Another receiver of WhatsApp webhooks, besides the bot.
         #[arg(long)]
         whatsapp_callback: Option<String>,
-        /// Another receiver of Twilio webhooks (SMS comes with a later release).
+        /// Another receiver of Twilio webhooks, besides the bot.
         #[arg(long)]
         twilio_callback: Option<String>,
         /// Listen on an address that others can reach. Nothing here has a password.
@@ -108,10 +108,7 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         match arguments.verb {
             Verb::Sandbox { listen, data, json, whatsapp_callback, twilio_callback, expose } => {
-                if twilio_callback.is_some() {
-                    eprintln!("liaison: --twilio-callback has no effect yet; SMS comes with a later release.");
-                }
-                run_sandbox(SandboxOptions { listen, data, json, whatsapp_callback, expose }).await
+                run_sandbox(SandboxOptions { listen, data, json, whatsapp_callback, twilio_callback, expose }).await
             }
             Verb::Run { config } => run(&config).await,
             Verb::Check { config } => check(&config),

@@ -26,7 +26,7 @@ impl World {
         let folder = tempfile::TempDir::new().unwrap();
         let data = Some(folder.path().to_owned());
         let listen = ([127, 0, 0, 1], 0).into();
-        let options = SandboxOptions { listen, data, json: true, whatsapp_callback: None, expose: false };
+        let options = SandboxOptions { listen, data, json: true, whatsapp_callback: None, twilio_callback: None, expose: false };
         let sandbox = sandbox::start(options).await.unwrap();
         let pod = sandbox.pod();
         let id = |email: &str| pod.user_by_email(email).unwrap().id;

@@ -49,6 +49,7 @@ impl World {
             data: Some(folder.path().to_owned()),
             json: true,
             whatsapp_callback: None,
+            twilio_callback: None,
             expose: false,
         };
         let sandbox = sandbox::start(options).await.unwrap();

@@ -19,6 +19,8 @@ mod protocols;
 mod restart;
 #[path = "sandbox/rooms.rs"]
 mod rooms;
+#[path = "sandbox/sms_api.rs"]
+mod sms_api;
 #[path = "sandbox/strangers.rs"]
 mod strangers;
 #[path = "sandbox/time.rs"]

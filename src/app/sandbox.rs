@@ -1,16 +1,17 @@
-//! `liaison sandbox`: the real bot, with its real adapters over real sockets, against a pod and a WhatsApp of our own.
+//! `liaison sandbox`: the real bot, with its real adapters over real sockets, against a pod, a WhatsApp and a Twilio of our own.
 use super::start::{Bot, Running, StartError};
 use crate::adapters::clock::SandboxClock;
 use crate::adapters::store::{Filter, JournalLine, read_journal};
 use crate::adapters::wording::load_all;
 use crate::domain::time::Timestamp;
 use crate::ports::Clock;
+use crate::sandbox::NowMs;
 use crate::sandbox::keys::new_key_pair;
 use crate::sandbox::meta::{Meta, MetaSettings};
 use crate::sandbox::page::{self, World};
 use crate::sandbox::pod::{Pod, type_of};
+use crate::sandbox::twilio::{CallPlan, Texted, Twilio, TwilioSettings};
 use crate::sandbox::views::*;
-use crate::sandbox::{NowMs, twilio};
 use crate::server::{Health, bind};
 use axum::Router;
 use bytes::Bytes;
@@ -35,6 +36,7 @@ pub struct SandboxOptions {
     pub data: Option<PathBuf>,
     pub json: bool,
     pub whatsapp_callback: Option<String>,
+    pub twilio_callback: Option<String>,
     pub expose: bool,
 }
 
@@ -42,6 +44,8 @@ pub struct SandboxOptions {
 const FEED_OVERRIDE: &str = "LIAISON__SYMPHONY__FEED";
 /// Leads the bot's calls through something that watches them on their way to the sandbox's own WhatsApp.
 const GRAPH_OVERRIDE: &str = "LIAISON__WHATSAPP__GRAPH_URL";
+/// The same for its own Twilio.
+const TWILIO_OVERRIDE: &str = "LIAISON__SMS__API_URL";
 
 /// Where six ports are looked for: below the range from which systems take the ports of outgoing connections, which could be
 /// taken between the look and the listening.
@@ -56,12 +60,17 @@ const PEOPLE: [(&str, &str, &str); 5] = [
     ("Nina", "Roy", "nina.roy@acme.com"),
 ];
 
-/// Clients' phones: (number, name, on WhatsApp).
-const PHONES: [(&str, &str, bool); 4] = [
+/// Where calls to Jane's line are forwarded.
+const JANES_MOBILE: &str = "+12025550187";
+
+/// Clients' phones: (number, name, on WhatsApp). The numbers are of ranges that are kept free for stories.
+const PHONES: [(&str, &str, bool); 6] = [
     ("+4915112345678", "Ann Lee", true),
     ("+12025550123", "Bob Roe", true),
     ("+442071234567", "Eva Sun", true),
     ("+33612345678", "Paul Roux", false),
+    ("+19175550148", "Mia Cole", false),
+    ("+491713920012", "Jan Vogt", false),
 ];
 
 /// A sandbox at work.
@@ -117,9 +126,11 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
         Arc::new(move || clock.now().0)
     };
     let settings = MetaSettings::sandbox();
-    let config_file = write_config(&data, &addresses, &settings)?;
+    let sms = TwilioSettings::sandbox(&format!("http://{}", addresses.twilio), &format!("http://{}", addresses.bot));
+    let config_file = write_config(&data, &addresses, &settings, &sms)?;
     let (pod, bot_id) = open_pod(&data, &now)?;
     let meta = Meta::open(Arc::clone(&now), settings, Some(data.join("sandbox"))).map_err(cannot)?;
+    let twilio = Twilio::open(Arc::clone(&now), sms, Some(data.join("sandbox"))).map_err(cannot)?;
     let (config, wording) = load_all(&config_file, &overrides()).map_err(all_mistakes)?;
     for template in wording.templates() {
         let submitted = template.as_submitted();
@@ -130,7 +141,7 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
     }
     listen_at(addresses.pod, "the pod", pod.router(), &stop).await?;
     listen_at(addresses.whatsapp, "the WhatsApp Cloud API", meta.router(), &stop).await?;
-    listen_at(addresses.twilio, "the Twilio API", twilio::router(), &stop).await?;
+    listen_at(addresses.twilio, "the Twilio API", twilio.router(), &stop).await?;
     let page_listener = bind(&addresses.page.to_string(), "--listen").await.map_err(cannot)?;
     for (number, name, on_whatsapp) in PHONES {
         if !meta.phones().iter().any(|phone| phone.number == number) {
@@ -147,10 +158,15 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
     if let Some(url) = &options.whatsapp_callback {
         meta.add_callback(url);
     }
+    if let Some(url) = &options.twilio_callback {
+        twilio.add_callback(url);
+    }
+    twilio.start(stop.clone());
     let (changed, changes) = watch::channel(0);
     let world = Arc::new(Acme {
         pod,
         meta,
+        twilio,
         clock,
         bot_id,
         data: data.clone(),
@@ -198,6 +214,7 @@ impl Addresses {
     /// The same for people, with the keys that other programs need.
     pub fn told(&self) -> String {
         let settings = MetaSettings::sandbox();
+        let sms = TwilioSettings::sandbox("", "");
         format!(
             "Liaison's sandbox is ready.\n\n  \
              Page       http://{page}/   (open this)\n  \
@@ -205,8 +222,9 @@ impl Addresses {
              service account guest-bot, private key {guest}\n  \
              WhatsApp   http://{whatsapp}      access token {token}, app secret {secret},\n             \
              phone number id {line} ({number}), account {account}\n  \
-             Twilio     http://{twilio}      (SMS comes later)\n  \
-             Webhooks   http://{bot}/webhooks/whatsapp\n  \
+             Twilio     http://{twilio}      account {account_sid}, auth token {auth_token},\n             \
+             API key {api_key} with {api_secret}, number {sms_number} of Jane Doe\n  \
+             Webhooks   http://{bot}/webhooks/whatsapp, /webhooks/twilio/sms, voice, status\n  \
              Operators  http://{ops}/readyz, /metrics\n  \
              Data       {data}\n\n\
              Ctrl-C ends it.",
@@ -220,6 +238,11 @@ impl Addresses {
             number = settings.number,
             account = settings.waba_id,
             twilio = self.twilio,
+            account_sid = sms.account_sid,
+            auth_token = sms.auth_token,
+            api_key = sms.api_key,
+            api_secret = sms.api_secret,
+            sms_number = sms.lines[0].number,
             bot = self.bot,
             ops = self.ops,
             data = self.data.display(),
@@ -322,7 +345,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), StartError> {
 }
 
 /// The bot reads an ordinary configuration, so that nothing of it is true for the sandbox only.
-fn write_config(data: &Path, at: &Addresses, meta: &MetaSettings) -> Result<PathBuf, StartError> {
+fn write_config(data: &Path, at: &Addresses, meta: &MetaSettings, sms: &TwilioSettings) -> Result<PathBuf, StartError> {
     let templates = templates_folder()?;
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let text = format!(
@@ -353,6 +376,12 @@ access_token = "{token}"
 app_secret = "{secret}"
 verify_token = "{verify}"
 lines = [ {{ phone_number_id = "{line}", number = "{number}", name = "{name}" }} ]
+
+[sms]
+api_url = "http://{twilio}"
+account_sid = "{account_sid}"
+auth_token = "{auth_token}"
+lines = [ {{ number = "{sms_number}", advisor = "jane.doe@acme.com", forward_to = "{JANES_MOBILE}" }} ]
 
 [policy]
 default_advisors = ["jane.doe@acme.com"]
@@ -393,6 +422,10 @@ sub_org = "Private Clients"
         line = meta.phone_number_id,
         number = meta.number,
         name = meta.line_name,
+        twilio = at.twilio,
+        account_sid = sms.account_sid,
+        auth_token = sms.auth_token,
+        sms_number = sms.lines[0].number,
     );
     let path = data.join("bot-config.toml");
     std::fs::write(&path, text).map_err(|error| StartError(format!("{} cannot be written: {error}.", path.display())))?;
@@ -400,9 +433,10 @@ sub_org = "Private Clients"
 }
 
 /// Whoever has the settings of a real bot in his environment must still get a sandbox, and one that touches nothing real: of
-/// all overrides only the choice of the datafeed counts here, and a way to WhatsApp that stays on this machine.
+/// all overrides only the choice of the datafeed counts here, and a way to the providers that stays on this machine.
 fn overrides() -> BTreeMap<String, String> {
-    let counts = |name: &str, value: &str| name == FEED_OVERRIDE || (name == GRAPH_OVERRIDE && is_on_this_machine(value));
+    let leads_here = |name: &str, value: &str| [GRAPH_OVERRIDE, TWILIO_OVERRIDE].contains(&name) && is_on_this_machine(value);
+    let counts = |name: &str, value: &str| name == FEED_OVERRIDE || leads_here(name, value);
     crate::config::environment().into_iter().filter(|(name, value)| counts(name, value)).collect()
 }
 
@@ -441,6 +475,7 @@ fn read_offset(data: &Path) -> i64 {
 struct Acme {
     pod: Pod,
     meta: Meta,
+    twilio: Twilio,
     clock: Arc<SandboxClock>,
     bot_id: u64,
     data: PathBuf,
@@ -459,6 +494,7 @@ struct Timeline {
 impl Acme {
     fn watch(self: &Arc<Self>, bot: &Running, stop: &CancellationToken) {
         let (mut pod, mut meta, mut store) = (self.pod.changes(), self.meta.changes(), bot.vitals.store.durable());
+        let mut twilio = self.twilio.changes();
         let (world, stop) = (Arc::clone(self), stop.clone());
         tokio::spawn(async move {
             loop {
@@ -466,6 +502,7 @@ impl Acme {
                     () = stop.cancelled() => false,
                     changed = pod.changed() => changed.is_ok(),
                     changed = meta.changed() => changed.is_ok(),
+                    changed = twilio.changed() => changed.is_ok(),
                     changed = store.changed() => changed.is_ok(),
                 };
                 if !more {
@@ -475,6 +512,17 @@ impl Acme {
             }
         });
     }
+    /// Whoever was texted or called has a phone, as on WhatsApp.
+    fn adopt(&self) {
+        let known = self.meta.phones();
+        for number in self.twilio.clients() {
+            if !known.iter().any(|phone| phone.number == number) {
+                // A short code has messages but is nobody's phone.
+                let _no_phone = self.meta.add_phone(&number, &number, true);
+            }
+        }
+    }
+
     fn something_changed(&self) {
         if let Some(sender) = &*self.changed.lock().expect("nobody panics with the sender in hand") {
             sender.send_modify(|count| *count += 1);
@@ -550,44 +598,48 @@ impl World for Acme {
         self.pod.submit_form(user, stream, message, form, values)
     }
     fn phones(&self) -> Vec<PhoneView> {
+        self.adopt();
         self.meta.phones()
     }
     fn add_phone(&self, number: &str, name: &str, on_whatsapp: bool) -> Result<(), String> {
         self.meta.add_phone(number, name, on_whatsapp).map(drop)
     }
     fn phone_messages(&self, number: &str) -> Vec<PhoneMessageView> {
-        self.meta.messages(number)
-    }
-    fn phone_send(
-        &self,
-        number: &str,
-        channel: &str,
-        text: Option<&str>,
-        payload: Option<&str>,
-    ) -> Result<PhoneMessageView, String> {
-        if channel != "whatsapp" {
-            return Err("SMS comes with a later release.".to_owned());
+        let (mut messages, texts) = (self.meta.messages(number), self.twilio.messages(number));
+        if !texts.is_empty() {
+            messages.extend(texts);
+            messages.sort_by_key(|message| message.at);
         }
+        messages
+    }
+    fn phone_send(&self, number: &str, text: Option<&str>, payload: Option<&str>) -> Result<PhoneMessageView, String> {
         match (text, payload) {
             (_, Some(payload)) => self.meta.tap(number, payload),
             (Some(text), None) => self.meta.send_text(number, None, text, None),
             (None, None) => Err("There is nothing to send.".to_owned()),
         }
     }
+    fn phone_text(&self, number: &str, texted: Texted) -> Result<PhoneMessageView, String> {
+        self.twilio.text(number, texted)
+    }
     fn phone_send_file(&self, number: &str, kind: &str, given: Given, caption: Option<&str>) -> Result<PhoneMessageView, String> {
         self.meta.send_file(number, kind, given, caption)
     }
     fn phone_file(&self, file: &str) -> Option<(String, Bytes)> {
-        self.meta.file(file)
+        self.meta.file(file).or_else(|| self.twilio.file(file))
     }
     fn phone_call(&self, number: &str) -> Result<(), String> {
         self.meta.call(number)
+    }
+    fn phone_ring(&self, number: &str, plan: CallPlan) -> Result<PhoneMessageView, String> {
+        self.twilio.call(number, plan)
     }
     fn trouble(&self, provider: &str, code: &str, times: u32) -> Result<(), String> {
         match provider {
             "whatsapp" => self.meta.trouble(code, times),
             "symphony" => self.pod.order_trouble(code, times),
-            other => Err(format!("There is no provider {other}; take whatsapp or symphony.")),
+            "twilio" | "sms" => self.twilio.trouble(code, times),
+            other => Err(format!("There is no provider {other}; take whatsapp, symphony or twilio.")),
         }
     }
     fn journal(&self, after: u64, limit: usize) -> Vec<Value> {

@@ -2,7 +2,6 @@
 mod errors;
 mod graph;
 mod hooks;
-mod journal;
 mod media;
 mod pace;
 mod phones;

@@ -12,7 +12,7 @@ mod rooms;
 mod socket;
 mod state;
 mod view;
-mod xml;
+pub(in crate::sandbox) mod xml;
 
 use std::collections::HashMap;
 use std::io;

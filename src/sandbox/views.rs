@@ -62,12 +62,13 @@ pub struct FileView {
     pub bytes: usize,
 }
 
-/// One message on a client's phone.
+/// One message on a client's phone, or one call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PhoneMessageView {
-    /// The wamid.
+    /// The wamid, the MessageSid or the CallSid.
     pub id: String,
     pub at: i64,
+    /// "whatsapp", or "sms" for text messages and telephone calls.
     pub channel: String,
     /// "in": it arrived on the phone from the firm; "out": the client wrote it.
     pub direction: String,
@@ -75,12 +76,34 @@ pub struct PhoneMessageView {
     /// Name of the template, if it was one.
     pub template: Option<String>,
     pub buttons: Vec<ButtonView>,
-    /// For "in": delivered or read. For "out": pending (webhook not accepted yet) or sent.
+    /// For "in": delivered or read. For "out": pending (webhook not accepted yet), sent, or lost (Twilio gave the webhook up).
     pub status: String,
     /// The `biz_opaque_callback_data` of the send, for "in".
     pub callback_data: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileView>,
+    /// The firm's number, for "sms".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallView>,
+}
+
+/// A telephone call as the client lived it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CallView {
+    /// Twilio's word: ringing, in-progress, completed, busy, failed, no-answer.
+    pub status: String,
+    /// The same for people.
+    pub outcome: String,
+    /// Whether somebody of the firm took it.
+    pub answered: bool,
+    pub seconds: u64,
+    /// What the firm's machine said, sentence by sentence.
+    pub spoken: Vec<String>,
+    /// What the client left after the tone.
+    pub voicemail: Option<String>,
+    pub withheld: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

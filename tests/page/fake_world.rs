@@ -92,6 +92,8 @@ impl FakeWorld {
             status: "delivered".into(),
             callback_data: None,
             file: None,
+            line: None,
+            call: None,
         };
         scene.on_phones.push(("+4915112345678".into(), message));
         self.note(scene, "sent", "liaison", Some("m-4K2P"));
@@ -287,16 +289,7 @@ impl World for FakeWorld {
         self.lock().on_phones.iter().filter(|(phone, _)| phone == number).map(|(_, message)| message.clone()).collect()
     }
 
-    fn phone_send(
-        &self,
-        number: &str,
-        channel: &str,
-        text: Option<&str>,
-        payload: Option<&str>,
-    ) -> Result<PhoneMessageView, String> {
-        if channel == "sms" {
-            return Err("SMS comes with a later stage.".into());
-        }
+    fn phone_send(&self, number: &str, text: Option<&str>, payload: Option<&str>) -> Result<PhoneMessageView, String> {
         let mut scene = self.lock();
         let title = payload.and_then(|payload| {
             scene
@@ -314,7 +307,7 @@ impl World for FakeWorld {
         let sent = PhoneMessageView {
             id: format!("wamid.out{}", scene.on_phones.len()),
             at: self.now(&scene),
-            channel: channel.into(),
+            channel: "whatsapp".into(),
             direction: "out".into(),
             text: words.clone(),
             template: None,
@@ -322,6 +315,8 @@ impl World for FakeWorld {
             status: "sent".into(),
             callback_data: None,
             file: None,
+            line: None,
+            call: None,
         };
         scene.on_phones.push((number.into(), sent.clone()));
         self.note(&mut scene, "client_message", number, None);

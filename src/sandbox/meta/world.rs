@@ -1,10 +1,10 @@
 //! Everything the emulator remembers, as records that are journalled first and applied second; a replay applies the same records.
 use super::hooks::Callback;
-use super::journal::Journal;
 use super::media::Media;
 use super::pace::Pace;
 use super::template::Template;
 use super::trouble::Troubles;
+use crate::sandbox::journal::Journal;
 use crate::sandbox::views::{ButtonView, FileView, PhoneMessageView, PhoneView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,6 +113,8 @@ impl Message {
             status: self.status.word().into(),
             callback_data: self.callback_data.clone(),
             file: self.file.clone(),
+            line: None,
+            call: None,
         }
     }
 }
@@ -170,7 +172,7 @@ pub(super) struct World {
 impl World {
     /// Replays and compacts the journal; webhooks that are too old to be tried again are forgotten.
     pub fn open(folder: Option<PathBuf>) -> io::Result<World> {
-        let (journal, records) = Journal::open(folder)?;
+        let (journal, records) = Journal::open(folder, "meta")?;
         let mut world = World::empty(journal);
         records.into_iter().for_each(|record| world.apply(record));
         let now = true_time();

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::files::{self, GivenFile};
 use super::listen;
 use super::world::World;
+use crate::sandbox::twilio::{CallPlan, Texted};
 use crate::sandbox::views::{MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
 
 /// The furthest that one call moves the clock, in milliseconds: a year, so that a slip of the finger stays harmless.
@@ -404,10 +405,13 @@ struct PhoneText {
     audio: Option<GivenFile>,
     video: Option<GivenFile>,
     sticker: Option<GivenFile>,
+    /// With SMS only: which of the firm's numbers, and another sender than the phone's own number.
+    line: Option<String>,
+    sender: Option<String>,
 }
 
 impl PhoneText {
-    fn take_file(&mut self) -> Option<(&'static str, GivenFile)> {
+    fn take_files(&mut self) -> Vec<(&'static str, GivenFile)> {
         let files = [
             ("image", &mut self.image),
             ("document", &mut self.document),
@@ -415,24 +419,43 @@ impl PhoneText {
             ("video", &mut self.video),
             ("sticker", &mut self.sticker),
         ];
-        files.into_iter().find_map(|(kind, file)| Some((kind, file.take()?)))
+        files.into_iter().filter_map(|(kind, file)| Some((kind, file.take()?))).collect()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Channel {
+    WhatsApp,
+    Sms,
+}
+
+impl Channel {
+    fn named(name: &str) -> Result<Channel, Complaint> {
+        match name {
+            "whatsapp" => Ok(Channel::WhatsApp),
+            "sms" => Ok(Channel::Sms),
+            _ => Err(Complaint::bad(format!("There is no channel {name}."), "channel", "Write \"whatsapp\" or \"sms\".")),
+        }
     }
 }
 
 async fn write_on_phone(
     State(control): State<Control>,
     Path(number): Path<String>,
-    Said(mut said): Said<PhoneText>,
+    Said(said): Said<PhoneText>,
 ) -> Answer<PhoneMessageView> {
     let number = phone_or_new(&*control.world, &number)?;
-    let channel = said.channel.take();
-    let channel = channel.as_deref().unwrap_or("whatsapp");
-    if !matches!(channel, "whatsapp" | "sms") {
-        return Err(Complaint::bad(format!("There is no channel {channel}."), "channel", "Write \"whatsapp\" or \"sms\"."));
+    let channel = Channel::named(said.channel.as_deref().unwrap_or("whatsapp"))?;
+    match channel {
+        Channel::WhatsApp => write_on_whatsapp(&*control.world, &number, said),
+        Channel::Sms => text(&*control.world, &number, said),
     }
-    if let Some((kind, file)) = said.take_file() {
+}
+
+fn write_on_whatsapp(world: &dyn World, number: &str, mut said: PhoneText) -> Answer<PhoneMessageView> {
+    if let Some((kind, file)) = said.take_files().into_iter().next() {
         let caption = file.caption.clone();
-        let sent = control.world.phone_send_file(&number, kind, file.given()?, caption.as_deref());
+        let sent = world.phone_send_file(number, kind, file.given()?, caption.as_deref());
         return sent.map(Json).map_err(|why| Complaint::bad(why, kind, "Send a type that WhatsApp takes."));
     }
     let (text, payload) = match (&said.text, &said.payload) {
@@ -446,14 +469,78 @@ async fn write_on_phone(
             ));
         }
     };
-    let sent = control.world.phone_send(&number, channel, text, payload);
+    let sent = world.phone_send(number, text, payload);
     sent.map(Json).map_err(|why| Complaint::bad(why, "channel, text, payload", "Look at GET /api/phones/{number}/messages."))
 }
 
-async fn call(State(control): State<Control>, Path(number): Path<String>) -> Answer<Value> {
-    let number = phone_or_new(&*control.world, &number)?;
-    control.world.phone_call(&number).map_err(|why| Complaint::bad(why, "number", "Send a message instead."))?;
-    Ok(Json(json!({ "called": true })))
+/// A text message has no buttons, and its caption is its text.
+fn text(world: &dyn World, number: &str, mut said: PhoneText) -> Answer<PhoneMessageView> {
+    let given = said.take_files();
+    let caption = given.iter().find_map(|(_, file)| file.caption.clone());
+    let text = said.text.or(caption).unwrap_or_default();
+    if said.payload.is_some() || (given.is_empty() && text.is_empty()) {
+        let mend = "Give text, or image, document, audio or video.";
+        return Err(Complaint::bad("A text message has a text or a file.", "body", mend));
+    }
+    let files = given.into_iter().map(|(_, file)| file.given()).collect::<Result<_, _>>()?;
+    let sent = world.phone_text(number, Texted { text, files, line: said.line, sender: said.sender });
+    sent.map(Json).map_err(|why| Complaint::bad(why, "text, line", "Look at GET /api/phones/{number}/messages."))
+}
+
+/// How a call goes; whoever only wants to call sends nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Ring {
+    channel: Option<String>,
+    line: Option<String>,
+    sender: Option<String>,
+    withheld: bool,
+    answered: Option<bool>,
+    seconds: Option<u64>,
+    voicemail: Option<String>,
+}
+
+impl Ring {
+    fn read(body: &[u8]) -> Result<Ring, Complaint> {
+        if body.is_empty() {
+            return Ok(Ring::default());
+        }
+        let mend = "Send one JSON object with the fields of this call.";
+        serde_json::from_slice(body).map_err(|error| Complaint::bad(error.to_string(), "body", mend))
+    }
+
+    /// Whoever says how a call goes means the telephone, since a call on WhatsApp is never taken. Of the others one without a
+    /// channel goes where the phone's other messages go by default.
+    fn channel(&self, world: &dyn World, number: &str) -> Result<Channel, Complaint> {
+        if let Some(channel) = &self.channel {
+            return Channel::named(channel);
+        }
+        let planned = self.withheld || self.answered.is_some() || self.seconds.is_some();
+        let named = self.line.is_some() || self.sender.is_some() || self.voicemail.is_some();
+        let whatsapp = world.phones().iter().any(|phone| phone.number == number && phone.on_whatsapp);
+        Ok(if planned || named || !whatsapp { Channel::Sms } else { Channel::WhatsApp })
+    }
+
+    fn plan(self) -> CallPlan {
+        let Ring { line, sender, withheld, answered, seconds, voicemail, .. } = self;
+        let answered = answered.unwrap_or(false);
+        CallPlan { line, sender, withheld, answered, seconds, voicemail: voicemail.filter(|words| !words.is_empty()) }
+    }
+}
+
+async fn call(State(control): State<Control>, Path(number): Path<String>, body: Bytes) -> Answer<Value> {
+    let world = &*control.world;
+    let number = phone_or_new(world, &number)?;
+    let ring = Ring::read(&body)?;
+    let no = |why: String| Complaint::bad(why, "number, line", "Send a message instead.");
+    match ring.channel(world, &number)? {
+        Channel::WhatsApp => world.phone_call(&number).map(|()| json!({ "called": true, "channel": "whatsapp" })),
+        Channel::Sms => {
+            world.phone_ring(&number, ring.plan()).map(|call| json!({ "called": true, "channel": "sms", "id": call.id }))
+        }
+    }
+    .map(Json)
+    .map_err(no)
 }
 
 // ---- trouble, the journal, and what is new

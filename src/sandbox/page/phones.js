@@ -2,10 +2,16 @@
 import { attempt, byTestId, call, el, hourOf, initials, keepAtEnd, keyed, kindOf, path, filePicker, showFile, tint, wholeTime, withDays } from './dom.js';
 
 const MAX_SHOWN = 300;
-/** SMS comes with a later stage; until then the choice is shown, with the reason why it is not offered. */
-const SMS_WORKS = false;
-
-const TICKS = { pending: ['◷', 'on its way'], sent: ['✓✓', 'arrived'], delivered: ['', ''], read: ['', ''] };
+/** How a telephone call goes, and what the choice says. WhatsApp's calls are never taken here. */
+const PLANS = {
+  nobody: ['not answered', () => ({})],
+  answered: ['answered', () => ({ answered: true, seconds: 120 })],
+  voicemail: ['voicemail', (words) => ({ voicemail: words || 'Please call me back.' })],
+  withheld: ['withheld', () => ({ withheld: true })],
+};
+const TICKS = {
+  pending: ['◷', 'on its way'], sent: ['✓✓', 'arrived'], lost: ['✕', 'the firm did not take it'], delivered: ['', ''], read: ['', ''],
+};
 let app;
 
 export function startPhones(theApp) {
@@ -47,21 +53,35 @@ const pretty = (number) => (number.startsWith('+1')
 
 function buildPhone(phone) {
   const status = el('p', { class: 'phone-status', role: 'status' });
-  const channel = el('select', { testid: 'phone-channel', 'aria-label': 'Channel', title: SMS_WORKS ? '' : 'SMS comes with a later stage' },
-    el('option', { value: 'whatsapp' }, 'WhatsApp'),
-    el('option', { value: 'sms', disabled: !SMS_WORKS }, SMS_WORKS ? 'SMS' : 'SMS (later)'));
-  const words = el('input', { testid: 'phone-input', placeholder: 'Message', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
+  const channel = el('select', { testid: 'phone-channel', 'aria-label': 'Channel' },
+    el('option', { value: 'whatsapp', disabled: !phone.on_whatsapp }, 'WhatsApp'),
+    el('option', { value: 'sms' }, 'SMS'));
+  channel.value = phone.on_whatsapp ? 'whatsapp' : 'sms';
+  const plan = el('select', { class: 'call-plan', testid: 'phone-call-plan', 'aria-label': 'How a call goes', title: 'How the next call goes; a voicemail says what stands in the message field' },
+    ...Object.entries(PLANS).map(([value, [label]]) => el('option', { value }, label)));
+  const words = el('input', { testid: 'phone-input', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
   const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); write(phone, channel.value, words); } },
-    filePicker(`Send a file from ${phone.name}’s phone`, 'phone-file', ([file]) => sendFile(phone, words, file)),
+    filePicker(`Send a file from ${phone.name}’s phone`, 'phone-file', ([file]) => sendFile(phone, channel.value, words, file)),
     words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
-  const title = 'Call the firm on WhatsApp';
-  return el('article', { class: 'phone', testid: 'phone', 'data-number': phone.number, 'aria-label': `Phone of ${phone.name}` },
+  const dial = el('button', { type: 'button', class: 'call', testid: 'phone-call', onclick: () => ring(phone, channel.value, plan.value, words, status) }, '✆');
+  const node = el('article', { class: 'phone', testid: 'phone', 'data-number': phone.number, 'aria-label': `Phone of ${phone.name}` },
     el('header', {},
       el('span', { class: `avatar ${tint(phone.name)}`, 'aria-hidden': 'true' }, initials(phone.name)),
       el('span', { class: 'phone-owner' }, el('strong', {}, phone.name), el('span', {}, pretty(phone.number), phone.on_whatsapp ? '' : ' · no WhatsApp')),
-      el('button', { type: 'button', class: 'call', testid: 'phone-call', title, 'aria-label': title, onclick: () => ring(phone, status) }, '✆')),
+      dial),
     el('div', { class: 'screen', role: 'log', 'aria-live': 'polite', tabindex: '0', 'aria-label': `Messages on ${phone.name}’s phone` }),
-    el('div', { class: 'phone-line' }, channel, status), form);
+    el('div', { class: 'phone-line' }, channel, plan, status), form);
+  const turn = () => {
+    const sms = channel.value === 'sms';
+    node.dataset.channel = channel.value;
+    plan.hidden = !sms;
+    words.placeholder = sms ? 'Text message' : 'Message';
+    dial.title = sms ? 'Call the firm by telephone' : 'Call the firm on WhatsApp';
+    dial.setAttribute('aria-label', dial.title);
+  };
+  channel.addEventListener('change', turn);
+  turn();
+  return node;
 }
 
 async function write(phone, channel, words) {
@@ -73,27 +93,34 @@ async function write(phone, channel, words) {
   await app.refresh();
 }
 
-async function sendFile(phone, words, file) {
-  const said = { channel: 'whatsapp', [kindOf(file.mime_type)]: { ...file, caption: words.value } };
+async function sendFile(phone, channel, words, file) {
+  const said = { channel, [kindOf(file.mime_type)]: { ...file, caption: words.value } };
   if (await attempt(() => call(path('phones', phone.number, 'messages'), said))) words.value = '';
   await app.refresh();
 }
 
-async function ring(phone, status) {
+/** A call by telephone shows its outcome among the messages, as soon as there is one. */
+async function ring(phone, channel, plan, words, status) {
+  const how = channel === 'sms' ? PLANS[plan][1](words.value.trim()) : {};
   try {
-    await call(path('phones', phone.number, 'calls'), {});
-    status.textContent = 'Called the firm.';
+    await call(path('phones', phone.number, 'calls'), { channel, ...how });
+    status.textContent = channel === 'sms' ? 'Calling…' : 'Called the firm.';
+    if (how.voicemail) words.value = '';
   } catch (error) {
     status.textContent = error.message;
   }
-  setTimeout(() => { status.textContent = ''; }, 5000);
+  setTimeout(() => { status.textContent = ''; }, channel === 'sms' ? 1500 : 5000);
+  await app.refresh();
 }
 
 function showMessages(screen, phone) {
   const rows = withDays(phone.messages.slice(-MAX_SHOWN));
   const first = !screen.childElementCount;
-  const stamp = (row) => (row.day ? '' : [row.status, row.text].join('|'));
-  const build = (row) => (row.day ? el('p', { class: 'day' }, el('span', {}, row.day)) : buildBubble(row, phone));
+  const stamp = (row) => (row.day ? '' : [row.status, row.text, row.call?.voicemail].join('|'));
+  const build = (row) => {
+    if (row.day) return el('p', { class: 'day' }, el('span', {}, row.day));
+    return row.call ? buildCall(row) : buildBubble(row, phone);
+  };
   keepAtEnd(screen, () => keyed(screen, rows, (row) => row.id, stamp, build));
   if (first) screen.scrollTop = screen.scrollHeight;
 }
@@ -102,16 +129,32 @@ function buildBubble(message, phone) {
   const fromClient = message.direction === 'out';
   const [tick, meaning] = (fromClient && TICKS[message.status]) || ['', ''];
   return el('div', {
-    class: `bubble ${fromClient ? 'sent' : 'got'}`, testid: 'phone-message', 'data-direction': message.direction,
+    class: `bubble ${fromClient ? 'sent' : 'got'} ${message.channel}`, testid: 'phone-message', 'data-direction': message.direction,
+    'data-channel': message.channel,
     'data-status': message.status, 'data-message': message.id, 'data-template': message.template,
   },
   message.file ? showFile(path('phones', 'files', message.file.id), message.file) : null,
   el('p', { class: 'bubble-text' }, message.text),
   el('footer', {},
-    message.channel === 'sms' ? el('span', {}, 'SMS') : null,
+    message.channel === 'sms' ? el('span', { class: 'by-sms', title: `Text message, line ${pretty(message.line || '')}` }, 'SMS') : null,
     el('time', { title: wholeTime(message.at), dateTime: new Date(message.at).toISOString() }, hourOf(message.at)),
     tick ? el('span', { class: `ticks ${message.status}`, role: 'img', 'aria-label': meaning, title: meaning }, tick) : null),
   message.buttons.length ? el('div', { class: 'replies' }, ...message.buttons.map((button) => buildReply(button, phone))) : null);
+}
+
+/** A call: how it went, what the firm's machine said, what was left after the tone. */
+function buildCall({ id, at, direction, status, line, call: made }) {
+  const over = status !== 'pending';
+  const title = direction === 'out' ? 'Called the firm' : 'The firm called';
+  return el('div', {
+    class: `call-card ${made.answered ? 'answered' : ''}`, testid: 'phone-message', 'data-direction': direction, 'data-channel': 'sms',
+    'data-status': status, 'data-message': id, 'data-call': made.status,
+  },
+  el('header', { title: `Line ${pretty(line || '')}` }, el('span', { class: 'call-sign', 'aria-hidden': 'true' }, '✆'), el('span', {}, title, made.withheld ? ' · withheld' : ''),
+    el('time', { title: wholeTime(at), dateTime: new Date(at).toISOString() }, hourOf(at))),
+  el('p', { class: 'call-outcome', testid: 'phone-call-outcome' }, over ? made.outcome : 'Calling…'),
+  ...made.spoken.map((sentence) => el('p', { class: 'spoken', testid: 'phone-spoken' }, `“${sentence}”`)),
+  made.voicemail ? el('p', { class: 'voicemail' }, `After the tone: “${made.voicemail}”`) : null);
 }
 
 function buildReply(button, phone) {

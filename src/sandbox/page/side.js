@@ -90,5 +90,6 @@ async function makeTrouble(event) {
   const { provider, code, times } = event.target.elements;
   const order = { provider: provider.value, code: code.value.trim(), times: Number(times.value) };
   const made = await attempt(() => call(path('trouble'), order));
-  if (made) say(`The next ${order.times === 1 ? 'call' : `${order.times} calls`} to ${provider.selectedOptions[0].label} will fail with ${order.code}.`);
+  if (made && order.code.startsWith('keywords-')) say(`From now on: ${meaningOf(order.provider, order.code)}.`);
+  else if (made) say(`The next ${order.times === 1 ? 'call' : `${order.times} calls`} to ${provider.selectedOptions[0].label} will fail with ${order.code}.`);
 }

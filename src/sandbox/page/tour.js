@@ -6,7 +6,7 @@ const ADD_ANN = '/contact add Ann Lee phone=+4915112345678 email=ann@lee.de chan
 const ANN = '+4915112345678';
 
 const inRoom = (state) => state.rooms.find((room) => room.name.startsWith('Ann Lee'));
-const annsPhone = (state) => state.phones.find((phone) => phone.number === ANN)?.messages || [];
+const annsPhone = (state) => (state.phones.find((phone) => phone.number === ANN)?.messages || []).filter((message) => message.channel === 'whatsapp');
 const ofAdvisor = (state) => state.messages.filter((message) => message.from.id === state.user?.id && state.room === inRoom(state)?.id);
 const held = (state) => state.messages.filter((message) => message.data?.liaison?.code === 'held' && state.room === inRoom(state)?.id);
 const passed = (state) => annsPhone(state).some((message) => message.direction === 'out' && state.now - message.at > 24 * 3_600_000);

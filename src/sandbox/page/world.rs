@@ -3,9 +3,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use crate::sandbox::twilio::{CallPlan, Texted};
 use crate::sandbox::views::{Given, MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
 
 const NO_FILES: &str = "There are no files in this world.";
+const NO_SMS: &str = "There is no SMS in this world.";
 
 /// Calls are short and do not wait for the bot; an `Err` is a sentence for the person at the page.
 pub trait World: Send + Sync + 'static {
@@ -40,15 +42,13 @@ pub trait World: Send + Sync + 'static {
     fn add_phone(&self, number: &str, name: &str, on_whatsapp: bool) -> Result<(), String>;
     /// Oldest first.
     fn phone_messages(&self, number: &str) -> Vec<PhoneMessageView>;
-    /// What the client does on the phone: writes `text`, or taps the quick reply with `payload`.
-    fn phone_send(
-        &self,
-        number: &str,
-        channel: &str,
-        text: Option<&str>,
-        payload: Option<&str>,
-    ) -> Result<PhoneMessageView, String>;
-    /// The client sends a file: `kind` is image, document, audio, video or sticker.
+    /// What the client does on WhatsApp: writes `text`, or taps the quick reply with `payload`.
+    fn phone_send(&self, number: &str, text: Option<&str>, payload: Option<&str>) -> Result<PhoneMessageView, String>;
+    /// The client writes by SMS, perhaps with files.
+    fn phone_text(&self, _number: &str, _texted: Texted) -> Result<PhoneMessageView, String> {
+        Err(NO_SMS.to_owned())
+    }
+    /// The client sends a file on WhatsApp: `kind` is image, document, audio, video or sticker.
     fn phone_send_file(
         &self,
         _number: &str,
@@ -62,7 +62,12 @@ pub trait World: Send + Sync + 'static {
     fn phone_file(&self, _file: &str) -> Option<(String, Bytes)> {
         None
     }
+    /// The client calls on WhatsApp.
     fn phone_call(&self, number: &str) -> Result<(), String>;
+    /// The client calls by telephone.
+    fn phone_ring(&self, _number: &str, _plan: CallPlan) -> Result<PhoneMessageView, String> {
+        Err(NO_SMS.to_owned())
+    }
 
     /// The next `times` calls to the provider end with `code`.
     fn trouble(&self, provider: &str, code: &str, times: u32) -> Result<(), String>;

@@ -1,39 +1,41 @@
-//! The append log beneath the emulator: one JSON line per changed thing, written before the answer is given, compacted at start.
-use super::world::Record;
+//! The append log beneath an emulator: one JSON line per changed thing, written before the answer is given, compacted at start.
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-const FILE: &str = "meta.jsonl";
-const COMPACTED: &str = "meta.jsonl.new";
 const MEDIA: &str = "media";
 
 /// Without a folder nothing is kept beyond the process.
 pub(super) struct Journal {
     folder: Option<PathBuf>,
+    /// The name of the emulator, which is that of its log.
+    name: &'static str,
     file: Option<File>,
 }
 
 impl Journal {
     /// Opens the log of that folder and returns what it holds, oldest first.
-    pub fn open(folder: Option<PathBuf>) -> io::Result<(Journal, Vec<Record>)> {
-        let Some(path) = folder else { return Ok((Journal { folder: None, file: None }, Vec::new())) };
+    pub fn open<R: DeserializeOwned>(folder: Option<PathBuf>, name: &'static str) -> io::Result<(Journal, Vec<R>)> {
+        let Some(path) = folder else { return Ok((Journal { folder: None, name, file: None }, Vec::new())) };
         fs::create_dir_all(path.join(MEDIA))?;
-        let records = read(&path.join(FILE))?;
-        Ok((Journal { folder: Some(path), file: None }, records))
+        let records = read(&path.join(format!("{name}.jsonl")))?;
+        Ok((Journal { folder: Some(path), name, file: None }, records))
     }
 
     /// Replaces the log by these records and opens it for appending; the old one stays whole until the new one is complete.
-    pub fn compact(&mut self, records: &[Record]) -> io::Result<()> {
+    pub fn compact<R: Serialize>(&mut self, records: &[R]) -> io::Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        fs::write(folder.join(COMPACTED), lines(records)?)?;
-        fs::rename(folder.join(COMPACTED), folder.join(FILE))?;
-        self.file = Some(OpenOptions::new().append(true).open(folder.join(FILE))?);
+        let (log, compacted) = (folder.join(format!("{}.jsonl", self.name)), folder.join(format!("{}.jsonl.new", self.name)));
+        fs::write(&compacted, lines(records)?)?;
+        fs::rename(compacted, &log)?;
+        self.file = Some(OpenOptions::new().append(true).open(log)?);
         Ok(())
     }
 
     /// Appends in one write. There is no fsync: a killed process loses nothing, and a power cut does not matter in a sandbox.
-    pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
+    pub fn append<R: Serialize>(&mut self, records: &[R]) -> io::Result<()> {
         match &mut self.file {
             Some(file) => file.write_all(&lines(records)?),
             None => Ok(()),
@@ -46,7 +48,7 @@ impl Journal {
     }
 }
 
-fn lines(records: &[Record]) -> io::Result<Vec<u8>> {
+fn lines<R: Serialize>(records: &[R]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for record in records {
         serde_json::to_writer(&mut bytes, record)?;
@@ -56,7 +58,7 @@ fn lines(records: &[Record]) -> io::Result<Vec<u8>> {
 }
 
 /// A last line without its newline was being written when the process died, so it was never acknowledged and is cut.
-fn read(path: &Path) -> io::Result<Vec<Record>> {
+fn read<R: DeserializeOwned>(path: &Path) -> io::Result<Vec<R>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -67,7 +69,7 @@ fn read(path: &Path) -> io::Result<Vec<Record>> {
     filled.map(|(number, line)| parse(path, number + 1, line)).collect()
 }
 
-fn parse(path: &Path, number: usize, line: &[u8]) -> io::Result<Record> {
+fn parse<R: DeserializeOwned>(path: &Path, number: usize, line: &[u8]) -> io::Result<R> {
     serde_json::from_slice(line).map_err(|error| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{} line {number} cannot be read: {error}", path.display()))
     })
