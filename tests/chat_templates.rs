@@ -340,6 +340,26 @@ fn replies(table: &mut Table) {
                 ] }),
             ],
         ),
+        ("group-created", [0, 2].map(|invited| json!({ "invited": invited, "count": 2, "room": "Lee" })).to_vec()),
+        ("group-fell-back", ["131215", "not-there", "100"].map(|code| json!({ "provider_code": code, "room": "Lee" })).to_vec()),
+        ("group-joined", vec![ann.clone()]),
+        ("group-left", vec![ann.clone()]),
+        ("group-removed", vec![ann.clone()]),
+        ("group-not-removed", [json!("Ann Lee"), Value::Null].map(|name| json!({ "name": name })).to_vec()),
+        ("group-not-changed", vec![json!({ "room": "Lee" })]),
+        (
+            "group-request-rejected",
+            [(Value::Null, Value::Null), (json!("Ann Lee"), Value::Null), (json!("Ann Lee"), json!("BARRED"))]
+                .map(|(name, state)| json!({ "name": name, "state": state, "room": "Lee" }))
+                .to_vec(),
+        ),
+        ("group-uninvited", vec![json!({ "room": "Lee" })]),
+        ("group-unsettled", vec![ann.clone()]),
+        ("group-suspended", [true, false].map(|over| json!({ "over": over, "room": "Lee" })).to_vec()),
+        ("group-deleted", vec![json!({ "room": "Lee" })]),
+        ("refusal-barred", vec![json!({})]),
+        ("refusal-already-member", vec![ann.clone(), json!({})]),
+        ("refusal-native-full", vec![json!({ "most": 8 })]),
         (
             "identity-changed",
             CONSENTS.map(|consent| json!({ "name": "Ann Lee", "id": "c-1", "channel": "WhatsApp", "consent": consent })).to_vec(),
