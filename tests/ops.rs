@@ -258,6 +258,7 @@ async fn on_a_full_disk_stops_are_taken_in_and_confirmed_and_nothing_else_begins
         wording: Arc::new(wording),
         symphony: Arc::new(Symphony::new(settings, clock).unwrap()),
         whatsapp: None,
+        twilio: None,
         pace: Arc::new(Mutex::new(Pace::new())),
         disk: disk.clone(),
         vault: Arc::new(Vault::open(folder.path(), keys).unwrap()),

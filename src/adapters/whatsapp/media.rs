@@ -194,13 +194,17 @@ fn not_kept(why: &NotKept) -> Attempt {
 }
 
 /// Names that strangers could point at machines of ours lead nowhere; the configured host may be anywhere.
-pub(super) struct PublicOnly {
+pub(in crate::adapters) struct PublicOnly {
     configured: String,
 }
 
 impl PublicOnly {
     pub(super) fn but(settings: &Settings) -> PublicOnly {
-        let host = Url::parse(&settings.graph_url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase));
+        PublicOnly::but_of(&settings.graph_url)
+    }
+
+    pub(in crate::adapters) fn but_of(configured_url: &str) -> PublicOnly {
+        let host = Url::parse(configured_url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase));
         PublicOnly { configured: host.unwrap_or_default() }
     }
 }
