@@ -415,7 +415,11 @@ fn every_template_renders_in_each_language() {
             assert!(components.as_array().is_some_and(|components| !components.is_empty()), "{components}");
         }
         let texts = ["welcome", "help", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
-        let texts = texts.iter().flat_map(|name| Channel::ALL.map(|channel| (channel, *name))).chain([(Channel::Sms, "opt_in"), (Channel::Sms, "call_greeting"), (Channel::Sms, "call_voicemail")]);
+        let texts = texts.iter().flat_map(|name| Channel::ALL.map(|channel| (channel, *name))).chain([
+            (Channel::Sms, "opt_in"),
+            (Channel::Sms, "call_greeting"),
+            (Channel::Sms, "call_voicemail"),
+        ]);
         for ((channel, name), agreed) in texts.flat_map(|text| ["true", "false"].map(|agreed| (text, agreed))) {
             assert_eq!(wording.languages(channel, name), ["de", "en"]);
             let body = Body::Wording { name: name.into(), language: language.into(), vars: everything(agreed) };

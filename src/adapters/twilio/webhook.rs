@@ -86,7 +86,8 @@ impl Said<'_> {
     fn events(&self, arrived: &Arrived) -> Vec<Event> {
         let text = self.text().map(|content| (format!("sms:{}", self.sid), content));
         let files = self.files.iter().enumerate();
-        let files = files.map(|(n, (media, mime))| (format!("sms:{}/{n}", self.sid), self.file(media.as_deref(), mime.as_deref())));
+        let files =
+            files.map(|(n, (media, mime))| (format!("sms:{}/{n}", self.sid), self.file(media.as_deref(), mime.as_deref())));
         text.into_iter().chain(files).map(|(id, content)| arrived.event(id, self.fact(content))).collect()
     }
 

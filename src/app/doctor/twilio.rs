@@ -120,7 +120,11 @@ fn webhooks_fit(number: &Number, public: &str) -> Result<(), (String, String)> {
         let called = url.split('#').next().unwrap_or_default();
         let posted = method.as_deref().is_none_or(|method| method.eq_ignore_ascii_case("POST"));
         if called != ours || !posted {
-            let now = if url.is_empty() { "nowhere".to_owned() } else { format!("by {} to {url}", method.as_deref().unwrap_or("POST")) };
+            let now = if url.is_empty() {
+                "nowhere".to_owned()
+            } else {
+                format!("by {} to {url}", method.as_deref().unwrap_or("POST"))
+            };
             let remedy = format!("In Twilio's console, at this number, set “{field}” to {ours} by HTTP POST.");
             return Err((format!("Its {what} go {now}."), remedy));
         }
