@@ -265,6 +265,7 @@ fn replies(table: &mut Table) {
             vec![
                 json!({ "number": "+1555", "line_name": "Acme", "provider_code": "190", "detail": "The token has expired." }),
                 json!({ "number": "777", "line_name": "", "provider_code": "190", "detail": "" }),
+                json!({ "number": "+1202", "line_name": "", "provider": "Twilio", "provider_code": "20003", "detail": "" }),
             ],
         ),
         (

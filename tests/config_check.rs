@@ -316,10 +316,10 @@ fn sms_needs_an_account_a_token_a_line_and_the_public_address() {
     assert_eq!(
         told("[sms]"),
         [
-            "server.public_url: SMS needs it: Twilio signs the address that it calls.",
             "sms.account_sid: The setting is missing or empty.",
             "sms.auth_token: The setting is missing or empty.",
             "sms.lines: No usable line is listed.",
+            "server.public_url: SMS needs it: Twilio signs the address that it calls.",
         ]
     );
     assert_eq!(told("[sms]\nenabled = false"), Vec::<String>::new());
