@@ -149,7 +149,7 @@ impl Bot {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let templates = whatsapp.clone().map(|client| (client, Arc::clone(&wording)));
         let vault = Arc::new(Vault::open(&config.bot.data_dir, store.keys()).map_err(no_media)?);
-        let (disk, chat) = (desks.disk(), Arc::clone(&symphony));
+        let (disk, chat, files) = (desks.disk(), Arc::clone(&symphony), Arc::clone(&vault));
         let sms = twilio.clone();
         let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, twilio: sms, pace, disk, vault });
         let outbox = Outbox {
@@ -174,7 +174,7 @@ impl Bot {
             last_known,
         };
         let (address, ops_address) = (listener.address().map_err(cannot)?, ops.address().map_err(cannot)?);
-        let hooks = twilio.clone().and_then(|twilio| twilio_hooks(&parts.config, twilio, spoken));
+        let hooks = twilio.clone().and_then(|twilio| twilio_hooks(&parts, twilio, spoken, files));
         parts.serve(listener, ops, hooks, metrics);
         if let Some(twilio) = twilio {
             tasks.spawn(parts.poll(twilio).run(last_known, stop.clone()));
@@ -355,8 +355,8 @@ fn spoken(config: &Config, wording: &Wording) -> Result<Spoken, StartError> {
     Ok(Spoken { greeting: said("call_greeting")?, voicemail: said("call_voicemail")? })
 }
 
-fn twilio_hooks(config: &Config, twilio: Arc<Twilio>, spoken: Spoken) -> Option<TwilioHooks> {
-    let sms = &config.sms;
+fn twilio_hooks(parts: &Parts, twilio: Arc<Twilio>, spoken: Spoken, vault: Arc<Vault>) -> Option<TwilioHooks> {
+    let (config, sms) = (&parts.config, &parts.config.sms);
     Some(TwilioHooks {
         account_sid: sms.account_sid.clone(),
         auth_tokens: auth_tokens(config),
@@ -365,6 +365,8 @@ fn twilio_hooks(config: &Config, twilio: Arc<Twilio>, spoken: Spoken) -> Option<
         lines: sms.lines.iter().map(|line| (line.number.clone(), line.forward_to.clone())).collect(),
         spoken,
         twilio,
+        store: Arc::clone(&parts.store),
+        vault,
     })
 }
 

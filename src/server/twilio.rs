@@ -1,19 +1,24 @@
-//! Twilio's webhooks: size, then signature, then what they tell; answered in TwiML once it is durable.
+//! Twilio's webhooks: size, then signature, then what they tell; answered in TwiML once it is durable. And the files that
+//! Twilio comes for.
 use crate::adapters::twilio::twiml::{self, Spoken};
 use crate::adapters::twilio::webhook::{self, Arrived, NotAWebhook, Step};
 use crate::adapters::twilio::wire::{Form, is_withheld};
 use crate::adapters::twilio::{Keys, Signed, Twilio};
+use crate::adapters::vault::Vault;
 use crate::domain::event::Event;
-use crate::domain::ids::Phone;
-use crate::ports::{Clock, Inbox, Receipt};
+use crate::domain::ids::{MediaId, Phone};
+use crate::domain::media::Media;
+use crate::ports::{Clock, Inbox, Receipt, Store};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path as Segment, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,6 +52,8 @@ pub struct TwilioHooks {
     pub lines: Vec<(Phone, Option<Phone>)>,
     pub spoken: Spoken,
     pub twilio: Arc<Twilio>,
+    pub store: Arc<dyn Store>,
+    pub vault: Arc<Vault>,
 }
 
 struct Hooks {
@@ -65,6 +72,7 @@ pub(super) fn router(mut given: TwilioHooks, inbox: Arc<dyn Inbox>, clock: Arc<d
         .route("/webhooks/twilio/sms", post(sms))
         .route("/webhooks/twilio/status", post(status))
         .route(VOICE, post(voice))
+        .route("/media/{file}", get(file))
         .with_state(Arc::new(hooks))
 }
 
@@ -86,6 +94,24 @@ fn answered(answer: Result<String, StatusCode>) -> Response {
         Err(StatusCode::SERVICE_UNAVAILABLE) => (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")]).into_response(),
         Err(status) => status.into_response(),
     }
+}
+
+#[derive(Deserialize)]
+struct Key {
+    key: String,
+}
+
+/// A file that goes out with a message, for as long as its address lasts. Whatever is wrong, nothing is said of it.
+async fn file(
+    State(hooks): State<Arc<Hooks>>,
+    Segment(file): Segment<String>,
+    key: Result<Query<Key>, QueryRejection>,
+) -> Response {
+    match key {
+        Ok(Query(Key { key })) if hooks.given.twilio.opens(&file, &key) => hooks.file(&file).await,
+        Ok(_) | Err(_) => None,
+    }
+    .unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 
 /// A webhook whose signature is good.
@@ -183,6 +209,20 @@ impl Hooks {
             }
             Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE),
         }
+    }
+
+    async fn file(&self, file: &str) -> Option<Response> {
+        let (store, key) = (Arc::clone(&self.given.store), Media::key_of(&MediaId::new(file)));
+        let stored = tokio::task::spawn_blocking(move || store.get(&key)).await.ok()?.ok()??;
+        let media: Media = serde_json::from_slice(&stored.value).ok().filter(Media::is_kept)?;
+        let kept = self.given.vault.read(&media).await.ok()?;
+        let headers = [
+            (header::CONTENT_TYPE, kept.mime.clone()),
+            (header::CONTENT_LENGTH, kept.size.to_string()),
+            (header::CACHE_CONTROL, "private, no-store".to_owned()),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        ];
+        Some((headers, Body::from_stream(kept.pieces())).into_response())
     }
 
     // ---- in

@@ -95,6 +95,11 @@ impl Twilio {
         })
     }
 
+    /// Whether this key, out of an address of ours, opens this file now.
+    pub fn opens(&self, file: &str, key: &str) -> bool {
+        self.links.opens(file, key, self.now())
+    }
+
     /// Which lines work, as the answers to what was sent have shown.
     pub fn health(&self) -> &Arc<LineHealth> {
         &self.health
