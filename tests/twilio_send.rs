@@ -120,7 +120,7 @@ fn to_ann(text: &str) -> (Send, Prepared) {
         contact: ContactId::new("c-1A2B3C4D"),
         channel: Channel::Sms,
         line: LineId::new(LINE),
-        to: Address { phone: Phone::from_e164(ANN), user_id: None },
+        to: Address { phone: Phone::from_e164(ANN), ..Address::default() },
         body: Body::Text(text.to_owned()),
     };
     (send, Prepared::Text { text: text.to_owned() })
@@ -162,6 +162,23 @@ async fn a_message_leaves_as_a_form_with_our_id_in_the_callback() {
         ]
     );
     assert_eq!(client.health().watch().borrow().get(&LineId::new(LINE)), Some(&None), "the line works");
+}
+
+#[tokio::test]
+async fn a_picture_leaves_by_an_address_of_ours_that_ends() {
+    let server = Server::new(|_, _, _| answer(201, json!({ "sid": "MM1" }).to_string())).await;
+    let client = client(&server.url);
+    let (mut send, _) = to_ann("");
+    send.body = Body::Media { file: Box::new(picture("image/png")), caption: Some("Look".to_owned()) };
+    let attempt = client.send(&send, &Prepared::Media { caption: Some("Look".to_owned()) }).await;
+    assert_eq!(attempt, Attempt::Ended(Outcome::Done { external_id: Some("MM1".to_owned()) }));
+    let form = server.asked()[0].form.clone();
+    let names: Vec<&str> = form.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((names, form[2].1.as_str()), (vec!["To", "From", "Body", "MediaUrl", "StatusCallback"], "Look"));
+    let key = form[3].1.strip_prefix("https://bot.example.com/media/f-1A2B3C4D?key=").unwrap();
+    assert!(client.opens("f-1A2B3C4D", key) && !client.opens("f-1A2B3C4E", key));
+    client.send(&send, &Prepared::Media { caption: None }).await;
+    assert!(server.asked()[1].form.iter().all(|(name, _)| name != "Body"), "an empty body is none");
 }
 
 #[tokio::test]

@@ -7,15 +7,19 @@ use axum::routing::get;
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use liaison::adapters::store::{KeyRing, MemoryStore};
+use liaison::adapters::twilio::links::Links;
 use liaison::adapters::twilio::twiml::Spoken;
 use liaison::adapters::twilio::{Settings, Twilio, errors};
+use liaison::adapters::vault::Vault;
+use liaison::domain::commit::{Commit, Put};
 use liaison::domain::event::{
     CallStage, ClientCalled, ClientKeys, ClientMessage, Content, Delivery, DeliveryReported, Event, Fact,
 };
-use liaison::domain::ids::{Channel, LineId, MessageId, Phone, Wamid};
-use liaison::domain::media::Kind;
-use liaison::domain::time::Timestamp;
-use liaison::ports::{Clock, Inbox, Later, Receipt};
+use liaison::domain::ids::*;
+use liaison::domain::media::{FILE_MAX, Kind, Media, MediaState, Source};
+use liaison::domain::time::{Span, Timestamp};
+use liaison::ports::{Clock, Inbox, Later, Receipt, Store};
 use liaison::server::{TwilioHooks, bind, public_router, serve};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -65,6 +69,10 @@ impl Inbox for Book {
 
 struct World {
     url: String,
+    twilio: Arc<Twilio>,
+    store: Arc<MemoryStore>,
+    vault: Arc<Vault>,
+    _folder: tempfile::TempDir,
     book: Arc<Book>,
     http: reqwest::Client,
     stop: CancellationToken,
@@ -111,6 +119,10 @@ impl World {
 
     async fn with_shared_key(shared_key: Option<&str>) -> World {
         let phone = |number: &str| Phone::from_e164(number).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Arc::new(KeyRing::open(&folder.path().join("keys"), true).unwrap());
+        let vault = Arc::new(Vault::open(folder.path(), keys).unwrap());
+        let (twilio, store) = (twilio().await, Arc::new(MemoryStore::new()));
         let hooks = TwilioHooks {
             account_sid: ACCOUNT.to_owned(),
             auth_tokens: vec![TOKEN.to_owned(), OLD.to_owned()],
@@ -118,14 +130,17 @@ impl World {
             public_url: format!("{PUBLIC}/"),
             lines: vec![(phone(LINE), None), (phone(FORWARDED), Some(phone("+12025550199")))],
             spoken: Spoken { greeting: "Acme & Co".to_owned(), voicemail: "After the tone".to_owned() },
-            twilio: twilio().await,
+            twilio: twilio.clone(),
+            store: store.clone(),
+            vault: vault.clone(),
         };
         let (book, stop) = (Arc::new(Book::default()), CancellationToken::new());
         let listener = bind("127.0.0.1:0", "server.listen").await.unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let router = public_router(None, Some(hooks), book.clone(), Arc::new(Noon));
         tokio::spawn(serve(listener, router, stop.clone()));
-        World { url, book, http: reqwest::Client::builder().no_proxy().build().unwrap(), stop }
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        World { url, twilio, store, vault, _folder: folder, book, http, stop }
     }
 
     async fn send(&self, path: &str, form: &[(&str, &str)], signatures: &[String]) -> (u16, String) {
@@ -547,4 +562,68 @@ async fn where_nothing_was_recorded_there_is_no_message_and_where_nobody_knows_w
     let unknown = [("CallSid", "CA9"), ("RecordingSid", RE), ("RecordingDuration", "5")];
     assert_eq!(world.post(&format!("{VOICE}?step=recording"), &unknown).await.0, 503);
     assert_eq!(world.kept(), 0);
+}
+
+// ---- the firm's files
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and more of it";
+
+impl World {
+    /// A picture of an advisor, as it lies before its message goes.
+    async fn keeps_a_picture(&self, id: &str, state: MediaState) {
+        let media = Media {
+            id: MediaId::new(id),
+            contact: ContactId::new("c-1A2B3C4D"),
+            kind: Kind::Picture,
+            mime: "image/png".to_owned(),
+            name: "chart.png".to_owned(),
+            size: Some(PNG.len() as u64),
+            sha256: None,
+            source: Source::Chat { stream: StreamId::new("s"), message: ChatMessageId::new("m"), file: "f".to_owned() },
+            state,
+            uploaded: None,
+        };
+        let mut taking = self.vault.take(&media, FILE_MAX);
+        assert!(taking.push(bytes::Bytes::from_static(PNG)).await);
+        taking.finish().await.unwrap();
+        let put = Put { key: Media::key_of(&media.id), value: Some(serde_json::to_vec(&media).unwrap()), sealed_for: None };
+        let commit = Commit { cause: EventId::new(id), at: NOW, read: vec![], puts: vec![put], entries: vec![], raw: None };
+        self.store.commit(commit).unwrap();
+    }
+
+    async fn comes_for(&self, address: &str) -> reqwest::Response {
+        let path = address.strip_prefix(PUBLIC).unwrap();
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_picture_is_given_to_whoever_has_its_address_while_that_lasts() {
+    let world = World::new().await;
+    world.keeps_a_picture("f-1A2B3C4D", MediaState::Kept).await;
+    world.keeps_a_picture("f-5E6F7G8H", MediaState::Wanted).await;
+    let links = Links::new(PUBLIC, &[TOKEN.to_owned()]);
+    let address = |file: &str, at: Timestamp| links.address(&MediaId::new(file), at).unwrap();
+    let good = address("f-1A2B3C4D", NOW);
+    let response = world.comes_for(&good).await;
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!((response.status().as_u16(), header("content-type"), header("content-length")), (200, "image/png".into(), "23".into()));
+    assert_eq!((header("cache-control"), header("x-content-type-options")), ("private, no-store".into(), "nosniff".into()));
+    assert_eq!(response.bytes().await.unwrap(), PNG);
+    let (way, key) = good.split_once('?').unwrap();
+    let refused = [
+        way.to_owned(),
+        format!("{way}?key="),
+        format!("{way}?{}0", &key[..key.len() - 1]),
+        good.replace("f-1A2B3C4D", "f-5E6F7G8H"),
+        good.replace("f-1A2B3C4D", "..%2Ff-1A2B3C4D"),
+        address("f-1A2B3C4D", NOW - Span::hours(12)),
+        address("f-5E6F7G8H", NOW),
+        address("f-9J0K1L2M", NOW),
+    ];
+    for address in refused {
+        let response = world.comes_for(&address).await;
+        assert_eq!((response.status().as_u16(), response.text().await.unwrap()), (404, String::new()), "{address}");
+    }
+    assert!(world.twilio.opens("f-1A2B3C4D", key.strip_prefix("key=").unwrap()));
 }
