@@ -6,18 +6,23 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use liaison::adapters::store::KeyRing;
+use liaison::adapters::store::{KeyRing, MemoryStore};
 use liaison::adapters::twilio::list::NoAnswer;
 use liaison::adapters::twilio::poll::Cut;
 use liaison::adapters::twilio::{Poll, Settings, Twilio};
 use liaison::adapters::vault::Vault;
 use liaison::adapters::whatsapp::LineHealth;
-use liaison::domain::effect::{Address, Attempt, Body, LookUp, Outcome, Prepared, Send};
+use liaison::domain::case::Record;
+use liaison::domain::commit::{Commit, Put};
+use liaison::domain::effect::{Address, Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
 use liaison::domain::event::{Content, Delivery, Event, Fact};
 use liaison::domain::ids::*;
+use liaison::domain::lane::{Due, DueState};
 use liaison::domain::media::{Kind, Media, MediaState, Source};
 use liaison::domain::time::{Span, Timestamp};
-use liaison::ports::{Clock, Inbox, Later, Receipt};
+use liaison::flow::lanes::Head;
+use liaison::flow::turn::{Means, Next, Turn};
+use liaison::ports::{Clock, Inbox, Later, Pacing, Performer, Receipt, Store};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -361,6 +366,68 @@ async fn a_list_that_was_not_read_to_its_end_says_nothing_of_what_is_not_there()
     let found = client(&second.url).look_up(&send, &prepared, taken).await;
     assert_eq!(found, LookUp::Found { external_id: Some("SM1".to_owned()) });
     assert!(second.asked()[1].query.contains(&("PageToken".to_owned(), "x".to_owned())));
+}
+
+/// Nobody performs anything here.
+struct Idle;
+impl Performer for Idle {
+    fn prepare(&self, _: &EffectId, _: &Effect) -> Result<Prepared, String> {
+        Err("nothing is prepared".to_owned())
+    }
+    fn perform<'a>(&'a self, _: &'a EffectId, _: &'a Effect, _: &'a Prepared) -> Later<'a, Attempt> {
+        unreachable!("nothing is performed")
+    }
+    fn look_up<'a>(&'a self, _: &'a Due) -> Later<'a, LookUp> {
+        unreachable!("the test looks up")
+    }
+}
+impl Pacing for Idle {
+    fn may_go(&self, _: &Effect, _: Timestamp) -> Result<(), Timestamp> {
+        Ok(())
+    }
+}
+
+/// The turn of a message whose end nobody knows, and what is to be done first.
+fn doubtful(channel: Channel) -> (Turn, Next, Due) {
+    let (send, _) = to_ann("Good morning");
+    let due = Due {
+        id: EffectId::new("e/0"),
+        lane: "to/x/c-1A2B3C4D".to_owned(),
+        place_in_lane: 1,
+        effect: Effect::Send(Send { channel, ..send }),
+        state: DueState::Doubtful { since: NOW - Span::seconds(30) },
+        attempt: 1,
+        since: NOW - Span::minutes(1),
+        tried_since: Some(NOW - Span::minutes(1)),
+    };
+    let store = MemoryStore::new();
+    let put = Put { key: due.key(), value: Some(serde_json::to_vec(&due).unwrap()), sealed_for: None };
+    let commit = Commit { cause: EventId::new("e"), at: NOW, read: vec![], puts: vec![put], entries: vec![], raw: None };
+    store.commit(commit).unwrap();
+    let head = Head { key: due.key(), lane: due.lane.clone(), attempt: 1, doubtful_since: Some(NOW) };
+    let means = Means { store: &store, performer: &Idle, pacing: &Idle, clock: &Noon };
+    let (turn, next) = Turn::begin(&head, means);
+    (turn, next, due)
+}
+
+fn reported(next: Next) -> Fact {
+    match next {
+        Next::Report(event) => event.fact,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_doubtful_sms_is_looked_up_before_the_lane_goes_on_and_a_whatsapp_message_cannot_be() {
+    let (turn, next, due) = doubtful(Channel::Sms);
+    assert!(matches!(next, Next::LookUp(ref asked) if **asked == due), "{next:?}");
+    let found = turn.looked_up(&due, LookUp::Found { external_id: Some("SM1".to_owned()) }, NOW);
+    let done = Outcome::Done { external_id: Some("SM1".to_owned()) };
+    assert_eq!(reported(found), Fact::EffectEnded { key: due.key(), attempt: 1, outcome: done });
+    assert!(matches!(reported(turn.looked_up(&due, LookUp::Absent, NOW)), Fact::EffectPutOff { .. }));
+    assert_eq!(reported(turn.looked_up(&due, LookUp::Unclear, NOW)), Fact::DoubtIsOld { key: due.key() });
+    let (_, next, due) = doubtful(Channel::WhatsApp);
+    assert_eq!(reported(next), Fact::DoubtIsOld { key: due.key() });
 }
 
 // ---- what webhooks did not tell

@@ -83,7 +83,7 @@ impl Twilio {
         let public = settings.public_url.trim_end_matches('/');
         Ok(Twilio {
             http: built(client(&settings)?)?,
-            files: built(client(&settings)?.dns_resolver(PublicOnly::but_of(&settings.api_url)))?,
+            files: built(client(&settings)?.dns_resolver(PublicOnly::but_of(&settings.api_url, settings.proxy.as_deref())))?,
             base: format!("{}/2010-04-01/Accounts/{}", settings.api_url.trim_end_matches('/'), settings.account_sid),
             api,
             authorization,
