@@ -607,7 +607,10 @@ async fn a_picture_is_given_to_whoever_has_its_address_while_that_lasts() {
     let good = address("f-1A2B3C4D", NOW);
     let response = world.comes_for(&good).await;
     let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
-    assert_eq!((response.status().as_u16(), header("content-type"), header("content-length")), (200, "image/png".into(), "23".into()));
+    assert_eq!(
+        (response.status().as_u16(), header("content-type"), header("content-length")),
+        (200, "image/png".into(), "23".into())
+    );
     assert_eq!((header("cache-control"), header("x-content-type-options")), ("private, no-store".into(), "nosniff".into()));
     assert_eq!(response.bytes().await.unwrap(), PNG);
     let (way, key) = good.split_once('?').unwrap();
