@@ -103,7 +103,7 @@ pub struct Store {
 pub struct Server {
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
-    /// As the providers call the webhooks; `None` where only WhatsApp is used, whose signature does not cover the address.
+    /// As the providers call the webhooks; always there when SMS is enabled, whose signatures cover the address.
     pub public_url: Option<Url>,
     pub ca_file: Option<PathBuf>,
     /// An address, which may hold a user and a password.
@@ -389,25 +389,29 @@ fn whatsapp_line(mut section: Section, demanded: bool) -> Option<WhatsAppLine> {
 
 fn sms(mut section: Section) -> Sms {
     let enabled = is_enabled(&mut section);
-    // Nothing of this section is used yet, so nothing of it is missed; what stands there must still have the right shape.
-    section.demand(false);
+    section.demand(enabled);
     let replies = [("provider", KeywordReplies::Provider), ("liaison", KeywordReplies::Liaison)];
     let sms = Sms {
         enabled,
         api_url: section.url("api_url", HTTP).unwrap_or_else(|| known_url("https://api.twilio.com")),
-        account_sid: section.text("account_sid", ""),
+        account_sid: section.required("account_sid"),
         auth_token: section.required_secrets("auth_token", ROTATION),
         api_key: section.text("api_key", ""),
         api_secret: section.secret("api_secret"),
         shared_key: section.secret("shared_key"),
         keyword_replies: section.choice("keyword_replies", &replies),
-        lines: section.tables("lines").into_iter().filter_map(sms_line).collect(),
+        lines: section.tables("lines").into_iter().filter_map(|line| sms_line(line, enabled)).collect(),
     };
+    if enabled {
+        checks::account_sid(&section, "account_sid", &sms.account_sid);
+        checks::api_key(&section, &sms);
+    }
     section.done();
     sms
 }
 
-fn sms_line(mut section: Section) -> Option<SmsLine> {
+fn sms_line(mut section: Section, demanded: bool) -> Option<SmsLine> {
+    section.demand(demanded);
     let number = section.required_phone("number");
     let advisor = section.email("advisor").unwrap_or_default();
     let forward_to = section.phone("forward_to");

@@ -6,6 +6,7 @@ use crate::domain::effect::{Attempt, Effect, LookUp, Prepared};
 use crate::domain::event::Event;
 use crate::domain::health::Health;
 use crate::domain::ids::EffectId;
+use crate::domain::lane::Due;
 use crate::domain::time::Timestamp;
 use std::future::Future;
 use std::pin::Pin;
@@ -46,7 +47,7 @@ pub trait Performer: Send + Sync {
     fn prepare(&self, id: &EffectId, effect: &Effect) -> Result<Prepared, String>;
     fn perform<'a>(&'a self, id: &'a EffectId, effect: &'a Effect, prepared: &'a Prepared) -> Later<'a, Attempt>;
     /// Did this effect, whose end we never heard, happen?
-    fn look_up<'a>(&'a self, id: &'a EffectId, effect: &'a Effect) -> Later<'a, LookUp>;
+    fn look_up<'a>(&'a self, due: &'a Due) -> Later<'a, LookUp>;
 }
 
 /// Whether an effect may leave just now for reasons that no record knows: pace of lines and pairs.

@@ -265,6 +265,7 @@ fn replies(table: &mut Table) {
             vec![
                 json!({ "number": "+1555", "line_name": "Acme", "provider_code": "190", "detail": "The token has expired." }),
                 json!({ "number": "777", "line_name": "", "provider_code": "190", "detail": "" }),
+                json!({ "number": "+1202", "line_name": "", "provider": "Twilio", "provider_code": "20003", "detail": "" }),
             ],
         ),
         (
@@ -837,7 +838,9 @@ fn refusals(table: &mut Table) {
                 json!({ "why": "size", "file": "a.png", "count": 1, "size": "7.3 MB", "limit": "5 MB", "kind": "picture" }),
                 json!({ "why": "size", "file": "a.mp4", "count": 1, "size": "20 MB", "limit": "16 MB", "kind": "video" }),
                 json!({ "why": "empty", "file": "a.png", "count": 1, "size": "0 KB" }),
-                json!({ "why": "channel", "channel": "SMS", "count": 1 }),
+                json!({ "why": "type", "channel": "SMS", "file": "a.pdf", "count": 1 }),
+                json!({ "why": "size", "channel": "SMS", "file": "a.png", "count": 1, "size": "7.3 MB", "limit": "5 MB",
+                    "kind": "picture" }),
                 json!({ "why": "too-many", "limit": 25, "count": 26 }),
                 json!({ "why": "unread", "file": "a.pdf", "name": "Ann Lee", "detail": "its bytes are not of the type application/pdf" }),
                 json!({}),

@@ -304,13 +304,40 @@ fn a_file_that_is_missing_or_no_toml_is_one_mistake() {
 }
 
 #[test]
-fn sms_is_taken_with_a_note() {
-    let folder = Folder::with(
-        &GOOD.replace("[[advisors]]\nemail = \"Jane", "[sms]\nauth_token = { env = \"NONE\" }\n[[advisors]]\nemail = \"Jane"),
+fn sms_needs_an_account_a_token_a_line_and_the_public_address() {
+    let with = |sms: &str| GOOD.replace("[[advisors]]\nemail = \"Jane", &format!("{sms}\n[[advisors]]\nemail = \"Jane"));
+    let told = |sms: &str| {
+        let told = Folder::with(&with(sms)).load(&[]).err().unwrap_or_default();
+        told.into_iter().map(|mistake| format!("{}: {}", mistake.key, mistake.what)).collect::<Vec<_>>()
+    };
+    const SERVER: &str = "[server]\npublic_url = \"https://liaison.acme.com\"\n[sms]\n";
+    const LINE: &str = "lines = [{ number = \"+12025550143\", advisor = \"jane.doe@acme.com\" }]\n";
+    const ACCOUNT: &str = "account_sid = \"AC1\"\nauth_token = \"sms-token\"\n";
+    assert_eq!(
+        told("[sms]"),
+        [
+            "sms.account_sid: The setting is missing or empty.",
+            "sms.auth_token: The setting is missing or empty.",
+            "sms.lines: No usable line is listed.",
+            "server.public_url: SMS needs it: Twilio signs the address that it calls.",
+        ]
     );
-    let config = folder.load(&[]).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
-    assert!(config.sms.enabled);
-    assert!(config.notes[0].starts_with("SMS comes with a later release"));
+    assert_eq!(told("[sms]\nenabled = false"), Vec::<String>::new());
+    let good = format!("{SERVER}{ACCOUNT}{LINE}");
+    let config = Folder::with(&with(&good)).load(&[]).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert!(config.sms.enabled && config.notes.is_empty(), "{:?}", config.notes);
+    assert!(!format!("{config:?}").contains("sms-token"));
+    assert_eq!(told(&format!("{good}api_key = \"SK1\"")), ["sms.api_secret: The API key has no secret."]);
+    assert_eq!(told(&format!("{good}api_secret = \"x\"")), ["sms.api_key: The secret has no API key."]);
+    assert_eq!(told(&good.replace("AC1", "AC/1")), ["sms.account_sid: This is no SID."]);
+    assert_eq!(
+        told(&good.replace(", advisor = \"jane.doe@acme.com\"", "")),
+        ["sms.lines[0].advisor: Nothing says who answers strangers on this line."]
+    );
+    assert_eq!(
+        told(&good.replace("}]", "}, { number = \"+12025550143\", advisor = \"jane.doe@acme.com\" }]")),
+        ["sms.lines[1].number: This number is listed twice."]
+    );
 }
 
 #[test]
@@ -388,7 +415,11 @@ fn every_template_renders_in_each_language() {
             assert!(components.as_array().is_some_and(|components| !components.is_empty()), "{components}");
         }
         let texts = ["welcome", "help", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
-        let texts = texts.iter().flat_map(|name| Channel::ALL.map(|channel| (channel, *name))).chain([(Channel::Sms, "opt_in")]);
+        let texts = texts.iter().flat_map(|name| Channel::ALL.map(|channel| (channel, *name))).chain([
+            (Channel::Sms, "opt_in"),
+            (Channel::Sms, "call_greeting"),
+            (Channel::Sms, "call_voicemail"),
+        ]);
         for ((channel, name), agreed) in texts.flat_map(|text| ["true", "false"].map(|agreed| (text, agreed))) {
             assert_eq!(wording.languages(channel, name), ["de", "en"]);
             let body = Body::Wording { name: name.into(), language: language.into(), vars: everything(agreed) };

@@ -1,5 +1,6 @@
 //! What an operator sees and is told: doctor, readiness, a line that stops, a disk that fills up. Against the whole sandbox.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails by panicking, as the test does")]
+use base64::Engine;
 use liaison::adapters::clock::SystemClock;
 use liaison::adapters::store::KeyRing;
 use liaison::adapters::store::MemoryStore;
@@ -317,6 +318,7 @@ async fn on_a_full_disk_stops_are_taken_in_and_confirmed_and_nothing_else_begins
         wording: Arc::new(wording),
         symphony: Arc::new(Symphony::new(settings, clock).unwrap()),
         whatsapp: None,
+        twilio: None,
         pace: Arc::new(Mutex::new(Pace::new())),
         disk: disk.clone(),
         vault: Arc::new(Vault::open(folder.path(), keys).unwrap()),
@@ -497,5 +499,66 @@ async fn the_doctor_tells_an_account_of_the_wrong_kind_and_rights_that_are_missi
         assert!(found.remedy.contains("service account"), "{found}");
         assert!(pod.all_rooms().is_empty(), "nothing was made");
     }
+    world.sandbox.stop().await;
+}
+
+/// A Twilio account with one number whose calls lead elsewhere; it opens to the token and to the key's own secret.
+async fn twilio() -> String {
+    let answer = async |uri: axum::http::Uri, headers: axum::http::HeaderMap| {
+        let given = headers["authorization"].to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
+        let good = ["AC1:the-token", "SK1:key-secret"].map(|pair| base64::engine::general_purpose::STANDARD.encode(pair));
+        if !good.contains(&given) {
+            let refused = json!({ "code": 20003, "message": "Authenticate", "status": 401 });
+            return (axum::http::StatusCode::UNAUTHORIZED, axum::Json(refused));
+        }
+        let number = json!({ "phone_number": "+12025550143", "sms_url": "https://bot.acme.com/webhooks/twilio/sms",
+            "sms_method": "POST", "voice_url": "https://demo.example.com/", "voice_method": "POST" });
+        let body = match (uri.path(), uri.query()) {
+            ("/2010-04-01/Accounts/AC1.json", _) => json!({ "status": "active", "friendly_name": "Acme" }),
+            (_, Some("PhoneNumber=%2B12025550143")) => json!({ "incoming_phone_numbers": [number] }),
+            _ => json!({ "incoming_phone_numbers": [] }),
+        };
+        (axum::http::StatusCode::OK, axum::Json(body))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_doctor_looks_at_the_account_the_key_and_each_number_of_sms() {
+    let world = World::open().await;
+    let url = twilio().await;
+    let good = [
+        ("LIAISON__SMS__ENABLED", "true"),
+        ("LIAISON__SMS__API_URL", url.as_str()),
+        ("LIAISON__SMS__ACCOUNT_SID", "AC1"),
+        ("LIAISON__SMS__AUTH_TOKEN", "the-token"),
+        ("LIAISON__SMS__API_KEY", "SK1"),
+        ("LIAISON__SMS__API_SECRET", "key-secret"),
+        ("LIAISON__SMS__LINES__0__NUMBER", "+12025550143"),
+        ("LIAISON__SMS__LINES__0__ADVISOR", "jane.doe@acme.com"),
+        ("LIAISON__SMS__LINES__1__NUMBER", "+12025550144"),
+        ("LIAISON__SMS__LINES__1__ADVISOR", "jane.doe@acme.com"),
+        ("LIAISON__SERVER__PUBLIC_URL", "https://bot.acme.com"),
+    ];
+    let (well, findings) = world.doctor(&good).await;
+    let of = |findings: &[Finding], check: &str| findings.iter().find(|finding| finding.check == check).cloned().unwrap();
+    assert!(!well && of(&findings, "Twilio account").ok && of(&findings, "Twilio API key").ok, "{findings:#?}");
+    let calls = of(&findings, "line +12025550143");
+    assert!(!calls.ok && calls.what.contains("demo.example.com"), "{calls}");
+    assert!(calls.remedy.contains("https://bot.acme.com/webhooks/twilio/voice"), "{calls}");
+    assert!(of(&findings, "line +12025550144").what.contains("no such number"));
+
+    let with = |name: &'static str, value: &'static str| {
+        let kept = good.iter().copied().filter(move |(given, _)| *given != name);
+        kept.chain([(name, value)]).collect::<Vec<_>>()
+    };
+    let (_, findings) = world.doctor(&with("LIAISON__SMS__API_SECRET", "the-token")).await;
+    assert!(!of(&findings, "Twilio API key").ok && bad(&findings) == ["Twilio API key"], "{findings:#?}");
+    let (_, findings) = world.doctor(&with("LIAISON__SMS__AUTH_TOKEN", "another")).await;
+    assert_eq!(bad(&findings), ["Twilio account"], "{findings:#?}");
+    assert!(of(&findings, "Twilio account").remedy.contains("auth_token"));
     world.sandbox.stop().await;
 }

@@ -73,7 +73,7 @@ impl World {
         let stop = CancellationToken::new();
         let listener = bind("127.0.0.1:0", "server.listen").await.unwrap();
         let address = listener.address().unwrap();
-        tokio::spawn(serve(listener, public_router(Some(hooks), book.clone(), Arc::new(Noon)), stop.clone()));
+        tokio::spawn(serve(listener, public_router(Some(hooks), None, book.clone(), Arc::new(Noon)), stop.clone()));
         World { address, book, http: reqwest::Client::builder().no_proxy().build().unwrap(), stop }
     }
 
@@ -278,7 +278,7 @@ async fn without_a_secret_or_a_token_nothing_is_believed() {
     let hooks = WhatsAppHooks { verify_token: String::new(), app_secrets: vec![String::new()] };
     let listener = bind("127.0.0.1:0", "server.listen").await.unwrap();
     let url = format!("http://{}/webhooks/whatsapp", listener.address().unwrap());
-    let router = public_router(Some(hooks), Arc::new(Book::default()), Arc::new(Noon));
+    let router = public_router(Some(hooks), None, Arc::new(Book::default()), Arc::new(Noon));
     tokio::spawn(serve(listener, router, CancellationToken::new()));
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let asked = http.get(format!("{url}?hub.verify_token=&hub.challenge=1")).send().await.unwrap();

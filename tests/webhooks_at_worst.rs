@@ -87,7 +87,7 @@ impl World {
         let stop = CancellationToken::new();
         let listener = bind("127.0.0.1:0", "server.listen").await.unwrap();
         let address = listener.address().unwrap();
-        let router = public_router(Some(hooks), Arc::new(desks.clone()), Arc::new(Noon));
+        let router = public_router(Some(hooks), None, Arc::new(desks.clone()), Arc::new(Noon));
         tokio::spawn(serve(listener, router, stop.clone()));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         World { journal, address, http, stop, desks, _news: news }

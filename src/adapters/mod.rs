@@ -5,6 +5,7 @@ pub mod disk;
 pub mod store;
 pub mod switchboard;
 pub mod symphony;
+pub mod twilio;
 pub mod vault;
 pub mod whatsapp;
 pub mod wording;

@@ -1,10 +1,12 @@
 //! Which adapter performs which effect: the one `match` that a new channel has to answer.
 use crate::adapters::symphony::rest::Symphony;
+use crate::adapters::twilio::Twilio;
 use crate::adapters::vault::{Kept, Unreadable, Vault};
 use crate::adapters::whatsapp::{Pace, WhatsApp};
 use crate::adapters::wording::Wording;
-use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send};
+use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send, Upload};
 use crate::domain::ids::{Channel, EffectId, LineId};
+use crate::domain::lane::Due;
 use crate::domain::media::{Media, Source};
 use crate::domain::time::{Span, Timestamp};
 use crate::ports::disk::{DiskLevel, LOOK_AGAIN};
@@ -15,6 +17,7 @@ pub struct Switchboard {
     pub wording: Arc<Wording>,
     pub symphony: Arc<Symphony>,
     pub whatsapp: Option<Arc<WhatsApp>>,
+    pub twilio: Option<Arc<Twilio>>,
     pub pace: Arc<Mutex<Pace>>,
     pub disk: Arc<DiskLevel>,
     pub vault: Arc<Vault>,
@@ -56,14 +59,16 @@ impl Performer for Switchboard {
                     Err(why) => failed("file", &why.to_string()),
                 },
                 (Effect::Post { .. }, _) => failed("wording", "a line without words"),
-                (Effect::Send(send), prepared) => match (send.channel, &self.whatsapp) {
-                    (Channel::WhatsApp, Some(whatsapp)) => whatsapp.send(send, prepared).await,
-                    (Channel::WhatsApp, None) | (Channel::Sms, _) => failed("channel-off", "this channel is not set up"),
+                (Effect::Send(send), prepared) => match (send.channel, &self.whatsapp, &self.twilio) {
+                    (Channel::WhatsApp, Some(whatsapp), _) => whatsapp.send(send, prepared).await,
+                    (Channel::Sms, _, Some(twilio)) => twilio.send(send, prepared).await,
+                    (Channel::WhatsApp, None, _) | (Channel::Sms, _, None) => channel_off(),
                 },
                 (Effect::Fetch(fetch), _) => self.fetch(&fetch.media).await,
-                (Effect::Upload(upload), _) => match (upload.channel, &self.whatsapp) {
-                    (Channel::WhatsApp, Some(whatsapp)) => whatsapp.upload(upload, &self.vault).await,
-                    (Channel::WhatsApp, None) | (Channel::Sms, _) => failed("channel-off", "this channel is not set up"),
+                (Effect::Upload(upload), _) => match (upload.channel, &self.whatsapp, &self.twilio) {
+                    (Channel::WhatsApp, Some(whatsapp), _) => whatsapp.upload(upload, &self.vault).await,
+                    (Channel::Sms, _, Some(twilio)) => twilio.upload(upload, &self.vault).await,
+                    (Channel::WhatsApp, None, _) | (Channel::Sms, _, None) => channel_off(),
                 },
                 (Effect::OpenRoom(room), _) => self.symphony.open_room(room).await,
                 (Effect::AddMember { stream, user, owner }, _) => self.symphony.add_member(stream, *user, *owner).await,
@@ -76,13 +81,12 @@ impl Performer for Switchboard {
         })
     }
 
-    fn look_up<'a>(&'a self, id: &'a EffectId, effect: &'a Effect) -> Later<'a, LookUp> {
+    fn look_up<'a>(&'a self, due: &'a Due) -> Later<'a, LookUp> {
         Box::pin(async move {
-            match effect {
-                Effect::Post { place, .. } => self.symphony.find_posted(place, id).await,
+            match &due.effect {
+                Effect::Post { place, .. } => self.symphony.find_posted(place, &due.id).await,
                 Effect::OpenRoom(room) => self.symphony.find_room(room).await,
-                // Nobody lists what was sent; a status that carries our id tells, or nobody does.
-                Effect::Send(_) => LookUp::Unclear,
+                Effect::Send(send) => self.find_sent(send, due.tried_since).await,
                 // Doing these twice is as good as once.
                 Effect::AddMember { .. }
                 | Effect::RemoveMember { .. }
@@ -101,7 +105,11 @@ impl Pacing for Switchboard {
     fn may_go(&self, effect: &Effect, now: Timestamp) -> Result<(), Timestamp> {
         match effect {
             Effect::Send(send) => self.message_may_go(send, now),
-            Effect::Upload(upload) => self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| works(whatsapp, &upload.line, now)),
+            Effect::Upload(Upload { channel: Channel::WhatsApp, line, .. }) => {
+                self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| works(whatsapp, line, now))
+            }
+            // Nothing leaves: Twilio comes for the file.
+            Effect::Upload(Upload { channel: Channel::Sms, .. }) => Ok(()),
             Effect::Post { .. }
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }
@@ -122,12 +130,23 @@ impl Switchboard {
             let not_before = self.symphony.now() + LOOK_AGAIN;
             return Attempt::NotYet { why: "the disk of the data folder is nearly full".to_owned(), not_before };
         }
-        match (&media.source, &self.whatsapp) {
-            (Source::Client { line, id }, Some(whatsapp)) => whatsapp.fetch(line, id, media, &self.vault).await,
-            (Source::Client { .. }, None) => failed("channel-off", "this channel is not set up"),
-            (Source::Chat { stream, message, file }, _) => {
+        match &media.source {
+            Source::Client { line, id } => match (line.channel(), &self.whatsapp, &self.twilio) {
+                (Channel::WhatsApp, Some(whatsapp), _) => whatsapp.fetch(line, id, media, &self.vault).await,
+                (Channel::Sms, _, Some(twilio)) => twilio.fetch(id, media, &self.vault).await,
+                (Channel::WhatsApp, None, _) | (Channel::Sms, _, None) => channel_off(),
+            },
+            Source::Chat { stream, message, file } => {
                 self.symphony.fetch(stream, message.as_str(), file, media, &self.vault).await
             }
+        }
+    }
+
+    /// Nobody lists what was sent by WhatsApp; a status that carries our id tells, or nobody does.
+    async fn find_sent(&self, send: &Send, taken: Option<Timestamp>) -> LookUp {
+        match (send.channel, &self.twilio, taken, self.wording.client(send.channel, &send.body)) {
+            (Channel::Sms, Some(twilio), Some(taken), Ok(prepared)) => twilio.look_up(send, &prepared, taken).await,
+            (Channel::WhatsApp | Channel::Sms, ..) => LookUp::Unclear,
         }
     }
 
@@ -144,6 +163,15 @@ impl Switchboard {
         if self.disk.starts_no_sends() && !confirms_a_stop(&send.body) {
             return Err(now + LOOK_AGAIN);
         }
+        match (send.channel, &self.twilio) {
+            (Channel::WhatsApp, _) => self.whatsapp_may_go(send, now),
+            (Channel::Sms, Some(twilio)) => twilio.may_go(&send.line, now),
+            // It fails at once, and that is told.
+            (Channel::Sms, None) => Ok(()),
+        }
+    }
+
+    fn whatsapp_may_go(&self, send: &Send, now: Timestamp) -> Result<(), Timestamp> {
         let unknown = self.whatsapp.as_ref().is_some_and(|whatsapp| !whatsapp.templates_are_known());
         if unknown && matches!(send.body, Body::Template { .. }) {
             return Err(now + TEMPLATES_SOON_KNOWN);
@@ -154,7 +182,8 @@ impl Switchboard {
         if let Some(whatsapp) = &self.whatsapp {
             works(whatsapp, &send.line, now)?;
         }
-        pace.may_go(send.line.as_str(), send.contact.as_str(), now)?;
+        let reader = send.room.as_ref().map_or(send.contact.as_str(), |group_of| group_of.as_str());
+        pace.may_go(send.line.as_str(), reader, now)?;
         if let Some(health) = health {
             health.begins(&send.line, now);
         }
@@ -165,6 +194,10 @@ impl Switchboard {
 /// The line works, or this is the message that tries it.
 fn works(whatsapp: &WhatsApp, line: &LineId, now: Timestamp) -> Result<(), Timestamp> {
     whatsapp.health().may_go(line, now).map_err(|next_try| next_try.min(now + LINE_LOOKED_AT))
+}
+
+fn channel_off() -> Attempt {
+    failed("channel-off", "this channel is not set up")
 }
 
 fn confirms_a_stop(body: &Body) -> bool {

@@ -10,6 +10,7 @@ use crate::domain::ids::{ContactId, MediaId};
 use crate::domain::media::{Found, Media};
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
+use futures_util::Stream;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -301,6 +302,14 @@ pub struct Kept {
 impl Kept {
     /// As a part of a form, read piece by piece while it leaves.
     pub fn part(&self) -> reqwest::multipart::Part {
+        let body = reqwest::Body::wrap_stream(self.pieces());
+        let part = reqwest::multipart::Part::stream_with_length(body, self.size);
+        let typed = part.file_name(self.name.clone()).mime_str(&self.mime);
+        typed.unwrap_or_else(|_| self.part_without_type())
+    }
+
+    /// Its bytes, read piece by piece while they leave.
+    pub fn pieces(&self) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let (to, from) = mpsc::channel::<io::Result<Bytes>>(ON_THE_WAY);
         let kept = Kept {
             path: self.path.clone(),
@@ -317,10 +326,7 @@ impl Kept {
                 let _told = to.blocking_send(Err(io::Error::other(error)));
             }
         });
-        let pieces = futures_util::stream::unfold(from, async |mut from| Some((from.recv().await?, from)));
-        let part = reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(pieces), self.size);
-        let typed = part.file_name(self.name.clone()).mime_str(&self.mime);
-        typed.unwrap_or_else(|_| self.part_without_type())
+        futures_util::stream::unfold(from, async |mut from| Some((from.recv().await?, from)))
     }
 
     /// A stranger's type may be no type at all.

@@ -7,6 +7,7 @@ mod preview;
 mod render;
 mod whatsapp;
 
+use crate::adapters::twilio::errors as sms_errors;
 use crate::adapters::whatsapp::errors;
 use crate::config::{self, Config, Mistake};
 use crate::domain::effect::{Body, Prepared, Reply};
@@ -39,8 +40,9 @@ pub struct Wording {
     folder: PathBuf,
     files: BTreeMap<Name, File>,
     environment: Environment<'static>,
-    /// What to do about each error of WhatsApp.
+    /// What to do about each error of WhatsApp, and of Twilio.
     advice: BTreeMap<String, String>,
+    sms_advice: BTreeMap<String, String>,
 }
 
 /// Reads configuration and templates, so that the operator gets all mistakes at once.
@@ -71,12 +73,14 @@ impl Wording {
                 mistakes.push(Mistake::new(name.path(folder), "body", format!("{error}."), remedy));
             }
         }
-        let advice = errors::advice(folder).unwrap_or_else(|error| {
+        let mut no_advice = |error: errors::AdviceError| {
             let remedy = "Put the file back: every code = \"sentence\", and other = \"…\" for the rest.";
             mistakes.push(Mistake::new(error.file, "", format!("The file cannot be read: {}.", error.why), remedy));
             BTreeMap::new()
-        });
-        (Wording { folder: folder.to_owned(), files, environment, advice }, mistakes)
+        };
+        let advice = errors::advice(folder).unwrap_or_else(&mut no_advice);
+        let sms_advice = sms_errors::advice(folder).unwrap_or_else(no_advice);
+        (Wording { folder: folder.to_owned(), files, environment, advice, sms_advice }, mistakes)
     }
 
     /// MessageML with its root element, and the EntityJSON beside it (INTERFACES §5). `effect_key` is the message's key, by
@@ -115,6 +119,12 @@ impl Wording {
                 template.as_question(vars)
             }
         }
+    }
+
+    /// What a caller hears, from a text file of `templates/sms/` that knows nothing but the firm's name.
+    pub fn spoken(&self, name: &str, firm: &str) -> Result<String, String> {
+        let file = self.nearest(Channel::Sms, name, DEFAULT_LANGUAGE)?;
+        self.client_text(&file, Channel::Sms, &BTreeMap::from([("firm".to_owned(), firm.to_owned())]))
     }
 
     /// A WhatsApp template in exactly this language.
@@ -208,7 +218,10 @@ impl Wording {
     /// What the advisor can do about the provider's code.
     fn advice_on(&self, reply: &Reply) -> Option<&str> {
         let code = reply.vars.get("provider_code")?.as_str()?;
-        errors::advice_for(&self.advice, code)
+        match sms_errors::is_twilios(code) {
+            true => sms_errors::advice_for(&self.sms_advice, code),
+            false => errors::advice_for(&self.advice, code),
+        }
     }
 
     fn rendered(&self, name: &Name, variables: Value) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! `liaison doctor`: tries each connection, token, number and template, and says of each what is wrong and what to do.
 mod rights;
+mod twilio;
 mod whatsapp;
 
 use super::start;
@@ -79,6 +80,7 @@ pub async fn examine(path: &Path, environment: &BTreeMap<String, String>, tell: 
     public_url(&mut report, &config);
     symphony(&mut report, &config).await;
     whatsapp::whatsapp(&mut report, &config, &wording).await;
+    twilio::sms(&mut report, &config).await;
     report.all_well
 }
 
@@ -295,7 +297,8 @@ fn remedy_of_feed(feed: config::Feed) -> &'static str {
 async fn advisors(report: &mut Report<'_>, config: &Config, symphony: &Symphony) {
     let listed = config.advisors.iter().map(|advisor| advisor.email.to_lowercase());
     let lines = config.whatsapp.lines.iter().filter_map(|line| line.advisor.as_ref()).filter(|email| !email.is_empty());
-    let named = config.policy.default_advisors.iter().chain(lines).map(|email| email.to_lowercase());
+    let sms = config.sms.lines.iter().map(|line| &line.advisor).filter(|email| config.sms.enabled && !email.is_empty());
+    let named = config.policy.default_advisors.iter().chain(lines).chain(sms).map(|email| email.to_lowercase());
     let emails: Vec<String> = listed.chain(named).collect::<BTreeSet<_>>().into_iter().collect();
     let mut found = BTreeSet::new();
     for some in emails.chunks(crate::adapters::symphony::rest::USERS_AT_ONCE) {

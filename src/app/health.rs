@@ -5,7 +5,7 @@ use crate::adapters::symphony::login::SessionState;
 use crate::adapters::whatsapp::LineHealth;
 use crate::domain::commit::Key;
 use crate::domain::health::{self, FeedHealth, QueueHealth, StoreHealth};
-use crate::domain::ids::LineId;
+use crate::domain::ids::{Channel, LineId};
 use crate::domain::time::Timestamp;
 use crate::flow::held::Counted;
 use crate::flow::lanes::Counts;
@@ -87,7 +87,11 @@ impl Vitals {
         for (line, trouble) in self.lines.borrow().iter() {
             if let Some(trouble) = trouble {
                 let number = self.numbers.get(line).map_or(line.as_str(), String::as_str);
-                say(&format!("line:{number}"), format!("WhatsApp refuses this line with {}: {}", trouble.code, trouble.detail));
+                let provider = match line.channel() {
+                    Channel::WhatsApp => "WhatsApp",
+                    Channel::Sms => "Twilio",
+                };
+                say(&format!("line:{number}"), format!("{provider} refuses this line with {}: {}", trouble.code, trouble.detail));
             }
         }
         if !self.clock.is_sane() {

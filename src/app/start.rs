@@ -11,6 +11,8 @@ use crate::adapters::symphony::events::Translator;
 use crate::adapters::symphony::feed::{self, FeedSettings, FeedState, Pace as FeedPace, Transport};
 use crate::adapters::symphony::rest::{Symphony, USERS_AT_ONCE};
 use crate::adapters::symphony::{SymphonySettings, login::LoginError};
+use crate::adapters::twilio::twiml::Spoken;
+use crate::adapters::twilio::{self, Poll, Twilio};
 use crate::adapters::vault::Vault;
 use crate::adapters::whatsapp::{LineHealth, Pace, Settings, WhatsApp, send::ANSWER_WITHIN};
 use crate::adapters::wording::Wording;
@@ -27,7 +29,7 @@ use crate::flow::outbox::Outbox;
 use crate::flow::stopped::{Heed, TellsOfLines};
 use crate::flow::{disk, lines, wakes};
 use crate::ports::{Clock, Inbox, Pulse, Receipt, Store, StoreError};
-use crate::server::{self, Health, Listener, WhatsAppHooks};
+use crate::server::{self, Health, Listener, TwilioHooks, WhatsAppHooks};
 use crate::telemetry;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::BTreeMap;
@@ -104,12 +106,14 @@ impl Bot {
         let symphony = Arc::new(Symphony::new(symphony_settings(&config)?, Arc::clone(&clock)).map_err(said)?);
         let pace = Arc::new(Mutex::new(Pace::new()));
         let whatsapp = whatsapp(&config, &clock, &pace)?;
+        let health = whatsapp.as_ref().map(|whatsapp| Arc::clone(whatsapp.health())).unwrap_or_default();
+        let twilio = twilio(&config, &clock, &health)?;
+        let spoken = spoken(&config, &wording)?;
         // Ports before the store: the cheapest mistakes are told first.
         let listener = server::bind(&config.server.listen.to_string(), "server.listen").await.map_err(cannot)?;
         let ops = server::bind(&config.server.ops_listen.to_string(), "server.ops_listen").await.map_err(cannot)?;
         let store = open_store(&config).await?;
         let counted = Arc::new(Counted::new(Arc::clone(&store) as Arc<dyn Store>));
-        let health = whatsapp.as_ref().map(|whatsapp| Arc::clone(whatsapp.health())).unwrap_or_default();
         let (heeds, time) = (Arc::clone(&health), Arc::clone(&clock));
         let heed: Heed = Box::new(move |line, trouble| heeds.heed(line, trouble, time.now()));
         let shared: Arc<dyn Store> = Arc::new(TellsOfLines::new(Arc::clone(&counted) as Arc<dyn Store>, heed));
@@ -148,9 +152,10 @@ impl Bot {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let templates = whatsapp.clone().map(|client| (client, Arc::clone(&wording)));
         let vault = Arc::new(Vault::open(&config.bot.data_dir, store.keys()).map_err(no_media)?);
-        let (disk, chat) = (desks.disk(), Arc::clone(&symphony));
+        let (disk, chat, files) = (desks.disk(), Arc::clone(&symphony), Arc::clone(&vault));
         let sweep = super::media::sweep_daily(Arc::clone(&vault), Arc::clone(&shared), stop.clone());
-        let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, pace, disk, vault });
+        let sms = twilio.clone();
+        let board = Arc::new(Switchboard { wording, symphony: chat, whatsapp, twilio: sms, pace, disk, vault });
         let outbox = Outbox {
             store: Arc::clone(&shared),
             inbox: Arc::new(desks.clone()),
@@ -173,7 +178,11 @@ impl Bot {
             last_known,
         };
         let (address, ops_address) = (listener.address().map_err(cannot)?, ops.address().map_err(cannot)?);
-        parts.serve(listener, ops, metrics);
+        let hooks = twilio.clone().and_then(|twilio| twilio_hooks(&parts, twilio, spoken, files));
+        parts.serve(listener, ops, hooks, metrics);
+        if let Some(twilio) = twilio {
+            tasks.spawn(parts.poll(twilio).run(last_known, stop.clone()));
+        }
         let outbox_stop = stop.clone();
         tasks.spawn(async move {
             if let Err(error) = outbox.run(news, outbox_stop, DRAIN).await {
@@ -221,8 +230,8 @@ fn show_quarantine(store: &dyn Store) -> Result<(), StoreError> {
 
 /// A line that had stopped is still not ready until something went out on it.
 fn remember_lines(config: &Config, store: &dyn Store, health: &LineHealth) -> Result<(), StoreError> {
-    for line in &config.whatsapp.lines {
-        let stored = store.get(&StoppedLine::key_of(&line.phone_number_id))?;
+    for line in numbers(config).keys() {
+        let stored = store.get(&StoppedLine::key_of(line))?;
         let stopped = stored.and_then(|stored| serde_json::from_slice::<StoppedLine>(&stored.value).ok());
         if let Some(stopped) = stopped {
             health.remember(&stopped.line, stopped.trouble);
@@ -232,7 +241,13 @@ fn remember_lines(config: &Config, store: &dyn Store, health: &LineHealth) -> Re
 }
 
 fn numbers(config: &Config) -> BTreeMap<LineId, String> {
-    config.whatsapp.lines.iter().map(|line| (line.phone_number_id.clone(), line.number.e164().to_owned())).collect()
+    let whatsapp = config.whatsapp.lines.iter().map(|line| (line.phone_number_id.clone(), line.number.e164().to_owned()));
+    let sms = sms_lines(config).map(|line| (LineId::new(line.number.e164()), line.number.e164().to_owned()));
+    whatsapp.chain(sms).collect()
+}
+
+fn sms_lines(config: &Config) -> impl Iterator<Item = &config::SmsLine> {
+    config.sms.lines.iter().filter(|_| config.sms.enabled)
 }
 
 fn read_words(config: &Config) -> Result<Words, StartError> {
@@ -301,6 +316,65 @@ pub(super) fn whatsapp(
     Ok(Some(Arc::new(client)))
 }
 
+/// `health` is that of all lines, whatever their channel.
+pub(super) fn twilio(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    health: &Arc<LineHealth>,
+) -> Result<Option<Arc<Twilio>>, StartError> {
+    if !config.sms.enabled {
+        return Ok(None);
+    }
+    let client = Twilio::new(twilio_settings(config)?, Arc::clone(clock), Arc::clone(health)).map_err(cannot)?;
+    Ok(Some(Arc::new(client)))
+}
+
+/// With the API key where there is one, else with the account's newest token.
+pub(super) fn twilio_settings(config: &Config) -> Result<twilio::Settings, StartError> {
+    let sms = &config.sms;
+    let token = sms.auth_token.first().map(|token| token.expose().to_owned()).unwrap_or_default();
+    let (user, password) = match &sms.api_secret {
+        Some(secret) => (sms.api_key.clone(), secret.expose().to_owned()),
+        None => (sms.account_sid.clone(), token),
+    };
+    Ok(twilio::Settings {
+        api_url: plain_url(&sms.api_url),
+        account_sid: sms.account_sid.clone(),
+        user,
+        password,
+        public_url: config.server.public_url.as_ref().map(plain_url).unwrap_or_default(),
+        auth_tokens: auth_tokens(config),
+        ca: ca_file(config)?,
+        proxy: config.server.proxy.as_ref().map(|proxy| proxy.expose().to_owned()),
+        answer_within: twilio::client::ANSWER_WITHIN,
+    })
+}
+
+fn auth_tokens(config: &Config) -> Vec<String> {
+    config.sms.auth_token.iter().map(|token| token.expose().to_owned()).collect()
+}
+
+/// In English, which every templates' folder has.
+fn spoken(config: &Config, wording: &Wording) -> Result<Spoken, StartError> {
+    let said = |name: &str| wording.spoken(name, &config.bot.firm).map_err(cannot);
+    Ok(Spoken { greeting: said("call_greeting")?, voicemail: said("call_voicemail")? })
+}
+
+fn twilio_hooks(parts: &Parts, twilio: Arc<Twilio>, spoken: Spoken, vault: Arc<Vault>) -> Option<TwilioHooks> {
+    let (config, sms) = (&parts.config, &parts.config.sms);
+    Some(TwilioHooks {
+        account_sid: sms.account_sid.clone(),
+        auth_tokens: auth_tokens(config),
+        shared_key: sms.shared_key.as_ref().map(|key| key.expose().to_owned()),
+        public_url: plain_url(config.server.public_url.as_ref()?),
+        lines: sms.lines.iter().map(|line| (line.number.clone(), line.forward_to.clone())).collect(),
+        spoken,
+        twilio,
+        store: Arc::clone(&parts.store),
+        vault,
+    })
+}
+
 async fn open_store(config: &Config) -> Result<Arc<SledStore>, StartError> {
     let folder = config.bot.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || SledStore::open(OpenStore::new(folder)));
@@ -323,14 +397,14 @@ async fn open_store(config: &Config) -> Result<Arc<SledStore>, StartError> {
 }
 
 impl Parts {
-    fn serve(&self, listener: Listener, ops: Listener, metrics: PrometheusHandle) {
+    fn serve(&self, listener: Listener, ops: Listener, sms: Option<TwilioHooks>, metrics: PrometheusHandle) {
         let whatsapp = &self.config.whatsapp;
         let hooks = whatsapp.enabled.then(|| WhatsAppHooks {
             verify_token: whatsapp.verify_token.expose().to_owned(),
             app_secrets: whatsapp.app_secret.iter().map(|secret| secret.expose().to_owned()).collect(),
         });
         let inbox: Arc<dyn Inbox> = Arc::new(self.desks.clone());
-        let public = server::public_router(hooks, inbox, Arc::clone(&self.clock));
+        let public = server::public_router(hooks, sms, inbox, Arc::clone(&self.clock));
         let health: Arc<dyn Health> = Arc::clone(&self.vitals) as Arc<dyn Health>;
         let operators = server::ops_router(health, metrics);
         for (listener, router) in [(listener, public), (ops, operators)] {
@@ -341,6 +415,11 @@ impl Parts {
                 }
             });
         }
+    }
+
+    fn poll(&self, twilio: Arc<Twilio>) -> Poll {
+        let lines = sms_lines(&self.config).map(|line| LineId::new(line.number.e164())).collect();
+        Poll { twilio, lines, inbox: Arc::new(self.desks.clone()), clock: Arc::clone(&self.clock) }
     }
 
     /// Logs in, learns who everybody is, then listens to the datafeed for ever.

@@ -1,6 +1,6 @@
 //! What one key alone cannot show: files that must be readable, names that must exist, settings that must fit each other.
 use super::reader::{Section, Sheet};
-use super::{Config, UnknownSender};
+use super::{Config, Sms, UnknownSender};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -54,6 +54,24 @@ pub(super) fn api_version(section: &Section, name: &str, version: &str) {
     }
 }
 
+/// It becomes a part of addresses. Twilio's are "AC" and 32 digits, those of APIs shaped like it may be others.
+pub(super) fn account_sid(section: &Section, name: &str, sid: &str) {
+    if !sid.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        section.wrong(name, "This is no SID.", "Write the account's SID as its console shows it, such as \"AC…\".");
+    }
+}
+
+/// A key goes with its own secret, never with the account's token.
+pub(super) fn api_key(section: &Section, sms: &Sms) {
+    match (sms.api_key.is_empty(), &sms.api_secret) {
+        (false, None) => {
+            section.wrong("api_secret", "The API key has no secret.", "Write the key's own secret, or remove api_key.");
+        }
+        (true, Some(_)) => section.wrong("api_key", "The secret has no API key.", "Write the key's SID, or remove api_secret."),
+        (false, Some(_)) | (true, None) => {}
+    }
+}
+
 pub(super) fn feed_tag(section: &Section, name: &str, tag: &str) {
     if tag.chars().count() > FEED_TAG_MAX {
         let remedy = format!("Write a name of at most {FEED_TAG_MAX} characters.");
@@ -82,6 +100,7 @@ pub(super) fn private_key(section: &Section, name: &str, path: &Path) {
 /// Checks that span sections; returns what the operator should merely know.
 pub(super) fn across(config: &Config, sheet: &Sheet) -> Vec<String> {
     some_channel_is_in_use(config, sheet);
+    sms_can_be_used(config, sheet);
     lines_are_there_once(config, sheet);
     advisors_are_there_once(config, sheet);
     somebody_answers_strangers(config, sheet);
@@ -89,14 +108,29 @@ pub(super) fn across(config: &Config, sheet: &Sheet) -> Vec<String> {
 }
 
 fn some_channel_is_in_use(config: &Config, sheet: &Sheet) {
-    if !config.whatsapp.enabled {
-        sheet.wrong("whatsapp.enabled", "No channel is in use.", "Write a section [whatsapp] with enabled = true.");
-    } else if config.whatsapp.lines.is_empty() {
+    if !config.whatsapp.enabled && !config.sms.enabled {
+        let remedy = "Write a section [whatsapp] or [sms] with enabled = true.";
+        sheet.wrong("whatsapp.enabled", "No channel is in use.", remedy);
+    } else if config.whatsapp.enabled && config.whatsapp.lines.is_empty() {
         sheet.wrong(
             "whatsapp.lines",
             "No usable line is listed.",
             "Write lines = [ { phone_number_id = \"…\", number = \"+…\", name = \"…\" } ].",
         );
+    }
+}
+
+fn sms_can_be_used(config: &Config, sheet: &Sheet) {
+    if !config.sms.enabled {
+        return;
+    }
+    if config.sms.lines.is_empty() {
+        let remedy = "Write lines = [ { number = \"+…\", advisor = \"…\" } ].";
+        sheet.wrong("sms.lines", "No usable line is listed.", remedy);
+    }
+    if config.server.public_url.is_none() {
+        let remedy = "Write the address at which Twilio reaches the webhooks, such as \"https://liaison.example.com\".";
+        sheet.wrong("server.public_url", "SMS needs it: Twilio signs the address that it calls.", remedy);
     }
 }
 
@@ -110,6 +144,13 @@ fn lines_are_there_once(config: &Config, sheet: &Sheet) {
         }
         if !numbers.insert(&line.number) {
             let key = format!("whatsapp.lines[{place}].number");
+            sheet.wrong(&key, "This number is listed twice.", "Remove one of the two.");
+        }
+    }
+    let mut numbers = BTreeSet::new();
+    for (place, line) in config.sms.lines.iter().enumerate() {
+        if !numbers.insert(&line.number) {
+            let key = format!("sms.lines[{place}].number");
             sheet.wrong(&key, "This number is listed twice.", "Remove one of the two.");
         }
     }
@@ -130,22 +171,20 @@ fn somebody_answers_strangers(config: &Config, sheet: &Sheet) {
     if config.policy.unknown_sender == UnknownSender::Refuse || !config.policy.default_advisors.is_empty() {
         return;
     }
-    for (place, line) in config.whatsapp.lines.iter().enumerate().filter(|_| config.whatsapp.enabled) {
-        if line.advisor.is_none() {
-            sheet.wrong(
-                &format!("whatsapp.lines[{place}].advisor"),
-                "Nothing says who answers strangers on this line.",
-                "Give the line an advisor, or name policy.default_advisors, or write policy.unknown_sender = \"refuse\".",
-            );
-        }
+    let whatsapp = config.whatsapp.lines.iter().enumerate().filter(|(_, line)| config.whatsapp.enabled && line.advisor.is_none());
+    let sms = config.sms.lines.iter().enumerate().filter(|(_, line)| config.sms.enabled && line.advisor.is_empty());
+    let whatsapp = whatsapp.map(|(place, _)| format!("whatsapp.lines[{place}].advisor"));
+    for key in whatsapp.chain(sms.map(|(place, _)| format!("sms.lines[{place}].advisor"))) {
+        sheet.wrong(
+            &key,
+            "Nothing says who answers strangers on this line.",
+            "Give the line an advisor, or name policy.default_advisors, or write policy.unknown_sender = \"refuse\".",
+        );
     }
 }
 
 fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
-    if config.sms.enabled {
-        notes.push("SMS comes with a later release; until then the section [sms] has no effect.".to_owned());
-    }
     if !config.advisors.iter().any(|advisor| advisor.permissions.iter().any(|permission| permission == "admin")) {
         notes
             .push("Nobody in [[advisors]] has the permission admin, so nobody is told when something needs an admin.".to_owned());
@@ -155,7 +194,8 @@ fn notes(config: &Config) -> Vec<String> {
     }
     let listed: BTreeSet<&str> = config.advisors.iter().map(|advisor| advisor.email.as_str()).collect();
     let lines = config.whatsapp.lines.iter().filter_map(|line| line.advisor.as_ref());
-    let named: BTreeSet<&String> = config.policy.default_advisors.iter().chain(lines).collect();
+    let sms = config.sms.lines.iter().map(|line| &line.advisor).filter(|email| !email.is_empty());
+    let named: BTreeSet<&String> = config.policy.default_advisors.iter().chain(lines).chain(sms).collect();
     for email in named.into_iter().filter(|email| !listed.contains(email.as_str())) {
         notes.push(format!("{email} answers strangers but is not listed in [[advisors]]; /admin entitle must have been used."));
     }

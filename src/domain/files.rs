@@ -91,15 +91,15 @@ pub fn without_files(reply: &Reply, why: &str) -> Reply {
 
 /// Whether the channel takes these files, as far as names and sizes tell; the bytes are looked at when they are here.
 pub fn check(channel: Channel, files: &[Attached]) -> Result<(), Refusal> {
-    let refusal = |why: &str| Refusal::new("attachment").with("why", why).with("count", files.len());
-    if channel != Channel::WhatsApp {
-        return Err(refusal("channel").with("channel", channel.name()));
-    }
+    let refusal = |why: &str| {
+        let refusal = Refusal::new("attachment").with("why", why).with("count", files.len());
+        refusal.with("channel", channel.name())
+    };
     if files.len() > media::FILES_AT_ONCE {
         return Err(refusal("too-many").with("limit", media::FILES_AT_ONCE));
     }
     for file in files {
-        let Some(known) = sendable(&file.name) else { return Err(refusal("type").with("file", file.name.clone())) };
+        let Some(known) = sendable(channel, &file.name) else { return Err(refusal("type").with("file", file.name.clone())) };
         let size = file.size.unwrap_or_default();
         let shown = |refusal: Refusal| refusal.with("file", file.name.clone()).with("size", shown_size(size));
         if size > known.most {
@@ -114,7 +114,7 @@ pub fn check(channel: Channel, files: &[Attached]) -> Result<(), Refusal> {
 
 /// The advisor's files for one contact, each to be fetched before the messages that bear them.
 pub fn from_advisor(scene: &mut Scene, contact: &ContactId, channel: Channel, said: &RoomMessage) -> Vec<Media> {
-    let files = said.attachments.iter().filter_map(|file| Some((file, sendable(&file.name)?)));
+    let files = said.attachments.iter().filter_map(|file| Some((file, sendable(channel, &file.name)?)));
     let mut taken = Vec::new();
     for (file, known) in files {
         let id = scene.new_media_id();

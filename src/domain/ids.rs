@@ -25,10 +25,17 @@ text_id!(/** A file of ours: `f-` and 8 Crockford characters. */ MediaId);
 text_id!(/** The platform's stream id, URL-safe base64. */ StreamId);
 text_id!(/** The platform's message id. */ ChatMessageId);
 text_id!(/** WhatsApp's id of a message. */ Wamid);
-text_id!(/** One of the firm's own numbers: WhatsApp's `phone_number_id`. */ LineId);
+text_id!(/** One of the firm's own numbers: WhatsApp's `phone_number_id`, or the number itself for SMS. */ LineId);
 text_id!(/** WhatsApp's id of a native group. */ GroupId);
 text_id!(/** The key under which an event of the world is counted once (INTERFACES §3). */ EventId);
 text_id!(/** `event id / index`: deciding twice names the same effect. */ EffectId);
+
+impl LineId {
+    /// A line for SMS is named by its number with the "+", one of WhatsApp's by digits alone.
+    pub fn channel(&self) -> Channel {
+        if self.0.starts_with('+') { Channel::Sms } else { Channel::WhatsApp }
+    }
+}
 
 /// A user of the chat platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

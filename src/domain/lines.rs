@@ -51,6 +51,11 @@ pub fn troubled(scene: &mut Scene, line: &LineId, trouble: &LineTrouble) {
     let detail = json!({ "line": line, "code": trouble.code, "detail": trouble.detail });
     scene.note(Entry::new("line.stopped", PROGRAM).told_at(trouble.since).detail(detail));
     let reply = Reply::new(Code::Notice, "line-troubled").because(trouble.code.clone());
+    let provider = match line.channel() {
+        Channel::WhatsApp => "WhatsApp",
+        Channel::Sms => "Twilio",
+    };
+    let reply = reply.with("provider", provider);
     let reply = reply.with("provider_code", trouble.code.clone()).with("detail", trouble.detail.clone());
     tell_admins(scene, line, reply);
 }

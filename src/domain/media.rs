@@ -133,7 +133,7 @@ impl Record for Media {
     }
 }
 
-/// A kind of file that WhatsApp takes from a firm.
+/// A kind of file that a channel takes from a firm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sendable {
     pub ending: &'static str,
@@ -170,10 +170,22 @@ const SENDABLE: [Sendable; 19] = [
     takes("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation", Kind::Document, FILE_MAX),
 ];
 
-/// How WhatsApp takes a file of this name; `None` where it does not.
-pub fn sendable(name: &str) -> Option<Sendable> {
+/// What an SMS bears as an MMS: of other types Twilio takes half a megabyte, and few phones show them.
+const SENDABLE_BY_SMS: [Sendable; 4] = [
+    takes("jpg", "image/jpeg", Kind::Picture, PICTURE_MAX),
+    takes("jpeg", "image/jpeg", Kind::Picture, PICTURE_MAX),
+    takes("png", "image/png", Kind::Picture, PICTURE_MAX),
+    takes("gif", "image/gif", Kind::Picture, PICTURE_MAX),
+];
+
+/// How the channel takes a file of this name; `None` where it does not.
+pub fn sendable(channel: Channel, name: &str) -> Option<Sendable> {
     let (_, ending) = name.rsplit_once('.')?;
-    SENDABLE.iter().find(|known| known.ending.eq_ignore_ascii_case(ending)).copied()
+    let known: &[Sendable] = match channel {
+        Channel::WhatsApp => &SENDABLE,
+        Channel::Sms => &SENDABLE_BY_SMS,
+    };
+    known.iter().find(|known| known.ending.eq_ignore_ascii_case(ending)).copied()
 }
 
 /// The type without its parameters, in small letters.
@@ -240,7 +252,11 @@ mod tests {
             ("", None),
         ];
         for (name, expected) in table {
-            assert_eq!(sendable(name).map(|known| (known.kind, known.most)), expected, "{name}");
+            assert_eq!(sendable(Channel::WhatsApp, name).map(|known| (known.kind, known.most)), expected, "{name}");
+        }
+        for (name, goes) in [("me.JPG", true), ("cat.gif", true), ("chart.png", true), ("a.pdf", false), ("b.mp4", false)] {
+            let known = sendable(Channel::Sms, name).map(|known| (known.kind, known.most));
+            assert_eq!(known, goes.then_some((Kind::Picture, PICTURE_MAX)), "{name}");
         }
     }
 

@@ -5,7 +5,7 @@ use super::durable::Durable;
 use crate::domain::case::Records;
 use crate::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
 use crate::domain::decide::{Decision, decide};
-use crate::domain::event::{Event, Fact};
+use crate::domain::event::{ClientCalled, ClientMessage, DeliveryReported, Event, Fact};
 use crate::domain::health::Health;
 use crate::domain::ids::*;
 use crate::domain::lane::Due;
@@ -412,6 +412,9 @@ fn count(fact: &Fact, handled: &Handled) {
         | Fact::RoomActive { .. }
         | Fact::ConnectionRequested { .. }
         | Fact::UserFound { .. } => "symphony",
+        Fact::ClientMessage(ClientMessage { channel: Channel::Sms, .. })
+        | Fact::ClientCalled(ClientCalled { channel: Channel::Sms, .. })
+        | Fact::DeliveryReported(DeliveryReported { channel: Channel::Sms, .. }) => "twilio",
         Fact::ClientMessage(_)
         | Fact::ClientCalled(_)
         | Fact::DeliveryReported(_)

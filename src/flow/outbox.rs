@@ -3,9 +3,11 @@ use super::desk::News;
 use super::door::Crowd;
 use super::lanes::{Counts, Head, Lanes};
 use super::turn::{self, Means, Next, Turn};
-use crate::domain::effect::{Attempt, Before, Effect, Fetch, Prepared};
+use crate::domain::effect::{Attempt, Effect, Prepared};
 use crate::domain::event::Event;
+use crate::domain::ids::Channel;
 use crate::domain::lane::Due;
+use crate::domain::media::Source;
 use crate::domain::time::Timestamp;
 use crate::ports::{Clock, Inbox, Pacing, Performer, Receipt, Store, StoreError};
 use std::sync::Arc;
@@ -120,7 +122,7 @@ impl Outbox {
                     turn.performed(&taken, attempt, self.clock.now())
                 }
                 Next::LookUp(due) => {
-                    let found = self.performer.look_up(&due.id, &due.effect).await;
+                    let found = self.performer.look_up(&due).await;
                     turn.looked_up(&due, found, self.clock.now())
                 }
                 Next::Over(pause) => return pause,
@@ -166,18 +168,27 @@ async fn learn(lanes: &mut Lanes, heard: News, durable: &watch::Receiver<u64>) {
     }
 }
 
+fn provider(channel: Channel) -> &'static str {
+    match channel {
+        Channel::WhatsApp => "whatsapp",
+        Channel::Sms => "twilio",
+    }
+}
+
 fn names_of(effect: &Effect) -> (&'static str, &'static str) {
     match effect {
         Effect::Post { .. } => ("symphony", "post"),
-        Effect::Send(_) => ("whatsapp", "send"),
+        Effect::Send(send) => (provider(send.channel), "send"),
         Effect::OpenRoom(_) => ("symphony", "open_room"),
         Effect::AddMember { .. } => ("symphony", "add_member"),
         Effect::RemoveMember { .. } => ("symphony", "remove_member"),
         Effect::DeactivateRoom { .. } => ("symphony", "deactivate_room"),
         Effect::AcceptConnection { .. } => ("symphony", "accept_connection"),
-        Effect::Fetch(Fetch { before: Before::Line(_), .. }) => ("whatsapp", "fetch"),
-        Effect::Fetch(Fetch { before: Before::Message { .. }, .. }) => ("symphony", "fetch"),
-        Effect::Upload(_) => ("whatsapp", "upload"),
+        Effect::Fetch(fetch) => match &fetch.media.source {
+            Source::Client { line, .. } => (provider(line.channel()), "fetch"),
+            Source::Chat { .. } => ("symphony", "fetch"),
+        },
+        Effect::Upload(upload) => (provider(upload.channel), "upload"),
         Effect::FindUser { .. } => ("symphony", "find_user"),
         Effect::Group(_) => ("whatsapp", "group"),
     }

@@ -2,9 +2,9 @@
 use super::lanes::{Head, Lanes};
 use crate::domain::case::Record;
 use crate::domain::commit::Key;
-use crate::domain::effect::{Attempt, Effect, LookUp, Outcome, Prepared};
+use crate::domain::effect::{Attempt, Effect, LookUp, Outcome, Prepared, Send};
 use crate::domain::event::{Event, Fact};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{Channel, EventId};
 use crate::domain::lane::{Due, DueState};
 use crate::domain::time::{Span, Timestamp};
 use crate::fault;
@@ -152,6 +152,10 @@ impl Turn {
                 let fact = Fact::EffectPutOff { key: due.key(), attempt: due.attempt, why, not_before: now };
                 told(due, "absent", fact, now)
             }
+            // Whether a message went must not hold up the conversation for longer; a status may still tell.
+            LookUp::Unclear if matches!(due.effect, Effect::Send(_)) => {
+                told(due, "old", Fact::DoubtIsOld { key: due.key() }, now)
+            }
             LookUp::Unclear => Next::Over(Some(now + back_off(due.attempt.max(2)))),
         }
     }
@@ -160,7 +164,8 @@ impl Turn {
 fn doubted(due: Due, with: Means) -> Next {
     let now = with.clock.now();
     match due.effect {
-        Effect::Send(_) => told(&due, "old", Fact::DoubtIsOld { key: due.key() }, now),
+        // Nobody lists what was sent by WhatsApp; a status that carries our id tells, or nobody does.
+        Effect::Send(Send { channel: Channel::WhatsApp, .. }) => told(&due, "old", Fact::DoubtIsOld { key: due.key() }, now),
         Effect::OpenRoom(_) if fault::planted("room-not-looked-up") => {
             let why = "nobody looked".to_owned();
             let fact = Fact::EffectPutOff { key: due.key(), attempt: due.attempt, why, not_before: now };

@@ -131,6 +131,24 @@ fn s4_3_types_and_sizes_are_looked_at_before_anything_is_accepted() {
     }
 }
 
+#[test]
+fn s4_3_by_sms_go_pictures_and_nothing_else() {
+    let mut world = World::with(direct_line);
+    world.says("jane", "/contact add Ann Lee phone=+4915112345678 channel=sms");
+    let mut refused = |attached: &[(&str, u64)]| {
+        world.in_room("Ann Lee").sends_files("jane", "Look", attached);
+        let refusal = world.last_reply("Ann Lee");
+        assert_eq!(refusal.vars["channel"], "SMS");
+        said_of(&refusal)
+    };
+    let said = |why: &str, file: &str| ("attachment".to_owned(), why.to_owned(), file.to_owned());
+    assert_eq!(refused(&[("cat.gif", 9), ("terms.pdf", 9)]), said("type", "terms.pdf"));
+    assert_eq!(refused(&[("film.mp4", 9)]), said("type", "film.mp4"));
+    assert_eq!(refused(&[("cat.gif", (5 << 20) + 1)]), said("size", "cat.gif"));
+    world.in_room("Ann Lee").sends_files("jane", "Look", &[("cat.gif", 9)]);
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "[cat.gif] Look");
+}
+
 fn said_of(refusal: &liaison::domain::effect::Reply) -> (String, String, String) {
     let var = |name: &str| refusal.vars.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
     (refusal.reason.clone().unwrap_or_default(), var("why"), var("file"))

@@ -44,7 +44,7 @@ impl Performer for Wording {
     fn perform<'a>(&'a self, _: &'a EffectId, _: &'a Effect, _: &'a Prepared) -> Later<'a, Attempt> {
         unreachable!("the world performs")
     }
-    fn look_up<'a>(&'a self, _: &'a EffectId, _: &'a Effect) -> Later<'a, LookUp> {
+    fn look_up<'a>(&'a self, _: &'a Due) -> Later<'a, LookUp> {
         unreachable!("the world looks up")
     }
 }

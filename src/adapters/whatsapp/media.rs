@@ -194,20 +194,25 @@ fn not_kept(why: &NotKept) -> Attempt {
 }
 
 /// Names that strangers could point at machines of ours lead nowhere; the configured host may be anywhere.
-pub(super) struct PublicOnly {
-    configured: String,
+pub(in crate::adapters) struct PublicOnly {
+    configured: Vec<String>,
 }
 
 impl PublicOnly {
     pub(super) fn but(settings: &Settings) -> PublicOnly {
-        let host = Url::parse(&settings.graph_url).ok().and_then(|url| url.host_str().map(str::to_ascii_lowercase));
-        PublicOnly { configured: host.unwrap_or_default() }
+        PublicOnly::but_of(&settings.graph_url, settings.proxy.as_deref())
+    }
+
+    /// The operator's own addresses may be anywhere; what stands behind a proxy is the proxy's to find.
+    pub(in crate::adapters) fn but_of(configured_url: &str, proxy: Option<&str>) -> PublicOnly {
+        let host = |url: &str| Url::parse(url).ok()?.host_str().map(str::to_ascii_lowercase);
+        PublicOnly { configured: [Some(configured_url), proxy].into_iter().flatten().filter_map(host).collect() }
     }
 }
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let anywhere = name.as_str().eq_ignore_ascii_case(&self.configured);
+        let anywhere = self.configured.iter().any(|host| name.as_str().eq_ignore_ascii_case(host));
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let fine: Vec<SocketAddr> = found.filter(|address| anywhere || is_public(address.ip())).collect();

@@ -26,8 +26,12 @@ pub(super) const WHATSAPP_TEMPLATES: [&str; 6] = [
 ];
 /// Texts on both channels.
 const TEXTS: [&str; 7] = ["welcome", "help", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
-/// The TCPA question, on SMS only.
-const OPT_IN: &str = "opt_in";
+/// The TCPA question and the words of a call, on SMS only.
+const SMS_TEXTS: [&str; 3] = ["opt_in", GREETING, VOICEMAIL];
+/// A caller hears these before anybody knows who he is.
+const GREETING: &str = "call_greeting";
+const VOICEMAIL: &str = "call_voicemail";
+const SPOKEN_VARIABLES: [&str; 1] = ["firm"];
 /// `welcome` answers a yes, and also a client who wrote first and has not said it.
 const WELCOME_VARIABLES: [&str; 1] = ["agreed"];
 
@@ -53,7 +57,8 @@ impl Wording {
     fn missing_files(&self) -> Vec<Mistake> {
         let named = TEMPLATES.iter().map(|(name, _)| (Channel::WhatsApp.key(), *name));
         let texts = TEXTS.iter().flat_map(|name| Channel::ALL.map(|channel| (channel.key(), *name)));
-        let mut needed: BTreeSet<(&str, &str)> = named.chain(texts).chain([(Channel::Sms.key(), OPT_IN)]).collect();
+        let on_sms = SMS_TEXTS.iter().map(|name| (Channel::Sms.key(), *name));
+        let mut needed: BTreeSet<(&str, &str)> = named.chain(texts).chain(on_sms).collect();
         needed.extend(self.files.keys().map(|file| (file.channel.as_str(), file.name.as_str())));
         let mut mistakes = Vec::new();
         for (channel, name) in needed {
@@ -108,6 +113,9 @@ impl Wording {
 }
 
 fn known_variables(name: &str) -> Vec<&'static str> {
+    if [GREETING, VOICEMAIL].contains(&name) {
+        return SPOKEN_VARIABLES.to_vec();
+    }
     let own: &[&str] = if name == "welcome" { &WELCOME_VARIABLES } else { &[] };
     STANDARD.iter().chain(own).copied().collect()
 }
