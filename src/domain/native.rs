@@ -195,7 +195,7 @@ pub fn send_links(scene: &mut Scene, key: &RoomKey) {
 }
 
 fn send_link(scene: &mut Scene, room: &Room, id: &ContactId, link: &str) {
-    let Some(contact) = scene.contact(id).filter(|contact| may_be_invited(contact)) else { return };
+    let Some(contact) = scene.contact(id).filter(may_be_invited) else { return };
     let Some(mut room) = scene.room(&room.key) else { return };
     let Some(member) = room.native.as_mut().and_then(|native| native.members.get_mut(id)) else { return };
     member.linked = true;
