@@ -412,6 +412,8 @@ async fn a_status_bears_our_own_id_and_the_providers_code() {
     }
     let told = status("failed", &with_id, &[("ErrorCode", "21610"), ("ErrorMessage", "Unsubscribed")]).await;
     assert_eq!(told.1, report(Some("m-1A2B3C4D"), failed("21610", "Unsubscribed")));
+    let nothing = status("failed", &with_id, &[("ErrorCode", "0")]).await;
+    assert_eq!(nothing.1, report(Some("m-1A2B3C4D"), failed("failed", "")), "0 is no code");
     for name in ["queued", "accepted", "sending", "scheduled", "tomorrows"] {
         let (id, fact) = status(name, &with_id, &[]).await;
         assert!(matches!(fact, Fact::OfNoConcern { .. }) && id == format!("status:{SM}/{name}"), "{name}: {fact:?}");

@@ -165,7 +165,7 @@ impl Switchboard {
         }
         match (send.channel, &self.twilio) {
             (Channel::WhatsApp, _) => self.whatsapp_may_go(send, now),
-            (Channel::Sms, Some(twilio)) => twilio.may_go(&send.line, now),
+            (Channel::Sms, Some(twilio)) => twilio.may_go(&send.line, now).map_err(|next_try| next_try.min(now + LINE_LOOKED_AT)),
             // It fails at once, and that is told.
             (Channel::Sms, None) => Ok(()),
         }
