@@ -25,6 +25,7 @@ pub mod members;
 pub mod membership;
 pub mod message;
 pub mod native;
+pub mod notices;
 pub mod outbox;
 pub mod parked;
 pub mod phone;
