@@ -210,6 +210,7 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     answers_on_templates(&mut table);
     answers_on_rooms(&mut table);
     answers_on_rights(&mut table);
+    answers_on_people(&mut table);
     refusals(&mut table);
     forms(&mut table);
     table
@@ -825,6 +826,22 @@ fn body(topic: &str) -> Value {
     ];
     let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     json!(Body::Template { name: "document_ready".into(), language: "en".into(), vars })
+}
+
+fn answers_on_people(table: &mut Table) {
+    let ann = |more: Value| merged(&json!({ "name": "Ann Lee" }), &more);
+    table.insert("contact-block", [0, 1, 2].map(|withdrawn| ann(json!({ "reason": "spam", "withdrawn": withdrawn }))).to_vec());
+    table.insert("contact-blocked", vec![ann(json!({ "reason": "spam" }))]);
+    for name in ["contact-unblock", "contact-unblocked"] {
+        table.insert(name, [(0, 0), (3, 0), (1, 2)].map(|(m, c)| ann(json!({ "messages": m, "calls": c }))).to_vec());
+    }
+    let inbound =
+        json!({ "channel": "WhatsApp", "room": "Estate", "at": BEFORE, "now": NOW, "others": [], "moves": [], "quoted": null });
+    let moved = json!({ "others": ["Lee & sons"], "quoted": "Hello", "moves": [
+        { "from": "Ann Lee", "by": "Jane Doe", "at": BEFORE }, { "from": null, "by": "Jane Doe", "at": BEFORE },
+    ] });
+    let by_rule = ["quoted", "only", "last-used"].map(|rule| ann(merged(&inbound, &json!({ "rule": rule }))));
+    table.insert("why-client-message", by_rule.iter().flat_map(|one| [one.clone(), merged(one, &moved)]).collect());
 }
 
 fn refusals(table: &mut Table) {

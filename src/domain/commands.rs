@@ -3,6 +3,7 @@ pub mod admin;
 pub mod call;
 pub mod consent;
 pub mod contact_add;
+pub mod contact_block;
 pub mod contact_edit;
 pub mod contact_list;
 pub mod contact_remove;
@@ -108,6 +109,8 @@ pub const ALL: &[&Command] = &[
     &sms::SMS,
     &contact_edit::COMPLETE,
     &call::LIST,
+    &contact_block::BLOCK,
+    &contact_block::UNBLOCK,
 ];
 
 /// A command's arguments and who gave them, where.

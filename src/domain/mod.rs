@@ -2,6 +2,7 @@
 pub mod answers;
 pub mod approval;
 pub mod ask;
+pub mod blocking;
 pub mod call;
 pub mod case;
 pub mod commands;
@@ -18,6 +19,7 @@ pub mod gates;
 pub mod grammar;
 pub mod health;
 pub mod ids;
+pub mod inbound;
 pub mod lane;
 pub mod lines;
 pub mod media;
