@@ -17,6 +17,8 @@ pub mod event;
 pub mod files;
 pub mod gates;
 pub mod grammar;
+pub mod handover;
+pub mod handovers;
 pub mod health;
 pub mod ids;
 pub mod inbound;
