@@ -854,7 +854,10 @@ fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
         ("confirm-share", shared.clone()),
         ("contact-shared", shared),
         ("shared-with-you", vec![json!({ "by": "Jane", "name": "Ann Lee", "id": "c-1" })]),
-        ("confirm-transfer", vec![named("all"), named("Ann Lee")]),
+        (
+            "confirm-transfer",
+            vec![merged(&counted, &json!({ "all": true })), merged(&named("Ann Lee"), &json!({ "all": false }))],
+        ),
         ("confirm-offboard", vec![counted.clone()]),
         ("handover-report", [with_kind(&all), with_kind(&none)].concat()),
         ("handover-goes-on", [with_kind(&counted), with_kind(&merged(&counted, &json!({ "to": null })))].concat()),

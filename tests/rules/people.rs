@@ -400,13 +400,15 @@ fn s4_41_one_who_has_another_client_in_the_room_stays_until_that_one_goes_too() 
     world.says("jane", "/contact add Ben Roe phone=+4915112345699 email=ben@roe.de channel=whatsapp");
     world.says("jane", "/room create \"Both\" +4915112345678 +4915112345699");
     world.passes(Span::minutes(1));
+    world.passes(Span::days(2));
     world.in_room("Both").says("jane", "Hello both");
-    assert_eq!(world.state_of("Hello both"), "held(consent)", "Ben was not asked yet");
+    let states = |world: &World| world.messages().into_iter().map(|(_, state)| state).collect::<Vec<_>>();
+    assert_eq!(states(&world), ["held(window)", "held(consent)"]);
     confirmed(&mut world, "adam", &format!("/contact transfer Ann Lee {TO_BOB}"));
     assert_eq!((owners(&world, "Both"), owners(&world, "Ann Lee")), (vec![1, 2], vec![2]));
-    assert_eq!(world.state_of("Hello both"), "held(consent)", "she is there, and it is hers");
+    assert_eq!(states(&world), ["held(window)", "held(consent)"], "she is there, and it is hers");
     confirmed(&mut world, "adam", &format!("/contact transfer {BEN} {TO_BOB}"));
-    assert_eq!((owners(&world, "Both"), world.state_of("Hello both")), (vec![2], "withdrawn(handover)".to_owned()));
+    assert_eq!((owners(&world, "Both"), states(&world)), (vec![2], vec!["withdrawn(handover)".to_owned(); 2]));
     let lines = world.told("Both").iter().filter(|line| *line == "notice conversation-handed-over").count();
     assert_eq!(lines, 2, "that he came, and that she left");
 }
@@ -529,10 +531,6 @@ fn invariant_9_when_the_last_advisor_is_gone_the_next_message_reaches_the_defaul
     let new = world.rooms().into_iter().find(|room| room.owner() == Some(UserId(4))).expect("the default advisor has a room");
     assert!(
         world.posts.iter().any(|post| Some(&post.stream) == new.stream.as_ref() && said_as(post).ends_with("Is anybody there?"))
-    );
-    assert_eq!(
-        world.posts.iter().filter(|post| Some(&post.stream) == world.rooms()[0].stream.as_ref()).count() >= read_before,
-        true
     );
     assert!(world.told("jane").iter().all(|line| !line.contains("Is anybody there?")));
     // Without anybody in the list the admins have it: never nowhere.

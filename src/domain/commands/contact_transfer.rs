@@ -36,7 +36,7 @@ fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     may_be_passed(scene, given, &contact, &from, &to)?;
     if !given.confirmed {
         let rooms = handover::owned_rooms(scene, &contact, from.id).len();
-        let card = card(&from, &to).about(&contact.id).with("name", given.name_of(scene, &contact));
+        let card = card(&from, &to).about(&contact.id).with("name", given.name_of(scene, &contact)).with("all", false);
         return Ok(Answer::Confirm(card.with("contacts", 1).with("rooms", rooms)));
     }
     let report = handovers::one(scene, work, &contact).about(&contact.id);
@@ -49,7 +49,7 @@ fn transfer_all(scene: &mut Scene, given: &Given, work: Handover, from: &User, t
         return Err(Refusal::bad_argument("from", "has no contacts and no rooms", TRANSFER.example));
     }
     if !given.confirmed {
-        return Ok(Answer::Confirm(card(from, to).with("name", ALL).with("contacts", contacts).with("rooms", rooms)));
+        return Ok(Answer::Confirm(card(from, to).with("all", true).with("contacts", contacts).with("rooms", rooms)));
     }
     let report = handovers::begin(scene, work);
     Ok(views::list(scene, given, contacts, report))
