@@ -884,7 +884,7 @@ fn answers_on_people(table: &mut Table) {
     let moved = json!({ "others": ["Lee & sons"], "quoted": "Hello", "moves": [
         { "from": "Ann Lee", "by": "Jane Doe", "at": BEFORE }, { "from": null, "by": "Jane Doe", "at": BEFORE },
     ] });
-    let by_rule = ["quoted", "only", "last-used"].map(|rule| ann(merged(&inbound, &json!({ "rule": rule }))));
+    let by_rule = ["quoted", "only", "last-used", "group"].map(|rule| ann(merged(&inbound, &json!({ "rule": rule }))));
     table.insert("why-client-message", by_rule.iter().flat_map(|one| [one.clone(), merged(one, &moved)]).collect());
 }
 

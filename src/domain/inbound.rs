@@ -19,7 +19,7 @@ pub struct Inbound {
     pub at: Timestamp,
     /// Where it stands now.
     pub room: RoomKey,
-    /// `quoted`, `only` or `last-used`.
+    /// `quoted`, `only`, `last-used` or `group`.
     pub rule: String,
     /// His other rooms on this line at that moment.
     pub others: Vec<RoomKey>,

@@ -109,6 +109,9 @@ pub fn heed_only_a_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage)
     if meaning == Meaning::Stop {
         heed(scene, id, said, meaning, scene.event.at.min(scene.now));
     }
+    if scene.contact(id).is_some_and(|contact| contact.blocked.is_some()) {
+        blocking::keep_message(scene, id, said);
+    }
 }
 
 fn meaning_of(scene: &Scene, content: &Content) -> Meaning {
