@@ -210,6 +210,7 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     answers_on_templates(&mut table);
     answers_on_rooms(&mut table);
     answers_on_rights(&mut table);
+    answers_on_people(&mut table);
     refusals(&mut table);
     forms(&mut table);
     table
@@ -826,6 +827,66 @@ fn body(topic: &str) -> Value {
     ];
     let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     json!(Body::Template { name: "document_ready".into(), language: "en".into(), vars })
+}
+
+/// Each kind with everything and with nothing.
+fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
+    const WHYS: [&str; 7] = ["other-sub-org", "not-entitled", "already-there", "no-permission", "not-theirs", "busy", "another"];
+    let colleagues: Vec<Value> = WHYS.iter().map(|why| json!({ "name": "Tom", "why": why })).collect();
+    let shared = vec![
+        json!({ "name": "Ann Lee", "colleagues": [{ "name": "Bob Ray", "why": null }] }),
+        json!({ "name": "Ann Lee", "colleagues": colleagues }),
+    ];
+    let all = json!({
+        "from": "Jane", "to": "Bob", "sub_org": "Retail", "contacts": 60, "moved": ["Ann Lee", "Ben"], "rooms": 61, "held": 2,
+        "refused": colleagues, "refused_count": 90, "left": ["Lee family"], "left_count": 3, "empty": ["Lee family"], "withdrawn": 1,
+        "lines": ["+1555"], "is_default": true,
+    });
+    let none = json!({
+        "from": "Jane", "to": null, "sub_org": "", "contacts": 0, "moved": [], "rooms": 0, "held": 0, "refused": [],
+        "refused_count": 0, "left": [], "left_count": 0, "empty": [], "withdrawn": 0, "lines": [], "is_default": false,
+    });
+    let kinds = ["transfer", "offboard", "suborg"];
+    let with_kind = |value: &Value| kinds.map(|kind| merged(value, &json!({ "kind": kind }))).to_vec();
+    let counted = json!({ "from": "Jane", "to": "Bob", "contacts": 2, "rooms": 1 });
+    let named = |name: &str| merged(&counted, &json!({ "name": name }));
+    let to_you = |names: Value, held: usize| merged(&counted, &json!({ "names": names, "held": held }));
+    vec![
+        ("confirm-share", shared.clone()),
+        ("contact-shared", shared),
+        ("shared-with-you", vec![json!({ "by": "Jane", "name": "Ann Lee", "id": "c-1" })]),
+        (
+            "confirm-transfer",
+            vec![merged(&counted, &json!({ "all": true })), merged(&named("Ann Lee"), &json!({ "all": false }))],
+        ),
+        ("confirm-offboard", vec![counted.clone()]),
+        ("handover-report", [with_kind(&all), with_kind(&none)].concat()),
+        ("handover-goes-on", [with_kind(&counted), with_kind(&merged(&counted, &json!({ "to": null })))].concat()),
+        ("handed-to-you", vec![to_you(json!(["Ann Lee"]), 1), to_you(json!([]), 0)]),
+        ("conversation-handed-over", [true, false].map(|stays| json!({ "by": "Jane", "user": "Bob", "stays": stays })).to_vec()),
+        ("held-for-successor", vec![json!({ "by": "Jane", "user": "Bob", "name": "Ann Lee", "text": "Hello" })]),
+        ("room-without-advisors", [0, 2].map(|held| json!({ "name": "Jane", "room": "Lee family", "held": held })).to_vec()),
+        ("colleague-not-entitled", vec![json!({ "user": "Tom" })]),
+        ("refusal-other-sub-org", vec![json!({ "user": "Tom" })]),
+        ("admin-suborg", vec![json!({ "name": "Tom", "sub_org": "Retail" })]),
+    ]
+}
+
+fn answers_on_people(table: &mut Table) {
+    table.extend(answers_on_handovers());
+    let ann = |more: Value| merged(&json!({ "name": "Ann Lee" }), &more);
+    table.insert("contact-block", [0, 1, 2].map(|withdrawn| ann(json!({ "reason": "spam", "withdrawn": withdrawn }))).to_vec());
+    table.insert("contact-blocked", vec![ann(json!({ "reason": "spam" }))]);
+    for name in ["contact-unblock", "contact-unblocked"] {
+        table.insert(name, [(0, 0), (3, 0), (1, 2)].map(|(m, c)| ann(json!({ "messages": m, "calls": c }))).to_vec());
+    }
+    let inbound =
+        json!({ "channel": "WhatsApp", "room": "Estate", "at": BEFORE, "now": NOW, "others": [], "moves": [], "quoted": null });
+    let moved = json!({ "others": ["Lee & sons"], "quoted": "Hello", "moves": [
+        { "from": "Ann Lee", "by": "Jane Doe", "at": BEFORE }, { "from": null, "by": "Jane Doe", "at": BEFORE },
+    ] });
+    let by_rule = ["quoted", "only", "last-used", "group"].map(|rule| ann(merged(&inbound, &json!({ "rule": rule }))));
+    table.insert("why-client-message", by_rule.iter().flat_map(|one| [one.clone(), merged(one, &moved)]).collect());
 }
 
 fn refusals(table: &mut Table) {

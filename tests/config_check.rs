@@ -8,6 +8,7 @@ use liaison::adapters::wording::{Wording, load_all};
 use liaison::config::{self, Config, Mistake};
 use liaison::domain::effect::{Body, Code, Prepared, Reply};
 use liaison::domain::ids::{Channel, ContactId, MessageId};
+use liaison::domain::notices::{NOTICE, NOTICE_TEXT};
 use liaison::domain::time::Span;
 use proptest::prelude::*;
 use serde_json::json;
@@ -426,6 +427,18 @@ fn every_template_renders_in_each_language() {
             let Prepared::Text { text } = wording.client(channel, &body).unwrap() else { panic!() };
             assert!(!text.contains("{{") && text.contains("Acme Wealth"), "{text}");
         }
+    }
+}
+
+#[test]
+fn s4_38_a_notice_says_in_a_closed_window_what_its_text_says_in_an_open_one() {
+    for (language, words) in [("en", "Jane Doe is no longer available"), ("de", "Jane Doe ist in diesem Gespräch nicht mehr")] {
+        let vars =
+            [("advisor.name", "Jane Doe"), ("firm", "Acme Wealth"), ("contact.first", "Ann"), (NOTICE_TEXT, "advisor_left")];
+        let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let body = Body::Template { name: NOTICE.to_owned(), language: language.to_owned(), vars };
+        let Prepared::Template { text, components, .. } = wording().client(Channel::WhatsApp, &body).unwrap() else { panic!() };
+        assert!(text.contains(words) && components.to_string().contains(words), "{text}");
     }
 }
 

@@ -25,6 +25,8 @@ mod native;
 mod numbers;
 #[path = "rules/onboarding.rs"]
 mod onboarding;
+#[path = "rules/people.rs"]
+mod people;
 #[path = "rules/questions.rs"]
 mod questions;
 #[path = "rules/quiet_hours.rs"]

@@ -12,6 +12,7 @@ use crate::adapters::whatsapp::errors;
 use crate::config::{self, Config, Mistake};
 use crate::domain::effect::{Body, Prepared, Reply};
 use crate::domain::ids::Channel;
+use crate::domain::notices::NOTICE_TEXT;
 use files::{File, Kind, Name};
 use jiff::tz::TimeZone;
 use minijinja::Environment;
@@ -111,6 +112,7 @@ impl Wording {
             }
             Body::Template { name, language, vars } => {
                 let template = self.template_on(channel, name, language)?;
+                let vars = &self.with_notice(channel, language, vars)?;
                 let (components, text) = (template.components_to_send(vars)?, template.read_by_client(vars)?);
                 Ok(Prepared::Template { name: template.name.clone(), language: template.meta_language.clone(), components, text })
             }
@@ -185,6 +187,21 @@ impl Wording {
             Kind::Template(template) => Ok(template),
             Kind::Text(_) => Err(format!("{} is a text, not a template.", name.file())),
         }
+    }
+
+    /// A notice about advisors says in a closed window what its text says in an open one.
+    fn with_notice(
+        &self,
+        channel: Channel,
+        language: &str,
+        vars: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let mut vars = vars.clone();
+        if let Some(text) = vars.get(NOTICE_TEXT) {
+            let words = self.client_text(&self.nearest(channel, text, language)?, channel, &vars)?;
+            vars.insert("notice".to_owned(), words);
+        }
+        Ok(vars)
     }
 
     fn client_text(&self, name: &Name, channel: Channel, vars: &BTreeMap<String, String>) -> Result<String, String> {

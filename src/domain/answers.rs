@@ -364,7 +364,9 @@ fn move_here(
     // `move-here` is the first of the other rooms, `move-here-2` the second, …
     let nth = pressed.strip_prefix("move-here-").and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
     let Some(to) = others.get(nth.saturating_sub(1)) else { return Reply::new(Code::Info, "nothing-done") };
-    relay::move_line(scene, contact, from, to, line, caller.id);
+    if !relay::move_line(scene, contact, from, to, line, caller.id) {
+        return say(scene, place, Reply::new(Code::Info, "nothing-done").about(contact));
+    }
     let name = scene.room(to).map(|room| room.name).unwrap_or_default();
     say(scene, place, Reply::new(Code::Info, "moved").about(contact).with("room", name))
 }

@@ -1,11 +1,16 @@
 //! The chat commands: one file each, one line each in `ALL`; line and form fill the same arguments and run the same code.
 pub mod admin;
+pub mod admin_offboard;
+pub mod admin_suborg;
 pub mod call;
 pub mod consent;
 pub mod contact_add;
+pub mod contact_block;
 pub mod contact_edit;
 pub mod contact_list;
 pub mod contact_remove;
+pub mod contact_share;
+pub mod contact_transfer;
 pub mod dryrun;
 pub mod help;
 pub mod note;
@@ -108,6 +113,12 @@ pub const ALL: &[&Command] = &[
     &sms::SMS,
     &contact_edit::COMPLETE,
     &call::LIST,
+    &contact_share::SHARE,
+    &contact_transfer::TRANSFER,
+    &admin_offboard::OFFBOARD,
+    &contact_block::BLOCK,
+    &contact_block::UNBLOCK,
+    &admin_suborg::SUBORG,
 ];
 
 /// A command's arguments and who gave them, where.

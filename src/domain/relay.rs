@@ -10,6 +10,7 @@ pub use identity::{learn_from_answer, learn_from_status, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};
 
 use super::ask::{About, Ask};
+use super::blocking;
 use super::commit::Entry;
 use super::consent::{Consent, Turn};
 use super::contact::{Contact, Listing};
@@ -17,9 +18,10 @@ use super::effect::*;
 use super::event::{ClientMessage, Content};
 use super::files;
 use super::ids::*;
+use super::inbound::{self, Why};
 use super::native;
 use super::policy::StopScope;
-use super::room::{Room, RoomState};
+use super::room::Room;
 use super::rooms::{self, Plan};
 use super::saying::{self, say_to_client, wording_body};
 use super::scene::{CLIENT, PROGRAM, Scene};
@@ -61,7 +63,7 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         if meaning == Meaning::Stop {
             heed(scene, &contact.id, said, meaning, at);
         }
-        return;
+        return blocking::keep_message(scene, &contact.id, said);
     }
     // The room first, so that whoever answers this client reads of a yes or a stop in it too.
     let opened = open_if_there_is_no_room(scene, &contact, said);
@@ -106,6 +108,9 @@ pub fn heed_only_a_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage)
     let meaning = meaning_of(scene, &said.content);
     if meaning == Meaning::Stop {
         heed(scene, id, said, meaning, scene.event.at.min(scene.now));
+    }
+    if scene.contact(id).is_some_and(|contact| contact.blocked.is_some()) {
+        blocking::keep_message(scene, id, said);
     }
 }
 
@@ -231,7 +236,7 @@ fn note_late_stop(scene: &mut Scene, contact: &Contact, said: &ClientMessage, at
 
 fn confirm_opt_out(scene: &mut Scene, contact: &Contact, said: &ClientMessage) {
     // Once, and only if the window lets it (S3-1, S3-18).
-    let is_told = sms::provider_has_answered(scene.policy, said);
+    let is_told = sms::provider_has_answered(scene.policy, said) || contact.blocked.is_some();
     if !is_told && contact.on(said.channel).is_open(said.channel, &said.line, scene.now) {
         let room = live_rooms(scene, contact, said).first().map(|room| room.key.clone());
         let body = wording_body(scene, contact, room.as_ref(), "opted_out", &[]);
@@ -262,7 +267,8 @@ fn possible_stop(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Ti
         scene.put(&ask);
         let name = place_name(scene, &place, &contact.id);
         let reply = Reply::new(Code::ConsentReview, "consent-review").about(&contact.id).asking(&ask.id).with("name", name);
-        scene.post(place, reply.with("text", shown(&said.content)).with("channel", said.channel.name()));
+        let text = shown_at(scene, &place, &contact, said);
+        scene.post(place, reply.with("text", text).with("channel", said.channel.name()));
     }
     Heeded::AndRelayed
 }
@@ -335,6 +341,19 @@ fn place_name(scene: &Scene, place: &Place, contact: &ContactId) -> String {
     }
 }
 
+/// Consent is the firm's and told on both sides of a wall between sub-organisations; the words in which it was given or
+/// taken are read only on the side on which they were said.
+fn shown_at(scene: &Scene, place: &Place, contact: &Contact, said: &ClientMessage) -> String {
+    let of_room = |key: &RoomKey| scene.room(key).map(|room| room.sub_org);
+    let there = match place {
+        Place::Room(key) => of_room(key),
+        Place::Direct(user) => Some(scene.rights(*user).sub_org),
+        Place::Stream(_) | Place::DirectByEmail(_) => None,
+    };
+    let spoken = live_rooms(scene, contact, said).first().map(|room| room.sub_org.clone());
+    if spoken.is_none() || there == spoken { shown(&said.content) } else { String::new() }
+}
+
 fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: Code, template: &str, word: &str) {
     // A yes that reached us a day late opens no window.
     let silent = said.channel == Channel::WhatsApp && !contact.on(said.channel).window(&said.line).is_open(scene.now);
@@ -345,7 +364,8 @@ fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: 
             Place::Stream(_) | Place::Direct(_) | Place::DirectByEmail(_) => 0,
         };
         let reply = Reply::new(code, template).about(&contact.id).with("name", name).with("word", word);
-        let reply = reply.with("text", shown(&said.content)).with("channel", said.channel.name()).with("waiting", waiting);
+        let text = shown_at(scene, &place, contact, said);
+        let reply = reply.with("text", text).with("channel", said.channel.name()).with("waiting", waiting);
         let reply = reply.with("silent", silent);
         scene.post(place, reply);
     }
@@ -385,6 +405,11 @@ fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
 fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, room: &Room, rule: &str, others: Vec<RoomKey>) {
     let message = scene.new_message_id();
     let quoted = said.quoted.as_ref().and_then(|wamid| scene.message_of_wamid(wamid));
+    // What was said behind a wall is not quoted on this side of it.
+    let quoted =
+        quoted.filter(|quoted| quoted.room.as_ref().and_then(|key| scene.room(key)).is_none_or(|of| of.sub_org == room.sub_org));
+    let why = Why { rule, others: others.clone(), quoted: quoted.as_ref().map(|quoted| quoted.id.clone()) };
+    inbound::write_down(scene, &message, id, said, room, why);
     let mut reply = Reply::new(Code::ClientMessage, "client-message")
         .about(id)
         .of(&message)
@@ -537,13 +562,20 @@ fn welcome_who_wrote_first(scene: &mut Scene, id: &ContactId, said: &ClientMessa
     say_to_client(scene, id, said.channel, &said.line, Some(room.clone()), "welcome", body);
 }
 
-/// A line was put into the room last used; an advisor says that it belongs to another one.
-pub fn move_line(scene: &mut Scene, contact: &ContactId, from: &RoomKey, to: &RoomKey, line: Reply, by: UserId) {
-    let Some(mut room) = scene.room(to).filter(|room| room.state != RoomState::Failed) else { return };
+/// A line was put into the room last used; an advisor says that it belongs to another one. False: that one is closed
+/// meanwhile, the client is not in it any more, or it is behind the wall of another sub-organisation.
+pub fn move_line(scene: &mut Scene, contact: &ContactId, from: &RoomKey, to: &RoomKey, line: Reply, by: UserId) -> bool {
+    let Some(sub_org) = scene.room(from).map(|room| room.sub_org) else { return false };
+    let may_see = |room: &Room| room.is_live() && room.contacts.contains(contact) && room.sub_org == sub_org;
+    let Some(mut room) = scene.room(to).filter(may_see) else { return false };
+    if let Some(message) = &line.message {
+        inbound::moved(scene, message, to, by);
+    }
     room.last_exchange.insert(contact.clone(), scene.now);
     scene.put(&room);
     let entry = Entry::new("client.moved", scene.actor(by)).about(contact).room(to);
     scene.note(entry.detail(json!({ "from": from, "to": to })));
     let name = contact_name(scene, Some(to), contact);
     scene.post(Place::Room(to.clone()), line.with("name", name).with("rule", "moved"));
+    true
 }

@@ -204,7 +204,8 @@ impl<'a> Scene<'a> {
         ContactId(self.mint("c", |scene, id| scene.case.holds(&Key::new("contact", id))))
     }
     pub fn new_message_id(&mut self) -> MessageId {
-        MessageId(self.mint("m", |scene, id| scene.case.holds(&Key::new("message", id))))
+        let known = |scene: &Scene, id: &str| ["message", "inbound"].iter().any(|kind| scene.case.holds(&Key::new(kind, id)));
+        MessageId(self.mint("m", known))
     }
     pub fn new_media_id(&mut self) -> MediaId {
         MediaId(self.mint("f", |scene, id| scene.case.holds(&Key::new("media", id))))

@@ -5,6 +5,7 @@ use super::commit::{Entry, Key};
 use super::consent::{Consent, REVIEW_LASTS, Turn};
 use super::contact::Contact;
 use super::effect::{Code, Place, Reply};
+use super::handovers;
 use super::ids::*;
 use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
 use super::native;
@@ -40,6 +41,7 @@ pub fn time_came(scene: &mut Scene, wake: &Key) {
             }
         }
         "call" => super::relay::call_woke(scene, &record),
+        "handover" => handovers::go_on(scene, name),
         "morning" => morning_came(scene, &RoomKey::new(name)),
         _ => {}
     }

@@ -67,9 +67,9 @@ pub const STATUS: Command = Command {
 const USUAL: &str = "advisor";
 
 /// A colleague by the address that rights hang on; we may never have met him.
-struct Colleague {
-    email: String,
-    name: String,
+pub(super) struct Colleague {
+    pub(super) email: String,
+    pub(super) name: String,
 }
 
 fn entitle(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
@@ -166,7 +166,7 @@ fn line_row(line: &Line, health: Option<&Health>) -> Value {
 
 // ---- reading
 
-fn colleague(scene: &Scene, given: &Given) -> Result<Colleague, Refusal> {
+pub(super) fn colleague(scene: &Scene, given: &Given) -> Result<Colleague, Refusal> {
     let example = given.command.example;
     let named = given.args.people().into_iter().next();
     let typed = || given.text(0).map(|text| Who::Email(text.to_owned()));
@@ -212,11 +212,11 @@ fn channels(given: &Given, may_be_missing: bool) -> Result<Vec<Channel>, Refusal
     names.iter().map(|name| Channel::parse(name).ok_or_else(unknown)).collect()
 }
 
-fn rights_of(scene: &Scene, colleague: &Colleague) -> Rights {
+pub(super) fn rights_of(scene: &Scene, colleague: &Colleague) -> Rights {
     Rights { email: colleague.email.clone(), ..scene.rights_of_email(&colleague.email) }
 }
 
-fn keep(scene: &mut Scene, given: &Given, rights: &Rights, kind: &str) {
+pub(super) fn keep(scene: &mut Scene, given: &Given, rights: &Rights, kind: &str) {
     scene.put(rights);
     scene.note(Entry::new(kind, given.caller.email.clone()).detail(json!({ "rights": rights })));
 }

@@ -106,6 +106,9 @@ fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel
         return Err(Refusal::new("not-entitled").with("channel", channel.name()));
     }
     let name = given.name_of(scene, contact);
+    if contact.blocked.is_some() {
+        return Err(Refusal::new("blocked").about(&contact.id).with("name", name));
+    }
     match contact.consent(channel) {
         Consent::OptedIn { .. } => return Err(Refusal::new("already-in").about(&contact.id).with("name", name)),
         Consent::OptedOut { .. } => return Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),

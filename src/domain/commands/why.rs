@@ -8,11 +8,13 @@ use crate::domain::entitlement::Permission;
 use crate::domain::gates::quiet_hours::{self, Quiet};
 use crate::domain::gates::{self, Subject, Verdict};
 use crate::domain::ids::*;
+use crate::domain::inbound::Inbound;
 use crate::domain::lane::OutboxLane;
 use crate::domain::message::Message;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
+use crate::domain::sending;
 use crate::domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -47,6 +49,9 @@ fn why(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 
 fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer, Refusal> {
     let unknown = || Refusal::bad_argument("message", "is none that you may see", "/queue list");
+    if let Some(inbound) = scene.case.get::<Inbound>(&Inbound::key_of(id)) {
+        return of_client_message(scene, given, &inbound).ok_or_else(unknown)?;
+    }
     let message: Message = message_seen(scene, given, id).ok_or_else(unknown)?;
     let contact = scene.contact(&message.contact).ok_or_else(unknown)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
@@ -65,6 +70,35 @@ fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer
     let reply = told(scene, given, &question).of(&message.id).with("state", message.state.name());
     let reply = with_template(scene, &question, &message, reply);
     Ok(views::where_it_belongs(scene, given, Some(&question.contact.id), reply))
+}
+
+/// A client's message: which room it was put into, by which rule, and who moved it. None for those who may not see it.
+fn of_client_message(scene: &mut Scene, given: &Given, inbound: &Inbound) -> Option<Result<Answer, Refusal>> {
+    let room = scene.room(&inbound.room)?;
+    let reads_all = given.rights.may(Permission::AuditRead, None);
+    if !reads_all && !room.members.contains_key(&given.caller.id) {
+        return None;
+    }
+    // Rooms that share a line and a contact have one sub-organisation, so naming them tells nobody what is not his.
+    let named =
+        |key: &RoomKey| scene.room(key).filter(|other| reads_all || other.sub_org == room.sub_org).map(|other| other.name);
+    let others: Vec<String> = inbound.others.iter().filter_map(named).collect();
+    let moves =
+        inbound.moves.iter().map(|moved| json!({ "from": named(&moved.from), "by": scene.user_name(moved.by), "at": moved.at }));
+    let moves: Vec<Value> = moves.collect();
+    let quoted = inbound.quoted.as_ref().and_then(|id| scene.message(id)).map(|message| sending::gist(&message.body));
+    let reply = Reply::answer("why-client-message").about(&inbound.contact).of(&inbound.id).because(inbound.rule.clone());
+    let reply = reply
+        .with("name", views::name_in(scene, given, &room, &inbound.contact))
+        .with("room", room.name)
+        .with("rule", inbound.rule.clone())
+        .with("others", others)
+        .with("moves", moves)
+        .with("quoted", quoted)
+        .with("channel", inbound.channel.name())
+        .with("at", inbound.at.0)
+        .with("now", scene.now.0);
+    Some(Ok(views::where_it_belongs(scene, given, Some(&inbound.contact), reply)))
 }
 
 /// Behind the gates a template also needs the account's approval; the row stands there only where it is in the way.

@@ -1,6 +1,7 @@
 //! A client calls: no word is said and perhaps nobody answers, and yet it may be how a conversation begins (S2-10, S2-18).
 use super::identity::{note_call, who_called};
 use super::{live_rooms, open_for_client, room_for};
+use crate::domain::blocking;
 use crate::domain::call::Call;
 use crate::domain::commit::{Entry, Key};
 use crate::domain::contact::{Contact, Pointer};
@@ -78,7 +79,9 @@ fn first_heard_of(scene: &mut Scene, contact: &Contact, said: &ClientMessage, ca
         shown: contact.blocked.is_some(),
     };
     scene.point(known, crate::domain::case::Record::key(&record).as_str());
-    if contact.blocked.is_none() {
+    if contact.blocked.is_some() {
+        blocking::keep_call(scene, &contact.id);
+    } else {
         let opened = live_rooms(scene, contact, said).is_empty().then(|| open_for_client(scene, contact, said)).flatten();
         if let Some(room) = opened.and_then(|key| scene.room(&key)).filter(|room| room.channel == Channel::Sms) {
             sms::welcome(scene, &contact.id, &room);
@@ -110,7 +113,7 @@ fn show_if_it_ended(scene: &mut Scene, call: &mut Call) {
 
 fn show(scene: &mut Scene, call: &mut Call) {
     call.shown = true;
-    let Some(contact) = scene.contact(&call.contact) else { return };
+    let Some(contact) = scene.contact(&call.contact).filter(|contact| contact.blocked.is_none()) else { return };
     let said = without_a_word(call.channel, &call.line, &call.id, Default::default());
     let Some((room, _, _)) = room_for(scene, &contact, &said) else { return };
     let (answered, seconds) = match call.stage {

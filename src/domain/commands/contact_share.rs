@@ -1,0 +1,123 @@
+//! `/contact share`: a contact onto the lists of colleagues, under the name that the sharer gave him (S2-17).
+use super::contact_transfer::not_entitled;
+use super::{Answer, Command, Given, PLAIN, contact_edit, views};
+use crate::domain::commit::Entry;
+use crate::domain::contact::{Contact, Listing};
+use crate::domain::effect::{Code, Place, Reply};
+use crate::domain::entitlement::{Permission, User};
+use crate::domain::handover::give_entry;
+use crate::domain::ids::*;
+use crate::domain::refusal::Refusal;
+use crate::domain::scene::Scene;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+pub const SHARE: Command = Command {
+    path: "contact share",
+    usage: "/contact share <contact> @a…",
+    example: "/contact share Ann Lee @bob.ray@acme.com",
+    about: "put a contact of yours on colleagues' lists, under your name for them; asks first",
+    needs: &[Permission::ContactEdit],
+    positional: &["contact"],
+    one_text_from: Some(0),
+    run: share,
+    ..PLAIN
+};
+
+/// Colleagues of one command; more are a mistake, or several commands.
+const COLLEAGUES_MAX: usize = 20;
+const ALREADY: &str = "already-there";
+
+/// A colleague, and why he does not get the contact, if he does not.
+struct Shared {
+    user: User,
+    channels: BTreeSet<Channel>,
+    why: Option<&'static str>,
+}
+
+fn share(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let contact = given.contact(scene, 0)?;
+    if !contact_edit::may(given, &contact, Permission::ContactEdit) {
+        return Err(Refusal::no_permission(Permission::ContactEdit.name()));
+    }
+    let not_his = || Refusal::bad_argument("contact", "is not on your list", "/contact list");
+    let entry = scene.listing(given.caller.id, &contact.id).ok_or_else(not_his)?;
+    let colleagues = colleagues(scene, given, &entry)?;
+    if let Some(refusal) = nobody_gets_him(&colleagues) {
+        return Err(refusal.about(&contact.id));
+    }
+    let name = given.name_of(scene, &contact);
+    let told = |reply: Reply| reply.about(&contact.id).with("name", name).with("colleagues", rows(&colleagues));
+    // Where there is nothing to confirm the reasons are the answer.
+    if !given.confirmed && colleagues.iter().any(|shared| shared.why.is_none()) {
+        return Ok(Answer::Confirm(told(Reply::new(Code::Confirm, "confirm-share"))));
+    }
+    let reply = told(Reply::answer("contact-shared"));
+    for shared in colleagues.iter().filter(|shared| shared.why.is_none()) {
+        give(scene, given, &contact, &entry, shared);
+    }
+    Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
+}
+
+fn colleagues(scene: &Scene, given: &Given, entry: &Listing) -> Result<Vec<Shared>, Refusal> {
+    let named = given.args.people();
+    if named.is_empty() {
+        return Err(Refusal::missing("colleague", SHARE.example));
+    }
+    if named.len() > COLLEAGUES_MAX {
+        return Err(Refusal::bad_argument("colleague", format!("must be {COLLEAGUES_MAX} at most"), SHARE.example));
+    }
+    let mut colleagues: Vec<Shared> = Vec::new();
+    for who in named {
+        let user = given.colleague(scene, &who)?;
+        if !colleagues.iter().any(|known| known.user.id == user.id) {
+            colleagues.push(judged(scene, given, entry, user));
+        }
+    }
+    Ok(colleagues)
+}
+
+/// S4-30: a colleague of the same sub-organisation, with a channel on which the contact is.
+fn judged(scene: &Scene, given: &Given, entry: &Listing, user: User) -> Shared {
+    let rights = scene.rights(user.id);
+    let channels: BTreeSet<Channel> = entry.channels.iter().copied().filter(|channel| rights.may_use(*channel)).collect();
+    let theirs = scene.listing(user.id, &entry.contact);
+    let has_him = theirs.is_some_and(|theirs| !theirs.incomplete && channels.is_subset(&theirs.channels));
+    let why = if user.id == given.caller.id || has_him {
+        Some(ALREADY)
+    } else if rights.sub_org != given.rights.sub_org {
+        Some("other-sub-org")
+    } else if channels.is_empty() {
+        Some("not-entitled")
+    } else {
+        None
+    };
+    Shared { user, channels, why }
+}
+
+fn nobody_gets_him(colleagues: &[Shared]) -> Option<Refusal> {
+    let [only] = colleagues else { return None };
+    let user = only.user.name.clone();
+    match only.why? {
+        ALREADY => Some(Refusal::bad_argument("colleague", format!("({user}) has this contact already"), SHARE.example)),
+        "other-sub-org" => Some(Refusal::new("other-sub-org").with("user", user)),
+        _ => Some(not_entitled(&only.user)),
+    }
+}
+
+fn rows(colleagues: &[Shared]) -> Vec<Value> {
+    colleagues.iter().map(|shared| json!({ "name": shared.user.name, "why": shared.why })).collect()
+}
+
+fn give(scene: &mut Scene, given: &Given, contact: &Contact, entry: &Listing, shared: &Shared) {
+    let entry = Listing { channels: shared.channels.clone(), ..entry.clone() };
+    give_entry(scene, &entry, shared.user.id, &given.caller.email);
+    if let Some(mut contact) = scene.contact(&contact.id) {
+        contact.listed_by.insert(shared.user.id);
+        scene.put(&contact);
+    }
+    let detail = json!({ "by": given.caller.email, "with": shared.user.email });
+    scene.note(Entry::new("contact.shared", given.caller.email.clone()).about(&contact.id).detail(detail));
+    let told = Reply::new(Code::Notice, "shared-with-you").about(&contact.id).with("by", given.caller.name.clone());
+    scene.post(Place::Direct(shared.user.id), told.with("name", entry.name()).with("id", contact.id.to_string()));
+}

@@ -1,0 +1,269 @@
+//! One contact passes from an advisor to a colleague: the list entry, the rooms, and what waits in them (S4-41).
+use super::ask::About;
+use super::commit::{Entry, Key};
+use super::contact::{Contact, Listing, Pointer};
+use super::effect::{Code, Effect, Place, Reply};
+use super::ids::*;
+use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::message::{Message, MessageState};
+use super::notices::{AdvisorChange, tell_client_of_advisor};
+use super::outbox;
+use super::room::{Room, RoomMember, RoomState};
+use super::scene::Scene;
+use super::sending;
+use serde_json::json;
+
+/// A message that its author's successor has not confirmed; it never goes by itself.
+pub const HANDED_OVER: &str = "handover";
+
+/// From whom to whom, and by whose order.
+pub struct Passing<'p> {
+    pub from: UserId,
+    pub to: UserId,
+    pub actor: &'p str,
+}
+
+/// What went with a contact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    pub rooms: usize,
+    /// Messages that the colleague is asked about.
+    pub held: usize,
+}
+
+/// The rooms with this contact that are this advisor's own.
+pub fn owned_rooms(scene: &Scene, contact: &Contact, user: UserId) -> Vec<Room> {
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    rooms.filter(|room| room.is_live() && owns(room, user)).collect()
+}
+
+pub fn owns(room: &Room, user: UserId) -> bool {
+    room.members.contains_key(&user) && (room.owner() == Some(user) || room.members[&user].owner)
+}
+
+/// Why this contact does not pass: `not-theirs`, `not-entitled`, `other-sub-org`, or `busy` while a room is being made.
+pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> Option<&'static str> {
+    let listing = scene.listing(from, &contact.id);
+    let rooms = owned_rooms(scene, contact, from);
+    if listing.is_none() && rooms.is_empty() {
+        return Some("not-theirs");
+    }
+    let (theirs, rights) = (scene.rights(from), scene.rights(to));
+    let channels = listing.into_iter().flat_map(|listing| listing.channels).chain(rooms.iter().map(|room| room.channel));
+    if !channels.into_iter().all(|channel| rights.may_use(channel)) || !rights.has_any() {
+        return Some("not-entitled");
+    }
+    // One who is in no configuration any more has no sub-organisation: then the rooms alone say where the wall is.
+    let walled = !theirs.sub_org.is_empty() && theirs.sub_org != rights.sub_org;
+    if walled || rooms.iter().any(|room| room.sub_org != rights.sub_org) {
+        return Some("other-sub-org");
+    }
+    rooms.iter().any(|room| room.state == RoomState::Opening).then_some("busy")
+}
+
+/// The caller has asked `objection`.
+pub fn pass(scene: &mut Scene, id: &ContactId, passing: &Passing) -> Passed {
+    move_entry(scene, id, passing);
+    let Some(contact) = scene.contact(id) else { return Passed::default() };
+    let rooms = owned_rooms(scene, &contact, passing.from);
+    let held = rooms.iter().map(|room| take_over(scene, room.clone(), passing)).sum();
+    let detail = json!({
+        "from": scene.actor(passing.from), "to": scene.actor(passing.to), "held": held,
+        "rooms": rooms.iter().map(|room| &room.key).collect::<Vec<_>>(),
+    });
+    scene.note(Entry::new("contact.transferred", passing.actor).about(id).detail(detail));
+    Passed { rooms: rooms.len(), held }
+}
+
+/// The entry goes with its name, unless the colleague has a name of his own for the contact (S2-17).
+fn move_entry(scene: &mut Scene, id: &ContactId, passing: &Passing) {
+    let Some(mut contact) = scene.contact(id) else { return };
+    if let Some(entry) = scene.listing(passing.from, id) {
+        give_entry(scene, &entry, passing.to, passing.actor);
+        scene.case.remove::<Listing>(&Listing::key_of(passing.from, id));
+        contact.listed_by.remove(&passing.from);
+        contact.listed_by.insert(passing.to);
+    }
+    for on in contact.channels.values_mut().filter(|on| on.asked_by == Some(passing.from)) {
+        on.asked_by = Some(passing.to);
+    }
+    scene.put(&contact);
+}
+
+/// A colleague's entry as this one has it, or his own, completed by what is missing there.
+pub fn give_entry(scene: &mut Scene, entry: &Listing, to: UserId, actor: &str) {
+    let fresh = || Listing { user: to, added_at: scene.now, added_by: actor.to_owned(), ..entry.clone() };
+    let mut theirs = scene.listing(to, &entry.contact).unwrap_or_else(fresh);
+    theirs.channels.extend(&entry.channels);
+    if theirs.incomplete && !entry.incomplete {
+        (theirs.first, theirs.last, theirs.company) = (entry.first.clone(), entry.last.clone(), entry.company.clone());
+        theirs.incomplete = false;
+    }
+    scene.put(&theirs);
+}
+
+// ---- rooms
+
+/// The colleague owns the room; the other goes, but for one who has further contacts of his own in it.
+fn take_over(scene: &mut Scene, mut room: Room, passing: &Passing) -> usize {
+    let (from, to) = (passing.from, passing.to);
+    let stays = room.contacts.iter().any(|contact| scene.listing(from, contact).is_some());
+    let newcomer = comes_as_owner(scene, &mut room, to, passing.actor);
+    let waiting = if stays { Vec::new() } else { waiting_of(scene, &room, from) };
+    if !stays {
+        goes(scene, &mut room, from, passing.actor);
+    }
+    // Of several contacts in one room each passes by itself; the room reads once of what happens to it.
+    if newcomer || !stays {
+        let (by, user) = (scene.user_name(from), scene.user_name(to));
+        let line = Reply::new(Code::Notice, "conversation-handed-over").with("by", by).with("user", user);
+        scene.post(Place::Room(room.key.clone()), line.with("stays", stays));
+    }
+    let held = waiting.len();
+    waiting.into_iter().for_each(|message| ask_successor(scene, &room, message, passing));
+    for contact in &room.contacts {
+        match (newcomer, stays) {
+            (true, _) => tell_client_of_advisor(scene, &room, contact, to, AdvisorChange::Joined),
+            (false, false) => tell_client_of_advisor(scene, &room, contact, from, AdvisorChange::Left),
+            (false, true) => {}
+        }
+    }
+    held
+}
+
+/// False: he was in it before.
+fn comes_as_owner(scene: &mut Scene, room: &mut Room, user: UserId, actor: &str) -> bool {
+    let before = room.members.get(&user).map(|member| member.owner);
+    room.members.insert(user, RoomMember { name: scene.user_name(user), owner: true });
+    scene.put(room);
+    scene.point(member_key(user, &room.key), &room.key);
+    if let (None | Some(false), Some(stream)) = (before, room.stream.clone()) {
+        scene.effect(Effect::AddMember { stream, user, owner: true });
+    }
+    let change = if before.is_none() { "Joined" } else { "Promoted" };
+    note_change(scene, room, user, change, actor);
+    before.is_none()
+}
+
+fn goes(scene: &mut Scene, room: &mut Room, user: UserId, actor: &str) {
+    room.members.remove(&user);
+    scene.put(room);
+    scene.case.remove::<Pointer>(&member_key(user, &room.key));
+    if let Some(stream) = room.stream.clone() {
+        scene.effect(Effect::RemoveMember { stream, user });
+    }
+    note_change(scene, room, user, "Left", actor);
+}
+
+fn note_change(scene: &mut Scene, room: &Room, user: UserId, change: &str, actor: &str) {
+    let detail = json!({ "user": scene.actor(user), "change": change, "by_us": true, "compared": false });
+    scene.note(Entry::new("room.members_changed", actor).room(&room.key).detail(detail));
+}
+
+fn member_key(user: UserId, room: &RoomKey) -> Key {
+    Key::new("member", format_args!("{user}/{room}"))
+}
+
+/// What is left of a room when somebody was taken out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Nobody is in it any more.
+    pub is_empty: bool,
+    /// Messages of his that will not go.
+    pub withdrawn: usize,
+}
+
+/// He is out of the room and nobody takes his place: a colleague who is in it owns it, or the admins are told.
+pub fn take_out(scene: &mut Scene, mut room: Room, user: UserId, actor: &str) -> Left {
+    let waiting = waiting_of(scene, &room, user);
+    let withdrawn = waiting.len();
+    goes(scene, &mut room, user, actor);
+    let is_empty = room.members.is_empty();
+    let heir = if room.members.values().any(|member| member.owner) { None } else { room.owner() };
+    if let Some(heir) = heir {
+        comes_as_owner(scene, &mut room, heir, actor);
+    }
+    let waiting = waiting.into_iter().filter_map(|message| withdraw(scene, message, "membership")).collect();
+    if is_empty {
+        waiting_is_noted(scene, waiting);
+        tell_admins(scene, &room, user, withdrawn);
+    } else {
+        let line = Reply::new(Code::Notice, "colleague-left").with("name", scene.user_name(user));
+        scene.post(Place::Room(room.key.clone()), line.with("owner", heir.map(|heir| scene.user_name(heir))));
+        sending::tell_withdrawn(scene, waiting, "membership");
+    }
+    for contact in &room.contacts {
+        tell_client_of_advisor(scene, &room, contact, user, AdvisorChange::Left);
+        sending::release(scene, &room.key, contact);
+    }
+    Left { is_empty, withdrawn }
+}
+
+fn waiting_is_noted(scene: &mut Scene, messages: Vec<Message>) {
+    for message in messages {
+        let entry = Entry::new("message.withdrawn", actor_of(scene, &message)).about(&message.contact).message(&message.id);
+        scene.note(Entry { room: message.room, ..entry.detail(json!({ "reason": "membership" })) });
+    }
+}
+
+fn actor_of(scene: &Scene, message: &Message) -> String {
+    message.advisor().map(|user| scene.actor(user)).unwrap_or_default()
+}
+
+/// Nobody would read the next line in this room: the client's next message goes to others (RULES, Advisor in a conversation).
+fn tell_admins(scene: &mut Scene, room: &Room, user: UserId, withdrawn: usize) {
+    let reply = Reply::new(Code::Notice, "room-without-advisors").with("room", room.name.clone());
+    let reply = reply.with("name", scene.user_name(user)).with("held", withdrawn);
+    for admin in scene.admins() {
+        scene.post(admin, reply.clone());
+    }
+}
+
+// ---- what waits
+
+/// What this author wrote in this room and nobody has handed to the provider yet, held or due.
+fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
+    let mut waiting: Vec<Message> = Vec::new();
+    for contact in &room.contacts {
+        waiting.extend(scene.lane(&room.key, contact).held.iter().filter_map(|id| scene.message(id)));
+        let lane = OutboxLane::to_contact(room.channel, contact);
+        // Reading the lane's head guards the list of its effects: it changes with every one of them.
+        let head: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&lane));
+        if head.is_none_or(|head| head.waiting == 0) {
+            continue;
+        }
+        let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+        let sends = due.iter().filter(|due| matches!(due.state, DueState::Waiting { .. })).filter_map(|due| match &due.effect {
+            Effect::Send(send) => scene.message(&send.message),
+            _ => None,
+        });
+        waiting.extend(sends.filter(|message| message.room.as_ref() == Some(&room.key)));
+    }
+    waiting.retain(|message| message.advisor() == Some(user));
+    waiting.sort_by_key(|message| message.order);
+    waiting
+}
+
+fn withdraw(scene: &mut Scene, mut message: Message, reason: &str) -> Option<Message> {
+    if !outbox::take_out(scene, &message) {
+        return None;
+    }
+    message.state = MessageState::Withdrawn { reason: reason.to_owned() };
+    scene.put(&message);
+    Some(message)
+}
+
+/// S4-41: it waits for the one who has the conversation now, and goes as his own when he says so.
+fn ask_successor(scene: &mut Scene, room: &Room, message: Message, passing: &Passing) {
+    let Some(message) = withdraw(scene, message, HANDED_OVER) else { return };
+    let entry = Entry::new("message.withdrawn", passing.actor).about(&message.contact).room(&room.key).message(&message.id);
+    scene.note(entry.detail(json!({ "reason": HANDED_OVER, "to": scene.actor(passing.to) })));
+    let place = Place::Room(room.key.clone());
+    let about = About::SendHere { message: message.id.clone(), room: room.key.clone() };
+    let ask = scene.new_ask(Some(passing.to), &place, about, Some(&message.contact));
+    scene.put(&ask);
+    let name = sending::contact_name(scene, Some(&room.key), &message.contact);
+    let card = Reply::new(Code::Withdrawn, "held-for-successor").about(&message.contact).of(&message.id).because(HANDED_OVER);
+    let card = card.asking(&ask.id).with("name", name).with("by", scene.user_name(passing.from));
+    scene.post(place, card.with("user", scene.user_name(passing.to)).with("text", sending::gist(&message.body)));
+}
