@@ -111,6 +111,7 @@ impl Wording {
             }
             Body::Template { name, language, vars } => {
                 let template = self.template_on(channel, name, language)?;
+                let vars = &self.with_notice(channel, language, vars)?;
                 let (components, text) = (template.components_to_send(vars)?, template.read_by_client(vars)?);
                 Ok(Prepared::Template { name: template.name.clone(), language: template.meta_language.clone(), components, text })
             }
@@ -195,6 +196,21 @@ impl Wording {
             count if count > most => Err(format!("{} has {count} characters with these values, more than {most}.", name.file())),
             _ => Ok(text.to_owned()),
         }
+    }
+
+    /// A notice is the text that `notice_text` names, in the client's language and on one line: parameters have no other.
+    fn with_notice(
+        &self,
+        channel: Channel,
+        language: &str,
+        vars: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let mut vars = vars.clone();
+        if let Some(name) = vars.remove("notice_text") {
+            let text = self.client_text(&self.nearest(channel, &name, language)?, channel, &vars)?;
+            vars.insert("notice".to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        Ok(vars)
     }
 
     /// The reply's own variables, and beside them what every reply has: `code`, and `reason`, `ask`, `message`, `contact`,

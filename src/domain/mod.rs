@@ -16,6 +16,7 @@ pub mod event;
 pub mod files;
 pub mod gates;
 pub mod grammar;
+pub mod groups;
 pub mod health;
 pub mod ids;
 pub mod lane;
