@@ -724,6 +724,7 @@ fn s1_1_where_whatsapp_makes_none_its_clients_read_each_other_as_in_a_standard_g
         (Some("group_members".to_owned()), Some("group_members".to_owned()))
     );
     // What she tapped before there was a group opened a room of her own; now this one is used last.
+    world.passes(Span::minutes(1));
     world.in_room(GROUP).says("jane", "Hello");
     world.client(ANN).writes("Hello Ben");
     assert_eq!(world.sent_to(BEN).last().unwrap(), "Ann Lee: Hello Ben");
