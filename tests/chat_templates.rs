@@ -5,7 +5,7 @@ use liaison::adapters::wording::Wording;
 use liaison::domain::commands;
 use liaison::domain::effect::{Body, Code, Reply};
 use liaison::domain::gates::GATES;
-use liaison::domain::ids::{AskId, ContactId, MessageId};
+use liaison::domain::ids::{AskId, Channel, ContactId, MessageId};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ mod xml;
 
 const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
-const PARTS: [&str; 1] = ["form-mistake"];
+const PARTS: [&str; 2] = ["form-mistake", "gate-words"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
 const CHOOSING: [&str; 16] = [
     "channel",
@@ -411,8 +411,11 @@ fn chosen_by_gate_and_state(table: &mut Table) {
             held.push(json!({ "name": "Ann Lee", "gate": gate, "consent": consent, "channel": channel, "notice": notice }));
         }
     }
-    let refused =
-        gates().flat_map(|gate| [json!({ "gate": gate, "name": "Ann Lee", "channel": "WhatsApp" }), json!({ "gate": gate })]);
+    held.extend(held.clone().iter().map(|row| merged(row, &json!({ "group": true }))));
+    let refused = gates().flat_map(|gate| {
+        let named = json!({ "gate": gate, "name": "Ann Lee", "channel": "WhatsApp" });
+        [merged(&named, &json!({ "group": true })), named, json!({ "gate": gate })]
+    });
     let withdrawn = gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "text": "Good morning" }));
     table.insert("held", held);
     table.insert("text-refused", refused.collect());
@@ -421,6 +424,13 @@ fn chosen_by_gate_and_state(table: &mut Table) {
         "template-held",
         gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "template": "follow_up" })).collect(),
     );
+    let rows = |for_gate: fn(&str) -> Value| GATES.iter().map(|gate| for_gate(gate.id)).collect::<Vec<_>>();
+    let rows = rows(|gate| json!({ "name": "Ann Lee", "gate": gate }));
+    let some = json!({ "name": "Bea Low", "sent": ["Ann Lee", "Bob"], "held": rows, "refused": rows });
+    let without = |what: &str| merged(&some, &Value::Object([(what.to_owned(), json!([]))].into_iter().collect()));
+    for name in ["group-sent", "group-passed-on"] {
+        table.insert(name, vec![some.clone(), without("sent"), without("held"), without("refused")]);
+    }
     for name in ["consent-stands", "review-ended"] {
         table.insert(name, by_consent());
     }
@@ -435,7 +445,8 @@ fn commands_answers(table: &mut Table) {
             json!({ "names": ["Ann Lee", "Bob"], "consent": consent, "invited": invited, "channel": "WhatsApp", "firm": "Acme" })
         })
     });
-    table.insert("room-opened", opened.collect());
+    let one = |row: Value| [merged(&row, &json!({ "names": ["Ann Lee"] })), merged(&row, &json!({ "shared": true })), row];
+    table.insert("room-opened", opened.flat_map(one).collect());
     let mut added = Vec::new();
     for (consent, on_behalf) in CONSENTS.iter().flat_map(|consent| [true, false].map(|flag| (consent, flag))) {
         let least = json!({
@@ -451,7 +462,24 @@ fn commands_answers(table: &mut Table) {
         CONSENTS.map(|consent| json!({ "name": "Lee", "room": "Lee 2", "invited": 1, "already_waiting": 0, "consent": consent }));
     table.insert(
         "room-created",
-        created.into_iter().chain([json!({ "name": "Lee" }), json!({ "name": "Lee", "invited": 2, "waits": true })]).collect(),
+        created
+            .into_iter()
+            .chain([json!({ "name": "Lee" }), json!({ "name": "Lee", "invited": 2, "waits": true, "several": true })])
+            .collect(),
+    );
+    let asked = json!({ "name": "Lee", "room": "Lee 2", "count": 3, "invited": 1, "already_waiting": 1 });
+    table.insert("group-native", vec![asked.clone(), merged(&asked, &json!({ "waits": true }))]);
+    table.insert(
+        "group-standard",
+        ["asked", "too-many", "feature-off", "sms"]
+            .iter()
+            .flat_map(|standard| {
+                ["WhatsApp", "SMS"].map(|channel| {
+                    json!({ "name": "Lee", "room": "Lee 2", "standard": standard, "count": 9, "channel": channel, "waits": *standard == "asked",
+                        "invited": 2, "already_waiting": 1, "shared": channel == "SMS", "several": true })
+                })
+            })
+            .collect(),
     );
     let there = json!({ "name": "Ann", "room": "Lee", "room_key": "r-1", "owner": "Jane", "own": false });
     table.insert(
@@ -755,6 +783,21 @@ fn answers_on_rooms(table: &mut Table) {
     let list = |count: usize, rooms: &[Value]| json!({ "count": count, "shown": rooms.len(), "rooms": rooms, "now": NOW });
     table.insert("room-list", vec![list(90, &rooms), list(1, &rooms[..1]), list(0, &[])]);
     table.insert("refusal-not-a-member", vec![json!({})]);
+    let flags = || [true, false].into_iter().flat_map(|one| [true, false].map(|other| (one, other)));
+    let row = |asks: bool, shared: bool| json!({ "name": "Ben Orr", "room": "Lee family", "asks": asks, "shared": shared });
+    let cards = flags().map(|(asks, shared)| merged(&row(asks, shared), &json!({ "others": ["Ann Lee", "Cid Roe"] })));
+    table.insert("confirm-room-contact-add", cards.collect());
+    let added = CONSENTS.iter().flat_map(|consent| {
+        let more = move |status: &str| json!({ "consent": consent, "status": status, "waits": status == "ACTIVE" });
+        flags().flat_map(move |(asks, shared)| ["INACTIVE", "ACTIVE"].map(|status| merged(&row(asks, shared), &more(status))))
+    });
+    table.insert("room-contact-added", added.collect());
+    for name in ["confirm-room-contact-remove", "room-contact-removed"] {
+        let rows = [(0, false), (1, false), (2, true)];
+        let row = |(held, last)| json!({ "name": "Ben Orr", "room": "Lee family", "held": held, "last": last, "barred": false });
+        let barred = json!({ "name": "Ben Orr", "room": "Lee family", "held": 0, "last": false, "barred": true });
+        table.insert(name, rows.map(row).into_iter().chain([barred]).collect());
+    }
 }
 
 fn answers_on_rights(table: &mut Table) {
@@ -915,7 +958,7 @@ fn refusals(table: &mut Table) {
                 json!({ "length": 1700, "most": 1600, "parts": 12 }),
             ],
         ),
-        ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1 })]),
+        ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1, "name": "Ann Lee" })]),
         ("refusal-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
         (
             "refusal-unknown-command",
@@ -950,7 +993,8 @@ fn refusals(table: &mut Table) {
             ],
         ),
         ("refusal-not-yours", vec![json!({ "name": "Jane" }), json!({})]),
-        ("refusal-name-too-long", vec![json!({ "most": 49 })]),
+        ("refusal-name-too-long", vec![json!({ "most": 49 }), json!({ "most": 49, "group_most": 128, "length": 50 })]),
+        ("refusal-mixed-channels", vec![json!({}), json!({ "name": "Ann Lee", "channel": "WhatsApp" })]),
         ("refusal-name-taken", vec![json!({ "name": "Lee" })]),
         ("refusal-phone-invalid", vec![json!({ "why": "it is too short", "argument": "phone" })]),
         ("refusal-email-required", vec![json!({ "argument": "email" })]),
@@ -961,13 +1005,7 @@ fn refusals(table: &mut Table) {
         ("refusal-missing-parameter", vec![json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" })]),
     ];
     table.extend(rows);
-    for name in [
-        "refusal-expired-confirmation",
-        "refusal-sms-not-set-up",
-        "refusal-match-one-only",
-        "refusal-mixed-channels",
-        "refusal-entitled",
-    ] {
+    for name in ["refusal-expired-confirmation", "refusal-sms-not-set-up", "refusal-match-one-only", "refusal-entitled"] {
         table.insert(name, none());
     }
     for name in ["refusal-sub_org", "refusal-blocked", "refusal-address", "refusal-membership", "refusal-room", "refusal-consent"]
@@ -992,6 +1030,7 @@ fn forms(table: &mut Table) {
         json!({ "code": "phone-invalid", "vars": { "argument": "phone", "why": "it is too short" } }),
         json!({ "code": "email-required", "vars": { "argument": "email" } }),
         json!({ "code": "name-too-long", "vars": { "most": 49 } }),
+        json!({ "code": "mixed-channels", "vars": {} }),
         json!({ "code": "no-such-contact", "vars": { "typed": "Anne", "near": ["Ann Lee"] } }),
         json!({ "code": "no-such-contact", "vars": {} }),
         json!({ "code": "ambiguous", "vars": { "typed": "Ann", "choices": [{ "name": "Ann Lee", "id": "c-1", "number": null }] } }),
@@ -1016,10 +1055,11 @@ fn forms(table: &mut Table) {
     }
 }
 
-const FORMS: [&str; 6] = [
+const FORMS: [&str; 7] = [
     "form-contact-add",
     "form-contact-edit",
     "form-contact-complete",
+    "form-group-create",
     "form-optin-send",
     "form-room-create",
     "form-template-send",
@@ -1345,5 +1385,106 @@ fn print_all_words() {
                 println!("--- {name}\n{told}\n");
             }
         }
+    }
+}
+
+#[test]
+fn s1_5_a_group_that_became_a_standard_one_says_so() {
+    let told = |standard: &str| {
+        let vars = json!({ "name": "Lee", "standard": standard, "count": 9, "channel": "WhatsApp", "shared": true });
+        plain("group-standard", vars)
+    };
+    assert!(told("too-many").starts_with("More than 8 contacts: created as a standard group. "));
+    assert!(told("feature-off").starts_with("WhatsApp groups are switched off here: created as a standard group. "));
+}
+
+#[test]
+fn s0_10_the_room_is_inactive_until_the_added_client_replies() {
+    let vars = json!({ "name": "Ann", "asks": true, "waits": false, "shared": true, "status": "INACTIVE", "consent": "NONE" });
+    assert!(plain("room-contact-added", vars).starts_with("Added. The room is Inactive until Ann replies.\n"));
+}
+
+#[test]
+fn one_line_says_what_became_of_a_message_to_a_group() {
+    let row = |name: &str, gate: &str| json!({ "name": name, "gate": gate });
+    let vars = json!({ "sent": ["Ann", "Bea"], "held": [row("Cid", "window"), row("Dee", "consent")], "refused": [row("Eve", "consent")] });
+    let told = "Sent now: Ann, Bea. Waits for: Cid (has to write first), Dee (has not agreed yet). \
+        A template reaches who has to write first at any time: /template list Not sent to: Eve (opted out).";
+    assert_eq!(plain("group-sent", vars), told);
+    let vars = json!({ "name": "Ann", "sent": ["Bea"], "held": [row("Cid", "window")], "refused": [row("Dee", "held-max")] });
+    let told =
+        "What Ann wrote went to Bea and waits for Cid (has to write first); it does not go to Dee (too many wait already).";
+    assert_eq!(plain("group-passed-on", vars), told);
+    let held =
+        json!({ "name": "Cid", "gate": "window", "consent": "OPTED_IN", "channel": "WhatsApp", "notice": true, "group": true });
+    assert_eq!(plain("held", held), "Held for Cid: has to write first.");
+}
+
+#[test]
+fn the_form_of_groups_counts_and_unticks_its_box_when_it_comes_back_without() {
+    let form = |values: Value| {
+        inner("form-group-create", json!({ "values": values, "languages": ["en"], "templates": [], "on_behalf": false }))
+    };
+    let first = form(json!({}));
+    assert!(first.contains("(0/8)") && first.contains("checked=\"true\"") && first.contains("From the ninth contact on"));
+    let again = form(json!({ "name": "Lee", "contacts": "Ann Lee, Ben Orr,Cid" }));
+    assert!(again.contains("(3/8)") && !again.contains("checked"), "{again}");
+    assert!(again.contains(">Ann Lee, Ben Orr,Cid</textarea>"));
+}
+
+/// In a closed window a notice is a text inside the template, in the language of the one who reads it.
+#[test]
+fn a_notice_bears_its_text_in_the_clients_language() {
+    let vars =
+        [("notice_text", "group_joined"), ("members", "Ben Orr"), ("unnamed", ""), ("firm", "Acme"), ("advisor.name", "Jane")];
+    let vars: BTreeMap<String, String> = vars.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let read = |language: &str| {
+        let body = Body::Template { name: "liaison_notice".to_owned(), language: language.to_owned(), vars: vars.clone() };
+        wording().client(Channel::WhatsApp, &body).unwrap().client_text().unwrap().to_owned()
+    };
+    assert!(
+        read("en").contains("Now also in this group conversation of Acme: Ben Orr. Everybody in it reads what you write here.")
+    );
+    assert!(
+        read("de").contains("Jetzt auch in diesem Gruppengespräch von Acme: Ben Orr. Alle darin lesen, was Sie hier schreiben.")
+    );
+}
+
+/// The longest list of names that the core gives still fits into the template's 1024 characters.
+#[test]
+fn the_longest_notice_fits_into_its_template() {
+    let members = vec!["x".repeat(60); 10].join(", ");
+    let vars = [
+        ("notice_text", "group_members"),
+        ("members", members.as_str()),
+        ("unnamed", "19"),
+        ("firm", "Acme Wealth Management"),
+        ("advisor.name", "Jane Doe"),
+    ];
+    let vars: BTreeMap<String, String> = vars.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    for language in ["en", "de"] {
+        let body = Body::Template { name: "liaison_notice".to_owned(), language: language.to_owned(), vars: vars.clone() };
+        let read = wording().client(Channel::WhatsApp, &body).unwrap();
+        assert!(read.client_text().unwrap().chars().count() <= 1024, "{language}");
+    }
+}
+
+/// Somebody without a name is told apart by a number of his own.
+#[test]
+fn s2_17_the_nameless_of_a_group_are_told_apart() {
+    let read = |channel: Channel, name: &str, language: &str, vars: &[(&str, &str)]| {
+        let vars = vars.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let body = Body::Wording { name: name.to_owned(), language: language.to_owned(), vars };
+        wording().client(channel, &body).unwrap().client_text().unwrap().to_owned()
+    };
+    for channel in Channel::ALL {
+        let vars = [("participant", "2"), ("text", "Hello"), ("members", "")];
+        assert_eq!(read(channel, "group_message", "en", &vars), "Participant 2: Hello");
+        assert_eq!(read(channel, "group_message", "de", &vars), "Person 2: Hello");
+        assert_eq!(read(channel, "group_thing", "en", &vars), "Participant 2 sent something that cannot be shown here. Hello");
+        let members = [("members", ""), ("unnamed", "1"), ("firm", "Acme"), ("advisor.name", "Jane")];
+        let told =
+            "This is a group conversation of Acme with Jane and one more person. Everybody in it reads what you write here.";
+        assert_eq!(read(channel, "group_members", "en", &members), told);
     }
 }

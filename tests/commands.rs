@@ -153,6 +153,8 @@ fn policy() -> Policy {
         held_max: 50,
         quiet_hours: None,
         rooms_per_line: RoomsPerLine::Many,
+        group_relay: GroupRelay::All,
+        native_groups: true,
         advisors: BTreeMap::from([
             rights("jane.doe@acme.com", &whatsapp, &["advisor"]),
             rights("john.roe@acme.com", &whatsapp, &["advisor"]),

@@ -13,6 +13,8 @@ mod delivery;
 mod files;
 #[path = "rules/forms.rs"]
 mod forms;
+#[path = "rules/groups.rs"]
+mod groups;
 #[path = "rules/identity.rs"]
 mod identity;
 #[path = "rules/inbound.rs"]

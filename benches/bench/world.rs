@@ -363,5 +363,7 @@ fn room(nth: u64, owner: UserId, stream: StreamId) -> Room {
         bot: Seat::Owner,
         outsiders: BTreeSet::new(),
         native: None,
+        came_in: BTreeSet::new(),
+        announced: BTreeSet::new(),
     }
 }

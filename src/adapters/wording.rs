@@ -189,21 +189,6 @@ impl Wording {
         }
     }
 
-    /// A notice about advisors says in a closed window what its text says in an open one.
-    fn with_notice(
-        &self,
-        channel: Channel,
-        language: &str,
-        vars: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, String>, String> {
-        let mut vars = vars.clone();
-        if let Some(text) = vars.get(NOTICE_TEXT) {
-            let words = self.client_text(&self.nearest(channel, text, language)?, channel, &vars)?;
-            vars.insert("notice".to_owned(), words);
-        }
-        Ok(vars)
-    }
-
     fn client_text(&self, name: &Name, channel: Channel, vars: &BTreeMap<String, String>) -> Result<String, String> {
         let text = self.rendered(name, render::tree(vars))?;
         let (text, most) = (text.trim(), longest(channel));
@@ -212,6 +197,21 @@ impl Wording {
             count if count > most => Err(format!("{} has {count} characters with these values, more than {most}.", name.file())),
             _ => Ok(text.to_owned()),
         }
+    }
+
+    /// A notice is the text that `notice_text` names, in the client's language and on one line: parameters have no other.
+    fn with_notice(
+        &self,
+        channel: Channel,
+        language: &str,
+        vars: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let mut vars = vars.clone();
+        if let Some(name) = vars.remove(NOTICE_TEXT) {
+            let text = self.client_text(&self.nearest(channel, &name, language)?, channel, &vars)?;
+            vars.insert("notice".to_owned(), text.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        Ok(vars)
     }
 
     /// The reply's own variables, and beside them what every reply has: `code`, and `reason`, `ask`, `message`, `contact`,

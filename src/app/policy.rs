@@ -57,6 +57,11 @@ pub fn policy(config: &Config, wording: &Wording, words: Words) -> Policy {
             config::RoomsPerLine::Many => RoomsPerLine::Many,
             config::RoomsPerLine::One => RoomsPerLine::One,
         },
+        group_relay: match chosen.group_relay {
+            config::GroupRelay::All => GroupRelay::All,
+            config::GroupRelay::Advisors => GroupRelay::Advisors,
+        },
+        native_groups: config.whatsapp.native_groups,
         advisors: config.advisors.iter().map(rights).map(|rights| (rights.email.clone(), rights)).collect(),
         words,
         templates: templates(wording),

@@ -7,6 +7,7 @@ use super::effect::*;
 use super::entitlement::User;
 use super::event::FormSent;
 use super::grammar::Args;
+use super::groups;
 use super::ids::*;
 use super::members;
 use super::message::{Message, MessageState};
@@ -306,6 +307,10 @@ fn send_again(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId) -
         let reply = Reply::new(Code::Info, "arrived-after-all").about(&message.contact).of(id);
         return say(scene, place, reply.with("state", message.state.name()));
     };
+    if let Some(from) = message.passed_on_from() {
+        let accepted = groups::pass(scene, &room, from, &message.contact, message.body.clone());
+        return answer_again(scene, place, &message, &room, accepted);
+    }
     if message.advisor().is_none() {
         return ask_again(scene, caller, place, &message, &room);
     }

@@ -12,10 +12,13 @@ pub mod contact_remove;
 pub mod contact_share;
 pub mod contact_transfer;
 pub mod dryrun;
+pub mod group_create;
 pub mod help;
 pub mod note;
 pub mod optin;
 pub mod queue;
+pub mod room_contacts;
+pub mod room_contacts_for_now;
 pub mod room_create;
 pub mod room_info;
 pub mod sent;
@@ -92,6 +95,9 @@ pub const ALL: &[&Command] = &[
     &optin::SEND,
     &optin::RESEND,
     &room_create::CREATE,
+    &group_create::CREATE,
+    &room_contacts_for_now::ADD,
+    &room_contacts_for_now::REMOVE,
     &room_info::INFO,
     &room_info::LIST,
     &window::WINDOW,

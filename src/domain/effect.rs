@@ -59,6 +59,8 @@ pub enum Before {
     Line(Place),
     /// An advisor's message with this file.
     Message { channel: Channel, chat: ChatMessageId },
+    /// Another client's message that is passed on with this file.
+    PassedOn(MessageId),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -138,10 +138,14 @@ pub fn from_advisor(scene: &mut Scene, contact: &ContactId, channel: Channel, sa
     taken
 }
 
-/// Before a message with a file becomes due: the provider needs a copy of it.
+/// Before a message with a file becomes due: the provider needs a copy of it, and what is passed on may be on its way to us.
 pub fn upload_first(scene: &mut Scene, message: &Message) {
     let Body::Media { file, .. } = &message.body else { return };
     let media = scene.media(&file.id).unwrap_or_else(|| (**file).clone());
+    if message.passed_on_from().is_some() && media.state == MediaState::Wanted {
+        let before = Before::PassedOn(message.id.clone());
+        scene.effect(Effect::Fetch(Fetch { media: Box::new(media.clone()), before }));
+    }
     if media.uploaded_for(&message.line, scene.now).is_none() {
         let (channel, line) = (message.channel, message.line.clone());
         let upload = Upload { message: message.id.clone(), media: Box::new(media), channel, line };
@@ -156,6 +160,11 @@ pub fn fetch_may_go(scene: &mut Scene, due: &Due, fetch: &Fetch) -> bool {
     let needed = match &fetch.before {
         Before::Line(_) => true,
         Before::Message { chat, .. } => !waiting(scene, chat, &fetch.media.contact).is_empty(),
+        // The line in the room wants the same file: whoever is first takes it in for both.
+        Before::PassedOn(message) => {
+            let wanted = scene.media(&fetch.media.id).is_some_and(|media| media.state == MediaState::Wanted);
+            wanted && scene.message(message).is_some_and(|message| message.state == MessageState::Ready)
+        }
     };
     if !needed {
         scene.settle(due);
@@ -209,6 +218,9 @@ pub fn fetched(scene: &mut Scene, fetch: &Fetch, found: Option<&str>) {
 
 pub fn not_fetched(scene: &mut Scene, fetch: &Fetch, code: &str, why: &str) {
     let Some(mut media) = scene.media(&fetch.media.id) else { return };
+    if matches!(fetch.before, Before::PassedOn(_)) && media.state != MediaState::Wanted {
+        return;
+    }
     media.state = MediaState::Lost { code: code.to_owned(), why: why.to_owned() };
     scene.put(&media);
     note(scene, "media.lost", &media);

@@ -62,6 +62,15 @@ pub fn first_objection(subject: &Subject) -> Option<(&'static str, Verdict)> {
     GATES.iter().map(|gate| (gate.id, (gate.check)(subject))).find(|(_, verdict)| *verdict != Verdict::Pass)
 }
 
+/// Asked of an author, and passed on words have none: the program only brings them.
+const OF_THE_AUTHOR: [&str; 3] = ["entitled", "sub_org", "membership"];
+
+/// The same for another client's words that are passed on: everything about the one who gets them.
+pub fn first_objection_to_passing_on(subject: &Subject) -> Option<(&'static str, Verdict)> {
+    let asked = GATES.iter().filter(|gate| !OF_THE_AUTHOR.contains(&gate.id));
+    asked.map(|gate| (gate.id, (gate.check)(subject))).find(|(_, verdict)| *verdict != Verdict::Pass)
+}
+
 /// Every gate with its verdict, for `/why`.
 pub fn all_verdicts(subject: &Subject) -> Vec<(&'static str, Verdict)> {
     GATES.iter().map(|gate| (gate.id, (gate.check)(subject))).collect()

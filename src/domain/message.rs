@@ -64,6 +64,8 @@ pub enum Author {
     Advisor(UserId),
     /// The program itself, by the name of the template: only what S3-1 lists, or after a yes.
     Program(String),
+    /// Another client of the same room, whose words are passed on (`groups`).
+    Client(ContactId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +139,21 @@ impl Message {
     pub fn advisor(&self) -> Option<UserId> {
         match &self.author {
             Author::Advisor(user) => Some(*user),
-            Author::Program(_) => None,
+            Author::Program(_) | Author::Client(_) => None,
+        }
+    }
+    /// The client whose words these are, where they are passed on to another one.
+    pub fn passed_on_from(&self) -> Option<&ContactId> {
+        match &self.author {
+            Author::Client(contact) => Some(contact),
+            Author::Advisor(_) | Author::Program(_) => None,
+        }
+    }
+    /// Somebody's own words: they have a place in their lane and wait there when they may not go.
+    pub fn is_of_a_person(&self) -> bool {
+        match self.author {
+            Author::Advisor(_) | Author::Client(_) => true,
+            Author::Program(_) => false,
         }
     }
     /// The program's question for consent, on either channel.
@@ -146,7 +162,7 @@ impl Message {
     }
     pub fn program_name(&self) -> Option<&str> {
         match &self.author {
-            Author::Advisor(_) => None,
+            Author::Advisor(_) | Author::Client(_) => None,
             Author::Program(name) => Some(name),
         }
     }

@@ -17,6 +17,7 @@ pub mod event;
 pub mod files;
 pub mod gates;
 pub mod grammar;
+pub mod groups;
 pub mod handover;
 pub mod handovers;
 pub mod health;

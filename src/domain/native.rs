@@ -10,6 +10,7 @@ use super::commit::{Entry, Key};
 use super::consent::Consent;
 use super::contact::Contact;
 use super::effect::*;
+use super::groups;
 use super::ids::*;
 use super::membership::{Membership, Step};
 use super::refusal::Refusal;
@@ -359,6 +360,7 @@ fn fall_back(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str) {
     scene.note(entry);
     let reply = Reply::new(Code::Notice, "group-fell-back").with("provider_code", code).with("room", room.name);
     scene.post(Place::Room(key.clone()), reply);
+    groups::bring_in(scene, key);
 }
 
 /// Any of them who has not agreed (any more) while being in it.

@@ -125,18 +125,18 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
             message.state = MessageState::Taken;
             scene.put(&message);
             let detail = json!({ "text": text, "attempt": due.attempt + 1, "channel": send.channel.key(), "body": send.body });
-            let entry = Entry::new("message.taken", author_of(scene, &message)).about(&message.contact).message(&message.id);
+            let entry =
+                Entry::new("message.taken", sending::actor_of(scene, &message)).about(&message.contact).message(&message.id);
             scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
             true
         }
         Some((gate, Verdict::Hold | Verdict::Pass)) => {
             scene.settle(due);
-            match message.advisor() {
-                Some(_) => sending::hold(scene, &mut message, gate),
-                None => {
-                    approval::hold_own(scene, &mut message);
-                    invitation_is_over(scene, &message);
-                }
+            if message.is_of_a_person() {
+                sending::hold(scene, &mut message, gate);
+            } else {
+                approval::hold_own(scene, &mut message);
+                invitation_is_over(scene, &message);
             }
             false
         }
@@ -163,10 +163,6 @@ fn verdict_now(scene: &Scene, message: &Message) -> Option<(&'static str, Verdic
         return Some(("consent", Verdict::Refuse));
     }
     approval::objection(scene, &contact, message)
-}
-
-fn author_of(scene: &Scene, message: &Message) -> String {
-    message.advisor().map_or_else(|| PROGRAM.to_owned(), |user| scene.actor(user))
 }
 
 fn invitation_is_over(scene: &mut Scene, message: &Message) {
@@ -255,7 +251,7 @@ pub fn doubt_is_old(scene: &mut Scene, key: &Key) {
     let Some(mut message) = scene.message(&send.message) else { return };
     message.state = MessageState::Doubtful { since, lane_freed: true };
     scene.put(&message);
-    if message.advisor().is_some() {
+    if message.is_of_a_person() {
         let name = contact_name(scene, message.room.as_ref(), &message.contact);
         let reply = Reply::new(Code::Info, "lane-goes-on").about(&message.contact).of(&message.id).with("name", name);
         tell_room(scene, &message, reply.with("text", sending::gist(&message.body)));
@@ -304,15 +300,16 @@ fn sent(scene: &mut Scene, mut message: Message, wamid: Option<Wamid>) {
     }
     message.sent_at.get_or_insert(scene.now);
     scene.put(&message);
-    if message.advisor().is_some()
+    if message.is_of_a_person()
         && let Some(mut room) = message.room.as_ref().and_then(|key| scene.room(key))
     {
         room.last_exchange.insert(message.contact.clone(), scene.now);
-        room.files += u32::from(matches!(message.body, Body::Media { .. }));
+        // A file that is passed on was counted when it came.
+        room.files += u32::from(matches!(message.body, Body::Media { .. }) && message.advisor().is_some());
         scene.put(&room);
     }
     let detail = json!({ "wamid": message.wamid, "channel": message.channel.key() });
-    let entry = Entry::new("message.sent", author_of(scene, &message)).about(&message.contact).message(&message.id);
+    let entry = Entry::new("message.sent", sending::actor_of(scene, &message)).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
     invitation_is_over(scene, &message);
     if let Some(wamid) = message.wamid.clone() {
@@ -378,7 +375,7 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     let Some(contact) = scene.contact(&message.contact) else { return };
     if code == WINDOW_CLOSED && message.is_free_text() {
         window_was_closed(scene, &message);
-        if message.advisor().is_some() {
+        if message.is_of_a_person() {
             return wait_again(scene, message);
         }
     }
@@ -436,7 +433,7 @@ fn not_on_whatsapp(scene: &mut Scene, message: &Message) {
 }
 
 fn tell_failed(scene: &mut Scene, message: &Message, code: &str, detail: &str) {
-    if message.advisor().is_none() && !message.is_request() {
+    if !message.is_of_a_person() && !message.is_request() {
         return;
     }
     let name = contact_name(scene, message.room.as_ref(), &message.contact);

@@ -33,6 +33,9 @@ pub struct Policy {
     pub held_max: usize,
     pub quiet_hours: Option<QuietHours>,
     pub rooms_per_line: RoomsPerLine,
+    pub group_relay: GroupRelay,
+    /// WhatsApp's own groups may be made.
+    pub native_groups: bool,
     /// By canonical e-mail address.
     pub advisors: BTreeMap<String, Rights>,
     pub words: Words,
@@ -97,6 +100,15 @@ pub enum RoomsPerLine {
     One,
 }
 
+/// Who reads what one client of a standard group writes, beside the advisors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupRelay {
+    /// The other clients.
+    All,
+    /// Nobody.
+    Advisors,
+}
+
 /// A template's file, as far as decisions look at it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filed {
@@ -122,6 +134,8 @@ pub const INVITATION: &str = "liaison_invitation";
 pub const OPT_IN: &str = "opt_in";
 /// The template that says that a message waits.
 pub const MESSAGE_WAITING: &str = "liaison_message_waiting";
+/// The template that brings a short text of the program into a closed window.
+pub const NOTICE: &str = "liaison_notice";
 /// The language of a contact for whom nobody chose one.
 pub const DEFAULT_LANGUAGE: &str = "en";
 

@@ -4,7 +4,7 @@ mod call;
 mod identity;
 mod marketing;
 
-pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, refuse_text};
+pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, measured, refuse_text};
 pub use call::{call_woke, client_called};
 pub use identity::{learn_from_answer, learn_from_status, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};
@@ -17,8 +17,10 @@ use super::contact::{Contact, Listing};
 use super::effect::*;
 use super::event::{ClientMessage, Content};
 use super::files;
+use super::groups;
 use super::ids::*;
 use super::inbound::{self, Why};
+use super::media::Media;
 use super::native;
 use super::policy::StopScope;
 use super::room::Room;
@@ -78,7 +80,9 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
     // The file itself is shown even where the words under it were a stop.
     let bears_a_file = matches!(said.content, Content::Media(_));
     if (consented != Heeded::Consumed || bears_a_file) && !told {
-        relay(scene, &contact.id, said);
+        // Consent is between a client and the firm: no other client reads a word of it, nor what asks for help.
+        let for_all = matches!(meaning, Meaning::Ordinary | Meaning::Yes) && consented != Heeded::Consumed;
+        relay(scene, &contact.id, said, for_all);
     }
     if !matches!(said.content, Content::Sign { .. }) {
         sending::release_all(scene, &contact.id, said.channel);
@@ -394,15 +398,26 @@ fn open_if_there_is_no_room(scene: &mut Scene, contact: &Contact, said: &ClientM
     open_for_client(scene, contact, said)
 }
 
-fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage) {
+fn relay(scene: &mut Scene, id: &ContactId, said: &ClientMessage, for_all: bool) {
     let Some(contact) = scene.contact(id) else { return };
     let Some((mut room, rule, others)) = room_for(scene, &contact, said) else { return };
     room.last_exchange.insert(id.clone(), scene.now);
     scene.put(&room);
-    post_client_line(scene, id, said, &room, rule, others);
+    let file = post_client_line(scene, id, said, &room, rule, others);
+    if for_all {
+        groups::pass_on(scene, &room, id, &said.content, file);
+    }
 }
 
-fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, room: &Room, rule: &str, others: Vec<RoomKey>) {
+/// The file that stands in the line.
+fn post_client_line(
+    scene: &mut Scene,
+    id: &ContactId,
+    said: &ClientMessage,
+    room: &Room,
+    rule: &str,
+    others: Vec<RoomKey>,
+) -> Option<Media> {
     let message = scene.new_message_id();
     let quoted = said.quoted.as_ref().and_then(|wamid| scene.message_of_wamid(wamid));
     // What was said behind a wall is not quoted on this side of it.
@@ -440,7 +455,9 @@ fn post_client_line(scene: &mut Scene, id: &ContactId, said: &ClientMessage, roo
     }
     let detail = json!({ "rule": rule, "id": said.id });
     scene.note(Entry::new("client.relayed", PROGRAM).about(id).room(&room.key).message(&message).detail(detail));
+    let file = reply.files.first().cloned();
     scene.post(Place::Room(room.key.clone()), reply);
+    file
 }
 
 /// What a chat line shows of a client's message.

@@ -43,6 +43,12 @@ pub struct Room {
     /// The native WhatsApp group behind it, if there is one: then its contacts are reached all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub native: Option<Native>,
+    /// Of several contacts those who have read who else is here: only their words are passed on.
+    #[serde(default)]
+    pub came_in: BTreeSet<ContactId>,
+    /// Those of whom they have read: what one of them writes is for these.
+    #[serde(default)]
+    pub announced: BTreeSet<ContactId>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +102,10 @@ impl Room {
     }
     pub fn is_live(&self) -> bool {
         matches!(self.state, RoomState::Opening | RoomState::Active)
+    }
+    /// Several contacts, each reached by himself: a standard group.
+    pub fn is_group(&self) -> bool {
+        self.contacts.len() > 1 && self.native.is_none()
     }
     pub fn owner(&self) -> Option<UserId> {
         self.members.iter().find(|(_, m)| m.owner).or(self.members.iter().next()).map(|(id, _)| *id)

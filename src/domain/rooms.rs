@@ -5,6 +5,7 @@ use super::commit::{Entry, Key};
 use super::consent::Consent;
 use super::contact::Contact;
 use super::effect::*;
+use super::groups;
 use super::ids::*;
 use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use super::native;
@@ -83,6 +84,8 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         bot: Seat::Owner,
         outsiders: BTreeSet::new(),
         native: None,
+        came_in: BTreeSet::new(),
+        announced: BTreeSet::new(),
     };
     scene.put(&room);
     for mut contact in contacts {
@@ -124,17 +127,19 @@ fn choose_line(scene: &Scene, plan: &Plan, contacts: &[Contact], sub_org: &str) 
     let mut lines: Vec<_> = scene.policy.lines_of(plan.channel).collect();
     lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == email));
     lines.sort_by_key(|line| line.advisor.is_none());
-    let fits = |line: &&&super::policy::Line| {
-        let rooms = contacts.iter().flat_map(|contact| contact.rooms.iter().filter_map(|key| scene.room(key)));
-        let mut sharing =
-            rooms.filter(|room| room.is_live() && !room.is_native() && room.channel == plan.channel && room.line == line.id);
-        match scene.policy.rooms_per_line {
-            RoomsPerLine::Many => sharing.all(|room| room.sub_org == sub_org),
-            RoomsPerLine::One => sharing.next().is_none(),
-        }
-    };
+    let fits = |line: &&&super::policy::Line| line_fits(scene, contacts, plan.channel, &line.id, sub_org);
     let line = lines.iter().find(fits).ok_or_else(|| Refusal::new("no-line-left").with("channel", plan.channel.name()))?;
     Ok(line.id.clone())
+}
+
+/// The ethical wall: rooms that share a line and a contact have one sub-organisation.
+pub fn line_fits(scene: &Scene, contacts: &[Contact], channel: Channel, line: &LineId, sub_org: &str) -> bool {
+    let rooms = contacts.iter().flat_map(|contact| contact.rooms.iter().filter_map(|key| scene.room(key)));
+    let mut sharing = rooms.filter(|room| room.is_live() && !room.is_native() && room.channel == channel && room.line == *line);
+    match scene.policy.rooms_per_line {
+        RoomsPerLine::Many => sharing.all(|room| room.sub_org == sub_org),
+        RoomsPerLine::One => sharing.next().is_none(),
+    }
 }
 
 fn cut(text: &str, most: usize) -> String {
@@ -155,6 +160,7 @@ pub fn opened(scene: &mut Scene, key: &RoomKey, stream: &StreamId, name: Option<
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry.detail(json!({ "stream": stream })) });
     invite(scene, room);
     native::room_opened(scene, key);
+    groups::bring_in(scene, key);
     answer_if_all_is_done(scene, key);
 }
 
@@ -166,6 +172,7 @@ fn say_room_opened(scene: &mut Scene, room: &Room) {
     let reply = Reply::new(Code::RoomOpened, "room-opened")
         .about(contact)
         .with("names", names)
+        .with("shared", groups::is_shared(scene.policy, room))
         .with("consent", consent.name())
         .with("invited", room.opening.as_ref().is_some_and(|opening| !opening.invite.is_empty()))
         .with("channel", room.channel.name())
@@ -235,7 +242,8 @@ fn answer_if_all_is_done(scene: &mut Scene, key: &RoomKey) {
         .with("invited", opening.invited)
         .with("already_waiting", opening.already_waiting)
         .with("waits", room.contacts.first().is_some_and(|id| approval::invitation_waits(scene, id)))
-        .with("consent", consent.name());
+        .with("consent", consent.name())
+        .with("several", room.is_group());
     if let Some(mut ask) = opening.ask.and_then(|id| scene.ask(&id)) {
         ask.answered = Some(reply.clone());
         scene.put(&ask);

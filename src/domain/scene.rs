@@ -259,7 +259,9 @@ impl<'a> Scene<'a> {
             Effect::Fetch(Fetch { media, before: Before::Message { channel, .. } }) => {
                 OutboxLane::to_contact(*channel, &media.contact)
             }
-            Effect::Upload(upload) => OutboxLane::to_contact(upload.channel, &upload.media.contact),
+            // A file that is passed on is another contact's than the one who gets it.
+            Effect::Fetch(Fetch { media, before: Before::PassedOn(message) }) => self.lane_of_message(message, media),
+            Effect::Upload(upload) => self.lane_of_message(&upload.message, &upload.media),
             Effect::Send(Send { room: Some(room), .. }) => OutboxLane::to_group(room),
             Effect::Send(send) => OutboxLane::to_contact(send.channel, &send.contact),
             Effect::OpenRoom(room) => OutboxLane::of_place(&Place::Room(room.key.clone())),
@@ -272,6 +274,13 @@ impl<'a> Scene<'a> {
             Effect::AcceptConnection { user } => OutboxLane::of_place(&Place::Direct(*user)),
             Effect::Group(act) => OutboxLane::of_group(&act.room),
             Effect::FindUser { then, .. } => OutboxLane::of_place(&Place::Direct(then.caller)),
+        }
+    }
+    fn lane_of_message(&self, message: &MessageId, file: &Media) -> String {
+        match self.message(message) {
+            Some(Message { to_group: true, room: Some(room), .. }) => OutboxLane::to_group(&room),
+            Some(message) => OutboxLane::to_contact(message.channel, &message.contact),
+            None => OutboxLane::to_contact(Channel::WhatsApp, &file.contact),
         }
     }
     /// The effect at this place of the outbox is over: it leaves its lane.

@@ -7,6 +7,7 @@ use super::contact::Contact;
 use super::effect::*;
 use super::files;
 use super::gates::{self, Subject, Verdict, quiet_hours};
+use super::groups;
 use super::ids::*;
 use super::lane::{Due, DueState, Lane, OutboxLane};
 use super::message::{Author, Message, MessageState};
@@ -14,7 +15,7 @@ use super::native;
 use super::policy::MESSAGE_WAITING;
 use super::room::Room;
 use super::saying::{say_to_client, template_body};
-use super::scene::{PROGRAM, Scene};
+use super::scene::{CLIENT, PROGRAM, Scene};
 use super::sms;
 use super::time::Timestamp;
 use crate::fault;
@@ -42,6 +43,9 @@ pub enum Accepted {
 
 /// What the gate says of a message as things stand now.
 pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verdict)> {
+    if message.passed_on_from().is_some() {
+        return groups::objection(scene, message);
+    }
     let author = message.advisor()?;
     let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let room = message.room.as_ref().and_then(|key| scene.room(key));
@@ -68,26 +72,32 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
 /// Takes an advisor's message in: it goes, waits, or is refused. What the author reads about it is left to the caller, but
 /// for the lines that a held message brings with it.
 pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
-    let mut lane = scene.lane(&draft.room.key, draft.contact);
-    let mut message = write_down(scene, &draft);
+    let message = write_down(scene, &draft);
+    take_in(scene, draft.room, message)
+}
+
+/// The same for words that have been written down already, an advisor's or those of another client.
+pub fn take_in(scene: &mut Scene, room: &Room, mut message: Message) -> Accepted {
+    let mut lane = scene.lane(&room.key, &message.contact);
     let verdict = objection(scene, &message);
     if let Some((gate, Verdict::Refuse)) = verdict {
         note_refused(scene, &message, gate);
         return Accepted::Refused(gate);
     }
     if message.is_free_text() && !lane.held.is_empty() && verdict.is_none() {
-        release(scene, &draft.room.key, draft.contact);
-        lane = scene.lane(&draft.room.key, draft.contact);
+        release(scene, &room.key, &message.contact);
+        lane = scene.lane(&room.key, &message.contact);
     }
     // Who waits longer goes first: behind a held message everything of the lane is held.
     let waits = message.is_free_text() && first_text(scene, &lane).is_some();
+    let waiting = waiting_like(scene, &lane, &message);
     match verdict {
         None if !waits => {
             note_accepted(scene, &message);
             make_ready(scene, &mut message);
             Accepted::Ready(message.id)
         }
-        _ if lane.held.len() >= scene.policy.held_max => Accepted::Full(lane.held.len()),
+        _ if waiting >= scene.policy.held_max => Accepted::Full(waiting),
         _ => {
             let gate = verdict.map_or_else(|| gate_of_head(scene, &lane), |(gate, _)| gate);
             note_accepted(scene, &message);
@@ -95,6 +105,13 @@ pub fn accept(scene: &mut Scene, draft: Draft) -> Accepted {
             Accepted::Held(message.id, gate)
         }
     }
+}
+
+/// How many wait of the kind of this one: what clients write to each other takes no advisor's place.
+fn waiting_like(scene: &Scene, lane: &Lane, message: &Message) -> usize {
+    let passed_on = message.passed_on_from().is_some();
+    let like = |id: &&MessageId| scene.message(id).is_some_and(|other| other.passed_on_from().is_some() == passed_on);
+    lane.held.iter().filter(like).count()
 }
 
 /// Of two messages of one moment the one that was heard later stands later, behind what is due and behind what is held.
@@ -119,7 +136,7 @@ fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
     first_text(scene, lane).and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
 }
 
-fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
+pub fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
     let order = next_in_order(scene, draft);
     Message {
         id: scene.new_message_id(),
@@ -148,8 +165,17 @@ fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
     }
 }
 
+/// Whose words they are, as the journal names him.
+pub fn actor_of(scene: &Scene, message: &Message) -> String {
+    match &message.author {
+        Author::Advisor(user) => scene.actor(*user),
+        Author::Program(_) => PROGRAM.to_owned(),
+        Author::Client(_) => CLIENT.to_owned(),
+    }
+}
+
 fn note_refused(scene: &mut Scene, message: &Message, gate: &str) {
-    let actor = message.advisor().map_or_else(|| PROGRAM.to_owned(), |author| scene.actor(author));
+    let actor = actor_of(scene, message);
     let detail = json!({ "gate": gate, "body": message.body });
     scene.note(Entry {
         room: message.room.clone(),
@@ -158,8 +184,9 @@ fn note_refused(scene: &mut Scene, message: &Message, gate: &str) {
 }
 
 fn note_accepted(scene: &mut Scene, message: &Message) {
-    let actor = message.advisor().map_or_else(|| PROGRAM.to_owned(), |author| scene.actor(author));
-    let detail = json!({ "channel": message.channel.key(), "body": message.body, "chat_message": message.chat_message });
+    let actor = actor_of(scene, message);
+    let (from, chat) = (message.passed_on_from(), &message.chat_message);
+    let detail = json!({ "channel": message.channel.key(), "body": message.body, "chat_message": chat, "passed_on_from": from });
     let entry = Entry::new("message.accepted", actor).about(&message.contact).message(&message.id).detail(detail);
     scene.note(Entry { room: message.room.clone(), ..entry });
 }
@@ -203,8 +230,11 @@ pub fn address(scene: &Scene, contact: &Contact, group_of: Option<&RoomKey>) -> 
 /// The message waits for what `gate` asks; author and, once per silence, client are told.
 pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     put_into_lane(scene, message, gate);
-    let reply = held_line(scene, message, gate);
-    tell_room(scene, message, reply);
+    // Of words that are passed on the room reads in one line for all whom they did not reach.
+    if message.passed_on_from().is_none() {
+        let reply = held_line(scene, message, gate);
+        tell_room(scene, message, reply);
+    }
     if message.to_group {
         return; // Nobody is asked or told by himself of what waits for a group.
     }
@@ -255,6 +285,7 @@ fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey, contact: 
 fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
     let name = contact_name(scene, message.room.as_ref(), &message.contact);
     let consent = scene.contact(&message.contact).map(|c| c.consent(message.channel)).unwrap_or_default();
+    let in_group = message.room.as_ref().and_then(|key| scene.room(key)).is_some_and(|room| room.is_group());
     Reply::new(Code::Held, "held")
         .about(&message.contact)
         .of(&message.id)
@@ -264,6 +295,7 @@ fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
         .with("consent", consent.name())
         .with("channel", message.channel.name())
         .with("notice", scene.policy.waiting_notice)
+        .with("group", in_group)
 }
 
 /// Into the room, or to the author alone where there is none.
@@ -410,6 +442,8 @@ fn tell_released(scene: &mut Scene, room: &RoomKey, contact: &ContactId, gone: &
 
 /// Releases whatever may go now to this contact, in all his rooms on the channel.
 pub fn release_all(scene: &mut Scene, contact: &ContactId, channel: Channel) -> usize {
+    // Who may be written to now reads first who else is in his groups.
+    groups::bring_in_everywhere(scene, contact, channel);
     let Some(contact) = scene.contact(contact) else { return 0 };
     let rooms: Vec<Room> =
         contact.rooms.iter().filter_map(|key| scene.room(key)).filter(|room| room.channel == channel).collect();
@@ -441,16 +475,7 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
             scene.put(&Lane::empty(room, &contact.id));
         }
     }
-    let name = OutboxLane::to_contact(channel, &contact.id);
-    // Reading the lane's head guards the list of its effects: it changes with every one of them.
-    let _guard: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&name));
-    let due: Vec<Due> = scene.case.scan(&format!("{}{name}/", Due::PREFIX), None, super::lane::OUTBOX_LANE_MAX as usize);
-    for due in due {
-        if let (Effect::Send(send), DueState::Waiting { .. }) = (&due.effect, &due.state) {
-            scene.settle(&due);
-            withdrawn.extend(scene.message(&send.message));
-        }
-    }
+    withdrawn.extend(take_from_outbox(scene, &contact.id, channel, |_| true));
     for message in &mut withdrawn {
         message.state = MessageState::Withdrawn { reason: reason.to_owned() };
         scene.put(message);
@@ -464,6 +489,40 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
     }
     tell_withdrawn(scene, withdrawn, reason);
     advisors
+}
+
+/// The messages to this contact that are due and were not taken leave the outbox, as far as they fit.
+fn take_from_outbox(scene: &mut Scene, contact: &ContactId, channel: Channel, fits: impl Fn(&Message) -> bool) -> Vec<Message> {
+    let name = OutboxLane::to_contact(channel, contact);
+    // Reading the lane's head guards the list of its effects: it changes with every one of them.
+    let _guard: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&name));
+    let due: Vec<Due> = scene.case.scan(&format!("{}{name}/", Due::PREFIX), None, super::lane::OUTBOX_LANE_MAX as usize);
+    let mut taken = Vec::new();
+    for due in due {
+        let (Effect::Send(send), DueState::Waiting { .. }) = (&due.effect, &due.state) else { continue };
+        let message = scene.message(&send.message);
+        if message.as_ref().is_none_or(&fits) {
+            scene.settle(&due);
+            taken.extend(message);
+        }
+    }
+    taken
+}
+
+/// The contact is no longer in this room: what people wrote to him in it and he did not get will not go. Returns how many.
+pub fn withdraw_from_room(scene: &mut Scene, room: &Room, contact: &ContactId) -> usize {
+    let held = scene.lane(&room.key, contact).held;
+    scene.put(&Lane::empty(&room.key, contact));
+    let mut withdrawn: Vec<Message> = held.iter().filter_map(|id| scene.message(id)).collect();
+    let of_room = |message: &Message| message.room.as_ref() == Some(&room.key) && message.is_of_a_person();
+    withdrawn.extend(take_from_outbox(scene, contact, room.channel, of_room));
+    for message in &mut withdrawn {
+        message.state = MessageState::Withdrawn { reason: "membership".to_owned() };
+        scene.put(message);
+    }
+    let count = withdrawn.len();
+    tell_withdrawn(scene, withdrawn, "membership");
+    count
 }
 
 /// What `/sent`, `/queue` and cards show of a body, without the client's or advisor's words being cut by accident.

@@ -991,6 +991,8 @@ pub fn policy() -> Policy {
         held_max: 20,
         quiet_hours: None,
         rooms_per_line: RoomsPerLine::Many,
+        group_relay: GroupRelay::All,
+        native_groups: true,
         advisors: BTreeMap::from([
             rights("jane", "advisor", "Private Clients"),
             rights("bob", "advisor", "Private Clients"),

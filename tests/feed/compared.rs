@@ -86,6 +86,8 @@ impl Here {
             bot: Seat::Owner,
             outsiders: BTreeSet::new(),
             native: None,
+            came_in: BTreeSet::new(),
+            announced: BTreeSet::new(),
             files: 0,
         };
         let (store, told) = (Arc::new(MemoryStore::new()), Told::default());

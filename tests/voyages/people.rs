@@ -146,6 +146,8 @@ pub fn policy_for(advisors: &[Advisor], dice: &mut Dice) -> Policy {
         held_max: 5 + dice.below(10),
         quiet_hours: None,
         rooms_per_line: RoomsPerLine::Many,
+        group_relay: GroupRelay::All,
+        native_groups: true,
         advisors: advisors.iter().map(|advisor| (advisor.email.clone(), advisor.rights())).chain([admin()]).collect(),
         words: WORDS.clone(),
         templates: BTreeMap::from([("follow_up".to_owned(), topics)]),

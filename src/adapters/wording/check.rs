@@ -25,15 +25,34 @@ pub(super) const WHATSAPP_TEMPLATES: [&str; 6] = [
     "liaison_notice",
 ];
 /// Texts on both channels.
-const TEXTS: [&str; 7] = ["welcome", "help", "opted_in", "opted_out", "advisor_left", "advisor_joined", "out_of_office"];
+const TEXTS: [&str; 11] = [
+    "welcome",
+    "help",
+    "opted_in",
+    "opted_out",
+    "advisor_left",
+    "advisor_joined",
+    "out_of_office",
+    "group_members",
+    "group_joined",
+    "group_message",
+    "group_thing",
+];
 /// The TCPA question and the words of a call, on SMS only.
 const SMS_TEXTS: [&str; 3] = ["opt_in", GREETING, VOICEMAIL];
 /// A caller hears these before anybody knows who he is.
 const GREETING: &str = "call_greeting";
 const VOICEMAIL: &str = "call_voicemail";
 const SPOKEN_VARIABLES: [&str; 1] = ["firm"];
-/// `welcome` answers a yes, and also a client who wrote first and has not said it.
-const WELCOME_VARIABLES: [&str; 1] = ["agreed"];
+/// What texts may use beyond the standard variables. `welcome` answers a yes, and also a client who wrote first and has not said
+/// it; the others speak of the people in a group, by name, by number of those without, or by place.
+const OWN_VARIABLES: [(&str, &[&str]); 5] = [
+    ("welcome", &["agreed"]),
+    ("group_members", &["members", "unnamed"]),
+    ("group_joined", &["members", "unnamed"]),
+    ("group_message", &["participant", "text"]),
+    ("group_thing", &["members", "participant", "text"]),
+];
 
 impl Wording {
     /// Everything that is missing or could not be filled, in the order of the files.
@@ -116,13 +135,14 @@ fn known_variables(name: &str) -> Vec<&'static str> {
     if [GREETING, VOICEMAIL].contains(&name) {
         return SPOKEN_VARIABLES.to_vec();
     }
-    let own: &[&str] = if name == "welcome" { &WELCOME_VARIABLES } else { &[] };
+    let own = OWN_VARIABLES.iter().find(|(text, _)| *text == name).map_or(&[][..], |(_, own)| own);
     STANDARD.iter().chain(own).copied().collect()
 }
 
 fn sample(agreed: &str) -> BTreeMap<String, String> {
-    let standard = STANDARD.map(|variable| (variable.to_owned(), "Name".to_owned()));
-    standard.into_iter().chain([("agreed".to_owned(), agreed.to_owned())]).collect()
+    let own = OWN_VARIABLES.iter().flat_map(|(_, own)| own.iter());
+    let named = STANDARD.iter().chain(own).map(|variable| ((*variable).to_owned(), "Name".to_owned()));
+    named.chain([("agreed".to_owned(), agreed.to_owned())]).collect()
 }
 
 fn emptiness(body: &str) -> Vec<(String, String, String)> {

@@ -4,6 +4,8 @@ use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
+use crate::domain::grammar::Who;
+use crate::domain::groups::CONTACTS_MAX;
 use crate::domain::ids::*;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
@@ -81,11 +83,18 @@ fn contacts(scene: &Scene, given: &Given) -> Result<Vec<Contact>, Refusal> {
             contacts.push(contact);
         }
     }
+    not_too_many(given, "contact", &contacts)?;
     Ok(contacts)
 }
 
+pub(super) fn not_too_many(given: &Given, argument: &str, contacts: &[Contact]) -> Result<(), Refusal> {
+    let why = || format!("may be at most {CONTACTS_MAX} people; these are {}", contacts.len());
+    let fits = contacts.len() <= CONTACTS_MAX;
+    if fits { Ok(()) } else { Err(Refusal::bad_argument(argument, why(), given.command.example)) }
+}
+
 /// A room never mixes channels.
-fn one_channel(scene: &Scene, contacts: &[Contact]) -> Result<Channel, Refusal> {
+pub(super) fn one_channel(scene: &Scene, contacts: &[Contact]) -> Result<Channel, Refusal> {
     let all = |channel: Channel| contacts.iter().all(|contact| contact.channels.contains_key(&channel));
     match (all(Channel::WhatsApp), all(Channel::Sms)) {
         (true, _) => Ok(Channel::WhatsApp),
@@ -96,24 +105,22 @@ fn one_channel(scene: &Scene, contacts: &[Contact]) -> Result<Channel, Refusal> 
 }
 
 fn colleagues(scene: &Scene, given: &Given, channel: Channel) -> Result<Vec<UserId>, Refusal> {
-    let mut colleagues = Vec::new();
-    for who in given.args.people() {
-        let user = given.colleague(scene, &who)?;
-        let rights = scene.rights(user.id);
-        if !rights.may_use(channel) || rights.sub_org != given.rights.sub_org {
-            return Err(Refusal::bad_argument(
-                "advisor",
-                format!("({}) may not take part on this channel", user.name),
-                CREATE.example,
-            ));
-        }
-        colleagues.push(user.id);
+    given.args.people().iter().map(|who| colleague(scene, given, who, channel)).collect()
+}
+
+/// One who may read what these clients write (S4-30).
+pub(super) fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel) -> Result<UserId, Refusal> {
+    let user = given.colleague(scene, who)?;
+    let rights = scene.rights(user.id);
+    if rights.may_use(channel) && rights.sub_org == given.rights.sub_org {
+        return Ok(user.id);
     }
-    Ok(colleagues)
+    let why = format!("({}) may not take part on this channel", user.name);
+    Err(Refusal::bad_argument("advisor", why, given.command.example))
 }
 
 /// By name, before anything is made.
-fn may_be_written_to(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel) -> Result<(), Refusal> {
+pub(super) fn may_be_written_to(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel) -> Result<(), Refusal> {
     let name = given.name_of(scene, contact);
     match contact.consent(channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),

@@ -171,7 +171,8 @@ pub fn message_row(scene: &Scene, given: &Given, message: &Message) -> Value {
         Some(room) => name_in(scene, given, room, &message.contact),
         None => sending::name_for(scene, Some(given.caller.id), &message.contact),
     };
-    let author = message.advisor().map(|user| scene.user_name(user));
+    let client = || message.passed_on_from().zip(room.as_ref()).map(|(from, room)| name_in(scene, given, room, from));
+    let author = message.advisor().map(|user| scene.user_name(user)).or_else(client);
     json!({
         "id": message.id,
         "contact": name,

@@ -56,7 +56,10 @@ fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer
     let contact = scene.contact(&message.contact).ok_or_else(unknown)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
     let Some(author) = message.advisor() else {
-        let why = "is the program's own; only advisors' messages pass the gate";
+        let why = match message.passed_on_from() {
+            Some(_) => "is another client's, passed on; /why with the contact's name tells what it waits for",
+            None => "is the program's own; only advisors' messages pass the gate",
+        };
         return Err(Refusal::bad_argument("message", why, WHY.example));
     };
     let question = Question {

@@ -3,6 +3,7 @@ use crate::domain::commit::Entry;
 use crate::domain::effect::*;
 use crate::domain::event::RoomMessage;
 use crate::domain::files;
+use crate::domain::groups;
 use crate::domain::ids::*;
 use crate::domain::media::{CAPTION_MAX, Media};
 use crate::domain::members;
@@ -34,10 +35,13 @@ pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &
     if is_too_long(scene, room, &text) {
         return;
     }
+    let mut outcomes = Vec::new();
     for contact in room.addressees() {
         let accepted = accept(scene, draft(room, contact, said, Body::Text(text.clone())));
         refused(scene, room, contact, &accepted);
+        outcomes.push((contact.clone(), accepted));
     }
+    groups::tell_what_became(scene, room, &outcomes);
 }
 
 fn draft<'d>(room: &'d Room, contact: &'d ContactId, said: &RoomMessage, body: Body) -> Draft<'d> {
@@ -57,7 +61,7 @@ fn is_too_long(scene: &mut Scene, room: &Room, text: &str) -> bool {
 }
 
 /// The length of a text as its channel counts, and the most that it takes.
-fn measured(channel: Channel, text: &str) -> (usize, usize) {
+pub fn measured(channel: Channel, text: &str) -> (usize, usize) {
     match channel {
         Channel::WhatsApp => (text.chars().count(), TEXT_MAX),
         Channel::Sms => (sms_length::length(text), SMS_MAX),
@@ -70,7 +74,8 @@ fn refused(scene: &mut Scene, room: &Room, contact: &ContactId, accepted: &Accep
         Accepted::Ready(_) | Accepted::Held(..) => return false,
         Accepted::Refused(gate) => refuse_text(scene, room, contact, gate),
         Accepted::Full(count) => {
-            let refusal = Refusal::new("held-max").about(contact).with("count", *count);
+            let name = contact_name(scene, Some(&room.key), contact);
+            let refusal = Refusal::new("held-max").about(contact).with("count", *count).with("name", name);
             scene.post(Place::Room(room.key.clone()), refusal.into_reply());
         }
     }
@@ -86,21 +91,36 @@ fn advisor_sent_files(scene: &mut Scene, room: &Room, said: &RoomMessage, text: 
     if is_too_long(scene, room, &text) {
         return;
     }
+    let mut outcomes = Vec::new();
     for contact in room.addressees() {
-        let mark = scene.mark();
-        let media = files::from_advisor(scene, contact, room.channel, said);
-        let bodies = bodies(&text, media);
-        let first = bodies.first().cloned();
-        let accepted = bodies.into_iter().map(|body| accept(scene, draft(room, contact, said, body)));
-        let failed = accepted.into_iter().find(|accepted| matches!(accepted, Accepted::Refused(_) | Accepted::Full(_)));
-        let (Some(failed), Some(first)) = (failed, first) else { continue };
-        scene.back_to(mark);
-        if matches!(failed, Accepted::Refused(_)) {
-            // Refused once more, so that the journal keeps it although the files were taken back.
-            accept(scene, draft(room, contact, said, first));
-        }
-        refused(scene, room, contact, &failed);
+        let accepted = accept_files(scene, room, contact, said, &text);
+        refused(scene, room, contact, &accepted);
+        outcomes.push((contact.clone(), accepted));
     }
+    groups::tell_what_became(scene, room, &outcomes);
+}
+
+/// What became of the last of them, or why none of them goes.
+fn accept_files(scene: &mut Scene, room: &Room, contact: &ContactId, said: &RoomMessage, text: &str) -> Accepted {
+    let mark = scene.mark();
+    let media = files::from_advisor(scene, contact, room.channel, said);
+    let bodies = bodies(text, media);
+    let first = bodies.first().cloned();
+    let mut last = Accepted::Refused("room");
+    for body in bodies {
+        last = accept(scene, draft(room, contact, said, body));
+        if matches!(last, Accepted::Refused(_) | Accepted::Full(_)) {
+            break;
+        }
+    }
+    if matches!(last, Accepted::Refused(_) | Accepted::Full(_)) {
+        scene.back_to(mark);
+    }
+    if let (Accepted::Refused(_), Some(first)) = (&last, first) {
+        // Refused once more, so that the journal keeps it although the files were taken back.
+        accept(scene, draft(room, contact, said, first));
+    }
+    last
 }
 
 /// The first file bears the text; a sound cannot, and long words do not fit under a file: then they go before.
@@ -126,6 +146,7 @@ pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'
         .because(gate)
         .with("gate", gate)
         .with("name", contact_name(scene, Some(&room.key), contact))
+        .with("group", room.is_group())
         .with("channel", room.channel.name());
     scene.post(Place::Room(room.key.clone()), reply);
 }
