@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use expect_test::expect;
 use liaison::adapters::whatsapp::{Element, parse};
-use liaison::domain::event::{Content, Delivery, Fact};
+use liaison::domain::event::{ClientKeys, Content, Delivery, Fact, GroupNews};
 use liaison::domain::time::Timestamp;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -59,8 +59,30 @@ fn told(element: &Element) -> String {
             let choice = if told.wants_none { "no marketing" } else { "marketing again" };
             format!("{choice} {}", told.from.wa_id.as_deref().unwrap_or("?"))
         }
+        Fact::GroupTold(told) => {
+            let nameless = if told.group.as_str().is_empty() { " (no group)" } else { "" };
+            format!("group {}{nameless}", news(&told.news))
+        }
         Fact::Unreadable { why, .. } => format!("UNREADABLE {why}"),
         other => panic!("a webhook never tells {other:?}"),
+    }
+}
+
+fn news(news: &GroupNews) -> String {
+    let who = |who: &ClientKeys| who.wa_id.as_ref().or(who.user_id.as_ref()).cloned().unwrap_or_default();
+    match news {
+        GroupNews::Created { request, link } => format!("created for {request:.4} {}", link.as_deref().unwrap_or("without link")),
+        GroupNews::NotCreated { request, code, .. } => format!("not created for {request:.4} {code}"),
+        GroupNews::AsksToJoin { request, who: keys } => format!("{} asks {request:.4}", who(keys)),
+        GroupNews::AsksNoMore { request, who: keys } => format!("{} asks no more {request:.4}", who(keys)),
+        GroupNews::Joined { who: keys } => format!("joined {}", who(keys)),
+        GroupNews::Left { who: keys } => format!("left {}", who(keys)),
+        GroupNews::Removed { who: keys } => format!("removed {}", who(keys)),
+        GroupNews::NotRemoved { who: keys, code, .. } => format!("not removed {} {code}", who(keys)),
+        GroupNews::NotChanged { code, .. } => format!("not changed {code}"),
+        GroupNews::Deleted => "deleted".to_owned(),
+        GroupNews::Suspended => "suspended".to_owned(),
+        GroupNews::Unsuspended => "unsuspended".to_owned(),
     }
 }
 
@@ -95,27 +117,27 @@ fn each_recorded_webhook_becomes_these_facts() {
         metadocs.message_image_with_url: picture with id Taj Mahal [pn]
         metadocs.message_text_username_no_phone: text Does it come in anot [un]
         metadocs.shape.contacts_shared_by_request_button: contact card +16505551234 [un]
-        metadocs.shape.group_create_fail: (group_lifecycle_update)
-        metadocs.shape.group_create_succeed: (group_lifecycle_update)
-        metadocs.shape.group_delete_succeed: (group_lifecycle_update)
-        metadocs.shape.group_join_request_approved: (group_participants_update)
-        metadocs.shape.group_join_request_created: (group_participants_update)
-        metadocs.shape.group_join_request_created_bsuid: (group_participants_update)
-        metadocs.shape.group_join_request_revoked: (group_participants_update)
-        metadocs.shape.group_joined_by_invite_link: (group_participants_update)
+        metadocs.shape.group_create_fail: group not created for 784D 131211 (no group)
+        metadocs.shape.group_create_succeed: group created for 784D https://chat.whatsapp.com/LINK_ID
+        metadocs.shape.group_delete_succeed: group deleted
+        metadocs.shape.group_join_request_approved: group joined 16505551234
+        metadocs.shape.group_join_request_created: group 16505551234 asks MTY0
+        metadocs.shape.group_join_request_created_bsuid: group US.13491208655302741918 asks MTY0
+        metadocs.shape.group_join_request_revoked: group 16505551234 asks no more MTY0
+        metadocs.shape.group_joined_by_invite_link: group joined 16505551234
         metadocs.shape.group_message_text: text Hello all [pn] in a group
         metadocs.shape.group_message_unsupported: message of a kind WhatsApp does not pass on [pn] in a group
-        metadocs.shape.group_participant_leaves: (group_participants_update)
-        metadocs.shape.group_remove_partial_fail: (group_participants_update)
-        metadocs.shape.group_removed_by_business: (group_participants_update)
+        metadocs.shape.group_participant_leaves: group left 16505551234
+        metadocs.shape.group_remove_partial_fail: group removed 16505551234; group not removed 16505551235 131212
+        metadocs.shape.group_removed_by_business: group removed 16505551234
         metadocs.shape.group_settings_update_succeed: (group_settings_update)
         metadocs.shape.group_status_delivered_alt_key: delivered by 16505551234 at group_service
         metadocs.shape.group_status_delivered_two_messages: delivered by 16505551234 at group_service; delivered by 16505551234 at group_service
         metadocs.shape.group_status_failed: failed 131020
         metadocs.shape.group_status_read_two_participants: read by 16505551234 at group_service; read by 16505551235 at group_service
         metadocs.shape.group_status_sent: sent
-        metadocs.shape.group_suspended: (group_status_update)
-        metadocs.shape.group_suspension_cleared: (group_status_update)
+        metadocs.shape.group_suspended: group suspended
+        metadocs.shape.group_suspension_cleared: group unsuspended
         metadocs.shape.system_user_changed_user_id: sign user_changed_user_id US.99991208655302741918 [u]
         metadocs.status_delivered_username_no_phone: delivered at marketing/regular
         metadocs.status_delivered_username_phone_known: delivered at marketing/regular
@@ -126,8 +148,8 @@ fn each_recorded_webhook_becomes_these_facts() {
         metadocs.user_preferences_resume: marketing again 16505551234
         metaspec.button_message: button Unsubscribe/Unsubscribe [pn] quoting
         metaspec.contact_sharing_message: contact card Lucía Gómez +1 (983) 555-2319 [pn]
-        metaspec.group_create_message: (group_lifecycle_update)
-        metaspec.group_remove_participants: (group_participants_update)
+        metaspec.group_create_message: group created for 784D without link; group joined 16505551234; group joined 16505551235
+        metaspec.group_remove_participants: group removed 16505551234; group removed 16505551235
         metaspec.group_settings_update: (group_settings_update)
         metaspec.image_message: picture with id Taj Mahal [pn]
         metaspec.interactive_button_reply_message: button cancel-button/Cancel [pn] quoting

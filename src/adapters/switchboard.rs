@@ -2,9 +2,9 @@
 use crate::adapters::symphony::rest::Symphony;
 use crate::adapters::twilio::Twilio;
 use crate::adapters::vault::{Kept, Unreadable, Vault};
-use crate::adapters::whatsapp::{Pace, WhatsApp};
+use crate::adapters::whatsapp::{Pace, WhatsApp, pair_of};
 use crate::adapters::wording::Wording;
-use crate::domain::effect::{Attempt, Body, Effect, LookUp, Outcome, Prepared, Send, Upload};
+use crate::domain::effect::{Attempt, Body, Effect, GroupCall, LookUp, Outcome, Prepared, Send, Upload};
 use crate::domain::ids::{Channel, EffectId, LineId};
 use crate::domain::lane::Due;
 use crate::domain::media::{Media, Source};
@@ -75,7 +75,10 @@ impl Performer for Switchboard {
                 (Effect::RemoveMember { stream, user }, _) => self.symphony.remove_member(stream, *user).await,
                 (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
                 (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
-                (Effect::Group(_), _) => failed("channel-off", "this channel is not set up"),
+                (Effect::Group(act), _) => match &self.whatsapp {
+                    Some(whatsapp) => whatsapp.group(act).await,
+                    None => failed("channel-off", "this channel is not set up"),
+                },
                 (Effect::FindUser { user, .. }, _) => self.symphony.find_user(*user).await,
             }
         })
@@ -87,6 +90,9 @@ impl Performer for Switchboard {
                 Effect::Post { place, .. } => self.symphony.find_posted(place, &due.id).await,
                 Effect::OpenRoom(room) => self.symphony.find_room(room).await,
                 Effect::Send(send) => self.find_sent(send, due.tried_since).await,
+                // It may have been asked for, and asking again could make a second group. Done without an id of the request
+                // says so; whether the group came to be, the domain finds out by `GroupCall::Find`.
+                Effect::Group(act) if matches!(act.call, GroupCall::Create { .. }) => LookUp::Found { external_id: None },
                 // Doing these twice is as good as once.
                 Effect::AddMember { .. }
                 | Effect::RemoveMember { .. }
@@ -110,6 +116,7 @@ impl Pacing for Switchboard {
             }
             // Nothing leaves: Twilio comes for the file.
             Effect::Upload(Upload { channel: Channel::Sms, .. }) => Ok(()),
+            Effect::Group(act) => self.whatsapp.as_ref().map_or(Ok(()), |whatsapp| works(whatsapp, &act.line, now)),
             Effect::Post { .. }
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }
@@ -117,7 +124,6 @@ impl Pacing for Switchboard {
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
             | Effect::Fetch(_)
-            | Effect::Group(_)
             | Effect::FindUser { .. } => Ok(()),
         }
     }
@@ -182,8 +188,7 @@ impl Switchboard {
         if let Some(whatsapp) = &self.whatsapp {
             works(whatsapp, &send.line, now)?;
         }
-        let reader = send.room.as_ref().map_or(send.contact.as_str(), |group_of| group_of.as_str());
-        pace.may_go(send.line.as_str(), reader, now)?;
+        pace.may_go(send.line.as_str(), pair_of(send), now)?;
         if let Some(health) = health {
             health.begins(&send.line, now);
         }

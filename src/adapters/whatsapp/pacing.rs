@@ -2,6 +2,8 @@
 //!
 //! Both are the generic cell rate algorithm: each message books the next free place on a time line, and may go while the
 //! booked time runs ahead of the clock by no more than the burst.
+use crate::domain::effect::Send;
+use crate::domain::ids::{GroupId, RoomKey};
 use crate::domain::time::{Span, Timestamp};
 use std::collections::HashMap;
 
@@ -100,6 +102,12 @@ impl Pace {
         }
         Ok(self.lines.get_mut(line).expect("the line was put in just above"))
     }
+}
+
+/// Whose pace a message counts for: a group is one of its own, whoever is in it.
+pub fn pair_of(send: &Send) -> &str {
+    let group = send.room.as_ref().map(RoomKey::as_str).or(send.to.group.as_ref().map(GroupId::as_str));
+    group.unwrap_or(send.contact.as_str())
 }
 
 impl Line {

@@ -2,7 +2,7 @@
 use super::errors::{Class, class_of};
 use super::health::{LOOK_AGAIN, LineHealth};
 use super::media::PublicOnly;
-use super::pacing::Pace;
+use super::pacing::{Pace, pair_of};
 use super::wire::Complaint;
 use crate::domain::effect::{Attempt, Body, Outcome, Prepared, Send};
 use crate::domain::ids::MessageId;
@@ -132,7 +132,7 @@ impl WhatsApp {
         let Some(wamid) = accepted(&answer.bytes) else {
             return unknown("an answer without the id of the message".to_owned());
         };
-        self.pace().accepted(send.line.as_str(), send.contact.as_str());
+        self.pace().accepted(send.line.as_str(), pair_of(send));
         self.health.accepted(&send.line);
         Attempt::Ended(Outcome::Done { external_id: Some(wamid) })
     }
@@ -147,7 +147,7 @@ impl WhatsApp {
                 attempt
             }
             Class::PairThrottled => {
-                let not_before = self.pace().pair_refused(send.line.as_str(), send.contact.as_str(), self.now());
+                let not_before = self.pace().pair_refused(send.line.as_str(), pair_of(send), self.now());
                 Attempt::NotYet { why, not_before }
             }
             Class::Trouble { wait } => self.not_yet(why, answer.retry_after(self.now()).unwrap_or(wait)),
@@ -187,6 +187,10 @@ impl WhatsApp {
 
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(format!("{}/{path}", self.base))
+    }
+
+    pub(super) fn delete(&self, path: &str) -> RequestBuilder {
+        self.http.delete(format!("{}/{path}", self.base))
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
@@ -252,7 +256,7 @@ impl Answer {
     }
 
     /// `Retry-After` in seconds or as a date.
-    fn retry_after(&self, now: Timestamp) -> Option<Span> {
+    pub(super) fn retry_after(&self, now: Timestamp) -> Option<Span> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
         let span = match text.parse::<u32>() {
             Ok(seconds) => Span::seconds(seconds.into()),
@@ -307,18 +311,23 @@ fn accepted(bytes: &[u8]) -> Option<String> {
 }
 
 fn is_the_number(wa_id: &str, input: &str) -> bool {
-    wa_id.is_empty() || input.chars().filter(char::is_ascii_digit).eq(wa_id.chars())
+    // A group is told by its id in both places.
+    wa_id.is_empty() || wa_id == input || input.chars().filter(char::is_ascii_digit).eq(wa_id.chars())
 }
 
 /// The request body, or `None` where there is nobody to send to or nothing to say.
 fn body(send: &Send, prepared: &Prepared) -> Option<Value> {
     let (kind, content) = content(send, prepared)?;
     let mut body = envelope(&send.message, kind);
-    match (&send.to.phone, &send.to.user_id) {
+    match (&send.to.group, &send.to.phone, &send.to.user_id) {
+        (Some(group), _, _) => {
+            body["recipient_type"] = "group".into();
+            body["to"] = group.as_str().into();
+        }
         // Without the "+" Meta would put the country code of the firm's own number in front.
-        (Some(phone), _) => body["to"] = phone.e164().into(),
-        (None, Some(user_id)) => body["recipient"] = user_id.as_str().into(),
-        (None, None) => return None,
+        (None, Some(phone), _) => body["to"] = phone.e164().into(),
+        (None, None, Some(user_id)) => body["recipient"] = user_id.as_str().into(),
+        (None, None, None) => return None,
     }
     body[kind] = content;
     Some(body)

@@ -1,4 +1,6 @@
 //! Takes a webhook apart into its elements, each an event by itself: a bad one spoils no other.
+mod groups;
+
 use super::content::{content, phone};
 use super::errors::{Class, class};
 use super::wire::{Call, Change, Contact, Entry, Envelope, Message, Metadata, Preference, Status, TemplateChange, Value};
@@ -93,6 +95,12 @@ impl Found {
                 Ok(value) => self.value(raw, value, field),
                 Err(why) => self.set_aside(raw, format!("a value of unexpected shape: {why}")),
             },
+            "group_lifecycle_update" | "group_participants_update" | "group_settings_update" | "group_status_update" => {
+                match read::<Value>(raw) {
+                    Ok(value) => self.groups(raw, value, field),
+                    Err(why) => self.set_aside(raw, format!("a value of unexpected shape: {why}")),
+                }
+            }
             "message_template_status_update"
             | "message_template_quality_update"
             | "template_category_update"
@@ -323,7 +331,8 @@ fn failure(status: &Status) -> Delivery {
 
 fn report(id: Wamid, delivery: Delivery, status: Status, around: &Around) -> DeliveryReported {
     let to_group = status.recipient_type.as_deref() == Some("group");
-    let (member, member_user) = (status.recipient_participant_id, status.recipient_participant_user_id);
+    let member = status.recipient_participant_id.or(status.participant_recipient_id);
+    let member_user = status.recipient_participant_user_id;
     let participant = member.as_ref().or(member_user.as_ref()).cloned();
     let recipient = match to_group {
         true => around.keys(member, member_user),

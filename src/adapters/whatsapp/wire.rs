@@ -49,6 +49,12 @@ pub struct Value<'a> {
     /// Under the field `user_preferences`.
     #[serde(borrow, default)]
     pub user_preferences: Option<Vec<&'a RawValue>>,
+    /// Under the fields about groups.
+    #[serde(borrow, default)]
+    pub groups: Option<Vec<&'a RawValue>>,
+    /// Meta's pages print it beside the groups and in each of them.
+    #[serde(default)]
+    pub initiated_by: Option<String>,
     #[serde(borrow, default)]
     pub errors: Option<Vec<&'a RawValue>>,
 }
@@ -299,8 +305,8 @@ pub struct Status {
     /// `group` where `recipient_id` names a group and not a person.
     pub recipient_type: Option<String>,
     /// Meta spells this name in two ways.
-    #[serde(alias = "participant_recipient_id")]
     pub recipient_participant_id: Option<String>,
+    pub participant_recipient_id: Option<String>,
     pub recipient_participant_user_id: Option<String>,
     pub biz_opaque_callback_data: Option<String>,
     pub pricing: Option<Pricing>,
@@ -355,7 +361,7 @@ impl Complaint {
 }
 
 /// Meta writes seconds as a string in most places and as a number in some.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Seconds {
