@@ -1,6 +1,7 @@
 //! WhatsApp's Cloud API and the clients' phones on loopback: sends are answered, shown on the phones and told by signed webhooks.
 mod errors;
 mod graph;
+mod groups;
 mod hooks;
 mod media;
 mod pace;
@@ -80,6 +81,8 @@ struct Habits {
     review: Duration,
     /// The app gets the account's webhooks.
     subscribed: bool,
+    /// The firm is eligible for groups.
+    groups: bool,
 }
 
 const HABITS: Habits = Habits {
@@ -88,6 +91,7 @@ const HABITS: Habits = Habits {
     strangers: Strangers::Adopt,
     review: Duration::ZERO,
     subscribed: true,
+    groups: true,
 };
 
 /// The emulator; a clone is the same one.
@@ -234,12 +238,18 @@ impl Meta {
 
     /// Orders a trouble for the next `times` sends: "500", "503", "429", a number of Meta's error codes ("failed-" and such a
     /// number tells it by a status), "lost-answer", "hang", "html", "duplicate", "delay", "out-of-order" or "no-status".
-    /// "duplicate", "delay" and "out-of-order" are also spent on clients' messages.
+    /// "duplicate", "delay" and "out-of-order" are also spent on clients' messages. Calls about
+    /// groups have their own: codes from 131201 to 131215, "group-" and a code, "group-lost-answer", and of the webhook that
+    /// follows "group-lost", "group-late", "group-twice" or "group-fails"; "group-suspend" and "group-clear" are done at once.
     ///
     /// # Errors
     /// A sentence, if there is no such trouble.
     pub fn trouble(&self, code: &str, times: u32) -> Result<(), String> {
-        self.inner.world().troubles.order(code, times)
+        match code {
+            "group-suspend" => self.suspend_groups(true),
+            "group-clear" => self.suspend_groups(false),
+            code => self.inner.world().troubles.order(code, times),
+        }
     }
 
     /// Registers an approved template; `components` as in Meta's JSON. Registering it again replaces it.

@@ -1,4 +1,5 @@
 //! The whole world on loopback: a Symphony pod, WhatsApp's Cloud API and a page, so that the real bot can be tried without an account.
+pub mod group_views;
 mod journal;
 pub mod keys;
 pub mod meta;

@@ -45,6 +45,12 @@ impl GraphError {
             "href": "https://developers.facebook.com/documentation/business-messaging/whatsapp/support/error-codes"})
     }
 
+    /// The error as an element of `groups[].errors` and of the lists of what failed.
+    pub fn in_group(&self) -> Value {
+        let title = title(self.code);
+        json!({"code": self.code, "message": title, "title": title, "error_data": {"details": self.details}})
+    }
+
     fn body(&self) -> Value {
         let mut error = json!({
             "message": self.message(),
@@ -93,6 +99,8 @@ fn usual_status(code: i64) -> StatusCode {
         190 => StatusCode::UNAUTHORIZED,
         3 | 10 | 200..=299 | 368 | 131005 | 131031 => StatusCode::FORBIDDEN,
         132001 => StatusCode::NOT_FOUND,
+        131207 => StatusCode::FORBIDDEN,
+        131208 => StatusCode::TOO_MANY_REQUESTS,
         131000 | 131016 | 131045 | 131057 => StatusCode::INTERNAL_SERVER_ERROR,
         2 | 133004 => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
@@ -139,6 +147,18 @@ pub(super) fn title(code: i64) -> &'static str {
         131053 => "Media upload error",
         131056 => "(Business Account, Consumer Account) pair rate limit hit",
         131057 => "Account in maintenance mode",
+        131201 => "Request partially succeeded",
+        131202 => "Duplicate participant",
+        131203 => "Recipient has not accepted new Terms",
+        131204 => "Participant overlimit",
+        131207 => "Group suspended",
+        131208 => "Group rate limit hit",
+        131209 => "Group picture not square",
+        131210 => "Group picture too small",
+        131211 => "Group create limit reached",
+        131212 => "Participant is not part of the group",
+        131213 => "Group join request does not exist",
+        131214 => "Group creation temporarily disabled",
         131215 => "Not eligible for Groups API",
         132000 => "Number of parameters does not match the expected number of params",
         132001 => "Template name does not exist in the translation",

@@ -1,5 +1,6 @@
 //! The HTTP face: the paths of the Graph API that a business bot calls, and Graph's answers to everything else.
 use super::errors::GraphError;
+use super::groups;
 use super::media::MAX_MEDIA_BYTES;
 use super::shapes;
 use super::template::Template;
@@ -33,7 +34,7 @@ const MAX_PAGE: usize = 1000;
 const REVIEW_AFTER: Duration = Duration::from_millis(10);
 
 type Answer = Result<Json<Value>, GraphError>;
-type Queried = Query<HashMap<String, String>>;
+pub(super) type Queried = Query<HashMap<String, String>>;
 
 pub(super) fn router(meta: Meta) -> Router {
     let media_limit = DefaultBodyLimit::max(MAX_MEDIA_BYTES + MULTIPART_ROOM);
@@ -43,9 +44,8 @@ pub(super) fn router(meta: Meta) -> Router {
         .route("/{version}/{id}/message_templates", get(list_templates).post(create_template).delete(delete_template))
         .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .route("/{version}/{id}/subscribed_apps", get(subscribed_apps).post(subscribe).delete(unsubscribe))
-        // Groups come later; until then the account is simply not eligible.
-        .route("/{version}/{id}/groups", get(no_groups).post(no_groups))
-        .route("/{version}/{id}", get(object).delete(delete_object))
+        .merge(groups::calls::routes())
+        .route("/{version}/{id}", get(object).post(groups::calls::change).delete(delete_object))
         .route("/whatsapp_business/attachments", get(download))
         .route("/whatsapp_business/attachments/", get(download))
         .fallback(unknown)
@@ -72,15 +72,8 @@ async fn unknown(uri: Uri) -> GraphError {
     GraphError::unknown_object(uri.path().trim_start_matches('/'))
 }
 
-async fn no_groups(State(meta): State<Meta>, Path(path): Path<(String, String)>) -> GraphError {
-    match meta.inner.is_line(&path) {
-        Ok(()) => GraphError::new(131215, "The business is not eligible for the Groups API"),
-        Err(error) => error,
-    }
-}
-
 impl Inner {
-    fn is_line(&self, path: &(String, String)) -> Result<(), GraphError> {
+    pub(super) fn is_line(&self, path: &(String, String)) -> Result<(), GraphError> {
         self.is(path, &self.settings.phone_number_id)
     }
 
@@ -93,12 +86,12 @@ impl Inner {
     }
 }
 
-fn is_version(version: &str) -> bool {
+pub(super) fn is_version(version: &str) -> bool {
     let numbers = version.strip_prefix('v').and_then(|rest| rest.split_once('.'));
     numbers.is_some_and(|(major, minor)| major.parse::<u16>().is_ok() && minor.parse::<u16>().is_ok())
 }
 
-fn parsed(body: &[u8]) -> Result<Value, GraphError> {
+pub(super) fn parsed(body: &[u8]) -> Result<Value, GraphError> {
     let value: Value = serde_json::from_slice(body).map_err(|error| GraphError::new(100, format!("Invalid JSON: {error}")))?;
     if value.is_object() { Ok(value) } else { Err(GraphError::new(100, "The body must be a JSON object")) }
 }
@@ -138,7 +131,7 @@ async fn hang(meta: &Meta, request: &Value) -> Response {
 }
 
 /// The connection closes before a byte of the answer is written. A refusal is still told, since nothing was accepted.
-fn lose(answer: Response) -> Response {
+pub(super) fn lose(answer: Response) -> Response {
     if answer.status() != StatusCode::OK {
         return answer;
     }
@@ -175,7 +168,14 @@ async fn object(
     Path(path): Path<(String, String)>,
     Query(query): Queried,
     headers: HeaderMap,
-) -> Answer {
+) -> Response {
+    if meta.inner.world().groups.is_known(&path.1) {
+        return groups::calls::group(&meta, &path, query.get("fields"));
+    }
+    plain_object(&meta, &path, &query, &headers).into_response()
+}
+
+fn plain_object(meta: &Meta, path: &(String, String), query: &HashMap<String, String>, headers: &HeaderMap) -> Answer {
     let (inner, id) = (&meta.inner, path.1.as_str());
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     let template = || inner.world().templates.values().find(|known| known.id == id).map(|known| known.listed((inner.now)()));
@@ -190,7 +190,7 @@ async fn object(
 }
 
 /// With `fields` only those are given, and the id always.
-fn chosen(mut object: Value, fields: Option<&String>) -> Value {
+pub(super) fn chosen(mut object: Value, fields: Option<&String>) -> Value {
     if let (Some(fields), Some(members)) = (fields, object.as_object_mut()) {
         let wanted: Vec<&str> =
             fields.split(',').map(|field| field.split(['{', '.']).next().unwrap_or_default().trim()).collect();
@@ -204,7 +204,7 @@ fn line_object(inner: &Inner) -> Value {
     json!({"verified_name": settings.line_name, "code_verification_status": "VERIFIED",
         "display_phone_number": displayed(&settings.number), "quality_rating": "GREEN", "platform_type": "CLOUD_API",
         "throughput": {"level": "STANDARD"}, "name_status": "APPROVED", "status": "CONNECTED", "account_mode": "LIVE",
-        "is_official_business_account": false, "whatsapp_business_manager_messaging_limit": "TIER_2K",
+        "is_official_business_account": inner.habits().groups, "whatsapp_business_manager_messaging_limit": "TIER_2K",
         "id": settings.phone_number_id})
 }
 
@@ -221,11 +221,19 @@ fn displayed(number: &str) -> String {
     }
 }
 
-async fn delete_object(State(meta): State<Meta>, Path((version, id)): Path<(String, String)>) -> Answer {
-    if is_version(&version) && meta.inner.forget_media(&id)? {
-        return Ok(Json(json!({"success": true})));
+async fn delete_object(State(meta): State<Meta>, Path(path): Path<(String, String)>) -> Response {
+    if meta.inner.world().groups.is_known(&path.1) {
+        return groups::calls::delete_group(&meta, &path);
     }
-    Err(GraphError::unknown_object(&id))
+    let (version, id) = path;
+    if !is_version(&version) {
+        return GraphError::unknown_object(&id).into_response();
+    }
+    match meta.inner.forget_media(&id) {
+        Ok(true) => Json(json!({"success": true})).into_response(),
+        Ok(false) => GraphError::unknown_object(&id).into_response(),
+        Err(error) => error.into_response(),
+    }
 }
 
 async fn download(State(meta): State<Meta>, Query(query): Queried) -> Response {
@@ -263,11 +271,11 @@ async fn unsubscribe(State(meta): State<Meta>, Path(path): Path<(String, String)
     Ok(Json(json!({"success": true})))
 }
 
-fn cursor(place: usize) -> String {
+pub(super) fn cursor(place: usize) -> String {
     URL_SAFE_NO_PAD.encode(place.to_string())
 }
 
-fn place(cursor: &str) -> Option<usize> {
+pub(super) fn place(cursor: &str) -> Option<usize> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     String::from_utf8(bytes).ok()?.parse().ok()
 }

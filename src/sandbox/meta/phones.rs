@@ -109,7 +109,8 @@ impl Inner {
         let phone = known_phone(&world, number)?;
         let unread = |message: &&Message| message.status == Status::Delivered;
         let read: Vec<Message> = world.thread(&phone.number).filter(unread).cloned().collect();
-        if read.is_empty() {
+        let (group_records, group_hooks) = self.looked_at_groups(&world, &phone);
+        if read.is_empty() && group_records.is_empty() {
             return Ok(0);
         }
         let at = (self.now)();
@@ -118,8 +119,9 @@ impl Inner {
             let value = shapes::status(&self.settings, &told, "read", None);
             Outgoing { value, message: None, after: Duration::from_millis(50), copies: 1 }
         };
-        let (hooks, count) = (read.iter().map(hook).collect(), read.len());
-        let records = read.into_iter().map(|message| Record::Message(Message { status: Status::Read, ..message })).collect();
+        let (hooks, count) = (read.iter().map(hook).chain(group_hooks).collect(), read.len() + group_records.len());
+        let records = read.into_iter().map(|message| Record::Message(Message { status: Status::Read, ..message }));
+        let records = records.chain(group_records).collect();
         self.commit(&mut world, records, hooks).map_err(unwritten)?;
         Ok(count)
     }
@@ -157,7 +159,7 @@ pub(super) fn check_text(text: &str) -> Result<(), String> {
 }
 
 /// A reaction and a deletion are no messages of the kind that opens the window.
-fn opens_the_window(kind: &str) -> bool {
+pub(super) fn opens_the_window(kind: &str) -> bool {
     !matches!(kind, "reaction" | "revoke" | "edit" | "system" | "unsupported" | "unknown")
 }
 
@@ -166,7 +168,7 @@ pub(super) fn known_phone(world: &World, input: &str) -> Result<Phone, String> {
     phone.ok_or_else(|| format!("There is no phone {input}; add it first."))
 }
 
-fn may_write(world: &World, phone: &Phone) -> Result<(), String> {
+pub(super) fn may_write(world: &World, phone: &Phone) -> Result<(), String> {
     if !phone.on_whatsapp {
         return Err(format!("{} has no WhatsApp.", phone.number));
     }

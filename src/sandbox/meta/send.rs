@@ -1,5 +1,6 @@
 //! `POST /{phone-number-id}/messages`: what Meta checks, in its order, and what follows a message that was accepted.
 use super::errors::GraphError;
+use super::groups::is_for_a_group;
 use super::shapes::{self, Told};
 use super::template::Shown;
 use super::trouble::Twist;
@@ -31,11 +32,11 @@ struct Addressed {
 }
 
 /// A request that has passed every check of its form.
-struct Checked {
-    kind: String,
-    shown: Shown,
-    pricing: Value,
-    callback_data: Option<String>,
+pub(super) struct Checked {
+    pub kind: String,
+    pub shown: Shown,
+    pub pricing: Value,
+    pub callback_data: Option<String>,
 }
 
 /// A message that has been accepted and now has its consequences.
@@ -59,10 +60,13 @@ impl Inner {
 
     /// Checks and accepts one message; its phone shows it and its statuses are on their way when this returns.
     pub(super) fn accept(&self, request: &Value, twist: Twist) -> Result<Value, GraphError> {
+        if is_for_a_group(request) {
+            return self.accept_in_group(request, twist, true);
+        }
         let mut world = self.world();
         let now = (self.now)();
         let addressed = self.addressed(&world, request)?;
-        let checked = self.check(&world, request, &addressed.phone, now)?;
+        let checked = self.check(&world, request, addressed.phone.the_window_is_open(now), now)?;
         self.may_reach(&addressed.phone, &checked, now)?;
         world.pace.admit(&addressed.phone.number, now)?;
         let wamid = shapes::wamid(addressed.phone.wa_id(), true);
@@ -76,19 +80,18 @@ impl Inner {
 
     /// The answer of an accepted message that goes nowhere, for the trouble "hang".
     pub(super) fn pretend(&self, request: &Value) -> Result<Value, GraphError> {
-        let world = self.world();
+        if is_for_a_group(request) {
+            return self.accept_in_group(request, Twist::default(), false);
+        }
+        let (world, now) = (self.world(), (self.now)());
         let addressed = self.addressed(&world, request)?;
-        let checked = self.check(&world, request, &addressed.phone, (self.now)())?;
+        let checked = self.check(&world, request, addressed.phone.the_window_is_open(now), now)?;
         Ok(answer(&addressed, &checked.kind, &shapes::wamid(addressed.phone.wa_id(), true)))
     }
 
     fn addressed(&self, world: &World, request: &Value) -> Result<Addressed, GraphError> {
         if request["messaging_product"].as_str() != Some("whatsapp") {
             return Err(GraphError::new(100, "The parameter messaging_product is required."));
-        }
-        if request["recipient_type"].as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("group")) {
-            // The groups calls come here: window, members and statuses per group.
-            return Err(GraphError::new(131215, "The business is not eligible for the Groups API"));
         }
         let named = ["to", "recipient"].iter().find_map(|key| request[*key].as_str().map(|value| (*key, value)));
         match named {
@@ -110,7 +113,13 @@ impl Inner {
         Ok(Addressed { input: input.to_string(), phone, by_user_id: false })
     }
 
-    fn check(&self, world: &World, request: &Value, phone: &Phone, now: i64) -> Result<Checked, GraphError> {
+    pub(super) fn check(
+        &self,
+        world: &World,
+        request: &Value,
+        the_window_is_open: bool,
+        now: i64,
+    ) -> Result<Checked, GraphError> {
         let kind = request["type"].as_str().unwrap_or("text").to_lowercase();
         let content = &request[&kind];
         // Cards come as a list, everything else as one object.
@@ -131,7 +140,7 @@ impl Inner {
             "location" | "contacts" => line(format!("[{kind}]")),
             _ => return Err(GraphError::new(100, format!("Param type must be one of {{TEXT, TEMPLATE, …}} - got \"{kind}\"."))),
         };
-        let pricing = pricing(&category, phone.the_window_is_open(now));
+        let pricing = pricing(&category, the_window_is_open);
         Ok(Checked { kind, shown, pricing, callback_data })
     }
 
@@ -245,7 +254,13 @@ fn template(world: &World, content: &Value, category: &mut String, now: i64) -> 
         return Err(refusal);
     }
     *category = template.category.to_lowercase();
-    template.render(content["components"].as_array().map_or(&[], Vec::as_slice))
+    let components = content["components"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut shown = template.render(components)?;
+    let parameters = components.iter().filter_map(|component| component["parameters"].as_array()).flatten();
+    for id in parameters.filter_map(|parameter| parameter["group_id"].as_str()) {
+        shown.text = shown.text.replace(&format!("https://chat.whatsapp.com/{id}"), &world.groups.link_of(id)?);
+    }
+    Ok(shown)
 }
 
 fn reaction(world: &World, content: &Value) -> Result<Shown, GraphError> {

@@ -76,12 +76,12 @@ pub(super) fn ascii(value: &Value) -> String {
     })
 }
 
-fn seconds(at: i64) -> String {
+pub(super) fn seconds(at: i64) -> String {
     (at / 1000).to_string()
 }
 
 /// Wraps one change of the account.
-fn change(settings: &MetaSettings, field: &str, value: Value) -> Value {
+pub(super) fn change(settings: &MetaSettings, field: &str, value: Value) -> Value {
     json!({"object": "whatsapp_business_account",
         "entry": [{"id": settings.waba_id, "changes": [{"value": value, "field": field}]}]})
 }

@@ -1,5 +1,6 @@
 //! Troubles that can be ordered: the next sends fail, hang or lose their answer, or their webhooks come late, often, in the wrong order or never.
 use super::errors::GraphError;
+use super::groups::Twisted;
 use axum::http::StatusCode;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,6 +26,15 @@ pub(super) enum Trouble {
     Twisted(Twist),
 }
 
+/// What goes wrong with a call about groups.
+#[derive(Clone, Debug)]
+pub(super) enum GroupTrouble {
+    Refusal(GraphError),
+    LostAnswer,
+    /// The webhook that follows.
+    Hook(Twisted),
+}
+
 /// What happens to the webhooks of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Twist {
@@ -46,36 +56,41 @@ impl Default for Twist {
 #[derive(Default)]
 pub(super) struct Troubles {
     orders: VecDeque<(Trouble, u32)>,
+    group_orders: VecDeque<(GroupTrouble, u32)>,
 }
 
 impl Troubles {
     /// Orders a trouble for the next `times` sends; zero times calls off everything ordered.
     pub fn order(&mut self, code: &str, times: u32) -> Result<(), String> {
-        let trouble = parse(code)?;
+        let of_groups = group_trouble(code)?;
+        let of_sends = if of_groups.is_some() { None } else { Some(parse(code)?) };
         if times == 0 {
             self.orders.clear();
-        } else if self.orders.len() >= MAX_ORDERS {
-            return Err("Too many troubles are ordered already; call them off with times 0.".into());
-        } else {
-            self.orders.push_back((trouble, times));
+            self.group_orders.clear();
+            return Ok(());
         }
-        Ok(())
+        of_groups.map_or(Ok(()), |trouble| order(&mut self.group_orders, trouble, times))?;
+        of_sends.map_or(Ok(()), |trouble| order(&mut self.orders, trouble, times))
     }
 
     /// The trouble of this send, if one is due.
     pub fn next(&mut self) -> Option<Trouble> {
-        let (trouble, times) = self.orders.front_mut()?;
-        let mut trouble = trouble.clone();
+        let left = self.orders.front().map(|(_, times)| *times)?;
+        let mut trouble = spend(&mut self.orders)?;
         if let Trouble::Twisted(twist) = &mut trouble
             && twist.backwards
         {
-            twist.late = EARLIER * *times;
-        }
-        *times -= 1;
-        if *times == 0 {
-            self.orders.pop_front();
+            twist.late = EARLIER * left;
         }
         Some(trouble)
+    }
+
+    /// The trouble of this call about groups; one of its webhook waits for a call that is `told` by one.
+    pub fn next_group(&mut self, told: bool) -> Option<GroupTrouble> {
+        match self.group_orders.front() {
+            Some((GroupTrouble::Hook(_), _)) if !told => None,
+            Some(_) | None => spend(&mut self.group_orders),
+        }
     }
 
     /// A client's own message takes a trouble only if it is one that concerns webhooks.
@@ -88,6 +103,41 @@ impl Troubles {
             _ => Twist::default(),
         }
     }
+}
+
+fn order<T>(orders: &mut VecDeque<(T, u32)>, trouble: T, times: u32) -> Result<(), String> {
+    if orders.len() >= MAX_ORDERS {
+        return Err("Too many troubles are ordered already; call them off with times 0.".into());
+    }
+    orders.push_back((trouble, times));
+    Ok(())
+}
+
+fn spend<T: Clone>(orders: &mut VecDeque<(T, u32)>) -> Option<T> {
+    let (trouble, times) = orders.front_mut()?;
+    let trouble = trouble.clone();
+    *times -= 1;
+    if *times == 0 {
+        orders.pop_front();
+    }
+    Some(trouble)
+}
+
+/// `None` where it is a trouble of sends. The codes of the Groups API are refusals of its calls.
+fn group_trouble(code: &str) -> Result<Option<GroupTrouble>, String> {
+    let own = code.parse::<i64>().is_ok_and(|code| (131201..=131215).contains(&code));
+    let Some(rest) = code.strip_prefix("group-").or(own.then_some(code)) else { return Ok(None) };
+    Ok(Some(match rest {
+        "lost" => GroupTrouble::Hook(Twisted::Lost),
+        "late" => GroupTrouble::Hook(Twisted::Late),
+        "twice" => GroupTrouble::Hook(Twisted::Twice),
+        "fails" => GroupTrouble::Hook(Twisted::Fails),
+        "lost-answer" => GroupTrouble::LostAnswer,
+        rest => match parse(rest)? {
+            Trouble::Refusal(error) => GroupTrouble::Refusal(error),
+            _ => return Err(format!("There is no trouble {rest:?} of calls about groups.")),
+        },
+    }))
 }
 
 fn parse(code: &str) -> Result<Trouble, String> {

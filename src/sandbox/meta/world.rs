@@ -1,4 +1,5 @@
 //! Everything the emulator remembers, as records that are journalled first and applied second; a replay applies the same records.
+use super::groups::{Group, GroupMessage, Groups};
 use super::hooks::Callback;
 use super::media::Media;
 use super::pace::Pace;
@@ -71,7 +72,7 @@ pub(super) enum Status {
 }
 
 impl Status {
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Status::Delivered => "delivered",
             Status::Read => "read",
@@ -143,6 +144,8 @@ pub(super) enum Record {
     TemplateGone { name: String, language: String },
     Media(Media),
     MediaGone { id: String },
+    Group(Group),
+    GroupMessage(GroupMessage),
 }
 
 /// A webhook to be made together with a commit.
@@ -160,6 +163,7 @@ pub(super) struct World {
     threads: HashMap<String, VecDeque<String>>,
     pub templates: BTreeMap<(String, String), Template>,
     pub media: HashMap<String, Media>,
+    pub groups: Groups,
     /// Bytes of media when there is no folder to keep them in.
     pub loose_media: HashMap<String, bytes::Bytes>,
     hooks: BTreeMap<u64, Hook>,
@@ -190,6 +194,7 @@ impl World {
             threads: HashMap::new(),
             templates: BTreeMap::new(),
             media: HashMap::new(),
+            groups: Groups::default(),
             loose_media: HashMap::new(),
             hooks: BTreeMap::new(),
             next_hook: 1,
@@ -205,7 +210,8 @@ impl World {
         let templates = self.templates.values().cloned().map(Record::Template);
         let media = self.media.values().cloned().map(Record::Media);
         let hooks = self.hooks.values().cloned().map(Record::Hook);
-        phones.chain(threads.cloned().map(Record::Message)).chain(templates).chain(media).chain(hooks).collect()
+        let messages = threads.cloned().map(Record::Message);
+        phones.chain(messages).chain(templates).chain(media).chain(self.groups.records()).chain(hooks).collect()
     }
 
     /// Writes the records, then makes them true, then starts the webhooks. On an error nothing has changed.
@@ -250,6 +256,8 @@ impl World {
             Record::Template(template) => drop(self.templates.insert(template.key(), template)),
             Record::TemplateGone { name, language } => drop(self.templates.remove(&(name, language))),
             Record::Media(media) => drop(self.media.insert(media.id.clone(), media)),
+            Record::Group(group) => self.groups.keep(group),
+            Record::GroupMessage(message) => self.groups.keep_message(message),
             Record::MediaGone { id } => drop((self.media.remove(&id), self.loose_media.remove(&id))),
         }
     }
@@ -277,8 +285,11 @@ impl World {
     pub fn settle(&mut self, id: u64, callback: &str) -> io::Result<()> {
         let Some(hook) = self.hooks.get(&id) else { return Ok(()) };
         let mut records = vec![Record::HookTaken { id, callback: callback.to_string() }];
-        let message = hook.message.as_ref().filter(|_| hook.firm == callback).and_then(|wamid| self.messages.get(wamid));
+        let wamid = hook.message.as_ref().filter(|_| hook.firm == callback);
+        let message = wamid.and_then(|wamid| self.messages.get(wamid));
         records.extend(message.map(|message| Record::Message(Message { status: Status::Sent, ..message.clone() })));
+        let message = wamid.and_then(|wamid| self.groups.message(wamid));
+        records.extend(message.map(|message| Record::GroupMessage(GroupMessage { status: Status::Sent, ..message.clone() })));
         self.commit(records, Vec::new())
     }
 
