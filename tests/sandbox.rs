@@ -9,6 +9,8 @@ mod day;
 mod feeds;
 #[path = "sandbox/files.rs"]
 mod files;
+#[path = "sandbox/groups.rs"]
+mod groups;
 #[path = "sandbox/onboarding.rs"]
 mod onboarding;
 #[path = "sandbox/outside.rs"]

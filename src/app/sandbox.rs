@@ -6,6 +6,7 @@ use crate::adapters::wording::load_all;
 use crate::domain::time::Timestamp;
 use crate::ports::Clock;
 use crate::sandbox::NowMs;
+use crate::sandbox::group_views::{GroupMessageView, GroupView};
 use crate::sandbox::keys::new_key_pair;
 use crate::sandbox::meta::{Meta, MetaSettings};
 use crate::sandbox::page::{self, World};
@@ -627,6 +628,18 @@ impl World for Acme {
     }
     fn phone_file(&self, file: &str) -> Option<(String, Bytes)> {
         self.meta.file(file).or_else(|| self.twilio.file(file))
+    }
+    fn phone_groups(&self, number: &str) -> Vec<GroupView> {
+        self.meta.groups_of(number)
+    }
+    fn phone_joins(&self, number: &str, link: &str) -> Result<GroupView, String> {
+        self.meta.follow_link(number, link)
+    }
+    fn phone_leaves(&self, number: &str, group: &str) -> Result<GroupView, String> {
+        self.meta.leave_group(number, group)
+    }
+    fn phone_writes_in_group(&self, number: &str, group: &str, text: &str) -> Result<GroupMessageView, String> {
+        self.meta.write_in_group(number, group, text, None)
     }
     fn phone_call(&self, number: &str) -> Result<(), String> {
         self.meta.call(number)

@@ -1,5 +1,5 @@
 //! What the page sees of native groups: plain values, serialised as they stand.
-use super::views::FileView;
+use super::views::{FileView, PhoneMessageView};
 use serde::Serialize;
 
 /// A group as one of the phones shows it.
@@ -45,4 +45,12 @@ pub struct GroupMessageView {
     /// The `biz_opaque_callback_data` of a message of the firm.
     pub callback_data: Option<String>,
     pub file: Option<FileView>,
+}
+
+impl From<GroupMessageView> for PhoneMessageView {
+    fn from(message: GroupMessageView) -> PhoneMessageView {
+        let GroupMessageView { id, at, direction, text, template, status, callback_data, file, .. } = message;
+        let (channel, buttons, line, call) = ("whatsapp".to_owned(), Vec::new(), None, None);
+        PhoneMessageView { id, at, channel, direction, text, template, buttons, status, callback_data, file, line, call }
+    }
 }

@@ -1,6 +1,7 @@
 //! The sandbox's web page and its control calls: what a person, a script or a browser test sees of the small world.
 mod control;
 mod files;
+mod groups;
 mod listen;
 mod world;
 
@@ -33,7 +34,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Path, type and content of everything that the page consists of.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/page/page.css", CSS, include_str!("page/page.css")),
     ("/page/icon.svg", SVG, include_str!("page/icon.svg")),
@@ -43,6 +44,7 @@ const FILES: [(&str, &str, &str); 11] = [
     ("/page/forms.js", SCRIPT, include_str!("page/forms.js")),
     ("/page/chat.js", SCRIPT, include_str!("page/chat.js")),
     ("/page/phones.js", SCRIPT, include_str!("page/phones.js")),
+    ("/page/phones_groups.js", SCRIPT, include_str!("page/phones_groups.js")),
     ("/page/side.js", SCRIPT, include_str!("page/side.js")),
     ("/page/tour.js", SCRIPT, include_str!("page/tour.js")),
 ];

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from openapi import closed, patched, read, references
-from patches import BORROWED, NULLS_OF_PYWA, OBJECT, OBJECTS, PATCHES, REFUSAL, REFUSED, UNNAMED
+from patches import BORROWED, GROUP, NULLS_OF_PYWA, OBJECT, OBJECTS, PATCHES, REFUSAL, REFUSED, UNNAMED
 
 OFFICIAL = "business-messaging-api_v23.0.yaml"
 PROFILE = "bot-profile.openapi.json"
@@ -45,14 +45,14 @@ def unnamed():
 
 def objects(document, whole):
     """What stands at an address that names nothing but an object: the answer tells which of them it is."""
-    del document["paths"]["/{Version}/{group_id}"]
+    changed = addressed(document["paths"].pop(GROUP)["post"], GROUP, OBJECT)
     get, delete = (copy.deepcopy(whole["paths"]["/{Version}/{Media-ID}"][call]) for call in ["get", "delete"])
     kinds = []
     for path, required in OBJECTS:
         answer = whole["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         kinds.append({**copy.deepcopy(answer), "required": required})
     get["responses"]["200"]["content"]["application/json"] = {"schema": {"anyOf": kinds}}
-    document["paths"][OBJECT] = {"get": get, "delete": delete}
+    document["paths"][OBJECT] = {"get": get, "delete": delete, "post": changed}
     adopt(document, document["paths"][OBJECT], whole)
 
 

@@ -15,9 +15,14 @@ BORROWED = [
     ("/{Version}/{WABA-ID}/phone_numbers", f"/{{Version}}/{ACCOUNT}/phone_numbers"),
 ]
 
-# What else has that shape here, with the fields that tell it apart; the profile keeps the shape for groups, which nobody has here.
+# What else has that shape here, with the fields that tell it apart; only of a group anything can be changed there.
 OBJECT = "/{Version}/{Object-ID}"
-OBJECTS = [("/{Version}/{Media-ID}", ["id", "url", "mime_type"]), ("/{Version}/{TEMPLATE_ID}", ["id", "name", "status"])]
+GROUP = "/{Version}/{group_id}"
+OBJECTS = [
+    ("/{Version}/{Media-ID}", ["id", "url", "mime_type"]),
+    ("/{Version}/{TEMPLATE_ID}", ["id", "name", "status"]),
+    (GROUP, ["id", "subject", "participants"]),
+]
 
 # In cards pywa writes null for each optional field that it does not use. Nothing else here sends cards but Kapso's client.
 NULLS_OF_PYWA = ["ContactObject", "NameObject", "PhoneObject"]
@@ -159,6 +164,8 @@ ALLOWANCES = [without_callback_data, with_policy, with_other_buttons]
 NOT_ASKED = {
     f"GET /{{Version}}/{LINE}": "Fifteen official paths have the shape /{Version}/{id}, so no router can tell them apart.",
     f"GET /{{Version}}/{ACCOUNT}": "The same.",
+    **{f"{call} {OBJECT}": "The same." for call in ["GET", "POST", "DELETE"]},
+    "GET /{Version}/{group_id}/invite_link": "Only Meta's page has it.",
 }
 
 # Fields of webhooks that the documents do not have.

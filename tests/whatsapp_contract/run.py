@@ -1,4 +1,5 @@
-"""Meta's own documents and clients that others wrote against the embedded WhatsApp, and against the bot: run.py PROGRAM PYWA_PYTHON
+"""Meta's own documents and clients that others wrote against the embedded WhatsApp, and against the bot:
+run.py PROGRAM PYWA_PYTHON GROUPS, the last being the command that runs the test of groups
 
 Prism stands between both sides and refuses what the documents do not allow. Nothing is printed but a line at the end, or what
 went wrong.
@@ -8,6 +9,7 @@ import hashlib
 import hmac
 import json
 import os
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -25,6 +27,8 @@ CONTRACTS = PROJECT.parent / "shared" / "contracts" / "whatsapp"
 GRAPH = "LIAISON__WHATSAPP__GRAPH_URL"
 DOCTOR_SECONDS = 60
 STORY_SECONDS = 90
+# It may have to be built first.
+GROUPS_SECONDS = 900
 APP_SECRET = b"sandbox-secret"
 TOOLS = PROJECT / "tests" / "contracts"
 
@@ -33,6 +37,19 @@ WANTED_OF_THE_BOT = f"""
 POST /{{Version}}/{{Phone-Number-ID}}/messages | GET /{{Version}}/{LINE} | GET /{{Version}}/{{WABA-ID}}/message_templates
 GET /{{Version}}/{{WABA-ID}}/subscribed_apps
 """
+# Every call about groups that the bot may make, and two that it does not.
+WANTED_OF_GROUPS = """
+POST /{Version}/{Phone-Number-ID}/groups | GET /{Version}/{Phone-Number-ID}/groups | POST /{Version}/{Object-ID}
+GET /{Version}/{Object-ID} | DELETE /{Version}/{Object-ID}
+GET /{Version}/{group_id}/invite_link | POST /{Version}/{group_id}/invite_link | GET /{Version}/{group_id}/join_requests
+POST /{Version}/{group_id}/join_requests | DELETE /{Version}/{group_id}/join_requests
+DELETE /{Version}/{group_id}/participants | POST /{Version}/{Phone-Number-ID}/messages
+"""
+# What the webhooks of that story must have told.
+NEWS = {
+    "group_create", "group_delete", "group_join_request_created", "group_participants_add", "group_participants_remove",
+    "group_settings_update",
+}
 # A message as it should be.
 TEXT = {"messaging_product": "whatsapp", "recipient_type": "individual", "to": day.ANN, "type": "text", "text": {"body": "x"}}
 # Messages of each kind that the day must have seen.
@@ -43,9 +60,9 @@ class Run(Proof):
     # The first is led to WhatsApp; behind the others somebody repeats what WhatsApp said, or that all is well.
     proxies = ["profile", "official", "hooks"]
 
-    def __init__(self, scratch, program, pywa_python):
+    def __init__(self, scratch, program, pywa_python, groups):
         super().__init__(scratch, program)
-        self.pywa_python = pywa_python
+        self.pywa_python, self.groups_command = pywa_python, groups
         self.graph = f"http://127.0.0.1:{self.first + 2}"
         self.echo, self.hub = Echo(), Hub()
 
@@ -59,6 +76,7 @@ class Run(Proof):
         try:
             others = [await self.other(name, command) for name, command in self.others()]
             await self.bot([where for _, where in others])
+            await self.groups()
             await self.official()
             await self.clients([story for story, _ in others])
             await self.sees_wrong_requests()
@@ -85,6 +103,24 @@ class Run(Proof):
             raise Failure(f"the bot sent only {Counter(body['type'] for body in bodies)}")
         self.hooks("webhooks of its day")
         self.hub_at = hub
+
+    async def groups(self):
+        """The bot's own adapter makes a group and does all that can be done with it; phones join, write and leave."""
+        before = len(self.hub.kept)
+        sandbox, page, _ = await self.sandbox("groups", "--whatsapp-callback", self.hub_at)
+        environment = os.environ | {"CONTRACT_GRAPH_URL": self.url("profile"), "CONTRACT_PAGE_URL": page}
+        story = await self.child("groups", self.groups_command, talks=False, environment=environment)
+        if await asyncio.wait_for(story.process.wait(), GROUPS_SECONDS):
+            raise Failure(f"the story of a group fails:\n{story.told()}")
+        await self.hub.settled()
+        await sandbox.end()
+        missing = listed(WANTED_OF_GROUPS) - self.take("of groups", ["profile"])
+        if missing:
+            raise Failure(f"nobody called {sorted(missing)}")
+        news = {one["type"] for hook, _ in self.hub.kept[before:] for one in told(hook).get("groups", [])}
+        if news != NEWS:
+            raise Failure(f"of groups WhatsApp told {sorted(news)}")
+        self.hooks("webhooks of groups")
 
     async def doctor(self, data, environment):
         command = [self.program, "doctor", "--config", data / "bot-config.toml"]
@@ -235,6 +271,10 @@ class Run(Proof):
         await stand_in.stop()
 
 
+def told(hook):
+    return json.loads(hook)["entry"][0]["changes"][0]["value"]
+
+
 def signature(body):
     return "sha256=" + hmac.new(APP_SECRET, body, hashlib.sha256).hexdigest()
 
@@ -329,9 +369,9 @@ class Hub(Server):
             yield json.dumps(hook).encode(), headers
 
 
-def main(program, pywa_python):
+def main(program, pywa_python, groups):
     program, pywa_python = Path(program).resolve(), Path(pywa_python).absolute()
-    proven("WhatsApp's documents", lambda scratch: Run(scratch, program, pywa_python), CONTRACTS)
+    proven("WhatsApp's documents", lambda scratch: Run(scratch, program, pywa_python, shlex.split(groups)), CONTRACTS)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ pub struct Stage {
     pub clock: Arc<AtomicI64>,
     pub url: String,
     heard: Arc<Mutex<Vec<(String, Fact)>>>,
-    pub bodies: Arc<Mutex<Vec<Value>>>,
     stop: CancellationToken,
 }
 
@@ -35,11 +34,10 @@ impl Drop for Stage {
     }
 }
 
-type Heard = (Arc<Mutex<Vec<(String, Fact)>>>, Arc<Mutex<Vec<Value>>>, Arc<AtomicI64>);
+type Heard = (Arc<Mutex<Vec<(String, Fact)>>>, Arc<AtomicI64>);
 
-async fn hear(State((heard, bodies, clock)): State<Heard>, body: Bytes) -> StatusCode {
+async fn hear(State((heard, clock)): State<Heard>, body: Bytes) -> StatusCode {
     let elements = parse(&body, Timestamp(clock.load(Ordering::SeqCst))).unwrap();
-    bodies.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
     heard.lock().unwrap().extend(elements.into_iter().map(|element| (element.event.id.0, element.event.fact)));
     StatusCode::OK
 }
@@ -57,19 +55,19 @@ impl Stage {
     }
 
     pub async fn open(dir: Option<std::path::PathBuf>) -> Stage {
-        let (heard, bodies, clock): Heard = (Arc::default(), Arc::default(), Arc::new(AtomicI64::new(NOON)));
+        let (heard, clock): Heard = (Arc::default(), Arc::new(AtomicI64::new(NOON)));
         let reading = clock.clone();
         let meta = Meta::open(Arc::new(move || reading.load(Ordering::SeqCst)), MetaSettings::sandbox(), dir).unwrap();
         let stop = CancellationToken::new();
         meta.start(stop.clone());
-        let hook = Router::new().route("/hook", post(hear)).with_state((heard.clone(), bodies.clone(), clock.clone()));
+        let hook = Router::new().route("/hook", post(hear)).with_state((heard.clone(), clock.clone()));
         meta.add_callback(&format!("{}/hook", serve(hook).await));
         for (number, name) in [(ANN, "Ann Lee"), (BOB, "Bob Ray"), (EVE, "Eve Fox")] {
             meta.add_phone(number, name, true).unwrap();
         }
         let url = serve(meta.router()).await;
         let whatsapp = adapter(&url, &clock);
-        Stage { meta, whatsapp, clock, url, heard, bodies, stop }
+        Stage { meta, whatsapp, clock, url, heard, stop }
     }
 
     pub fn heard(&self) -> Vec<Fact> {
@@ -136,7 +134,7 @@ impl Stage {
         let to = Address { group: Some(group.clone()), ..Address::default() };
         let body = Body::Text(text.to_owned());
         let (message, contact, line) = (MessageId::new(message), ContactId::new("c-1A2B3C4D"), LineId::new(LINE));
-        let send = Send { message, contact, channel: Channel::WhatsApp, line, to, body };
+        let send = Send { message, contact, channel: Channel::WhatsApp, line, to, body, room: None };
         self.whatsapp.send(&send, &Prepared::Text { text: text.to_owned() }).await
     }
 

@@ -247,6 +247,7 @@ async fn a_message_to_a_group_goes_to_its_id_and_keeps_its_wamid_alone() {
         line: LineId::new(LINE),
         to: Address { phone: Phone::from_e164("+4915112345678"), user_id: None, group: Some(group()) },
         body: Body::Text("Good morning".to_owned()),
+        room: None,
     };
     let attempt = whatsapp.send(&send, &Prepared::Text { text: "Good morning".to_owned() }).await;
     assert_eq!(done(attempt).as_deref(), Some("wamid.1"));

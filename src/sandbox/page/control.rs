@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 
 use super::files::{self, GivenFile};
+use super::groups;
 use super::listen;
 use super::world::World;
 use crate::sandbox::twilio::{CallPlan, Texted};
@@ -50,6 +51,9 @@ pub(super) fn routes(world: Arc<dyn World>) -> Router {
             "/api/phones/{number}/messages",
             get(phone_messages).post(write_on_phone).layer(DefaultBodyLimit::max(FILES_LIMIT)),
         )
+        .route("/api/phones/{number}/groups", get(groups::all))
+        .route("/api/phones/{number}/groups/join", post(groups::join))
+        .route("/api/phones/{number}/groups/{group}/leave", post(groups::leave))
         .route("/api/phones/files/{file}", get(files::on_phone))
         .route("/api/rooms/files/{message}/{file}", get(files::in_chat))
         .route("/api/phones/{number}/calls", post(call))
@@ -88,10 +92,10 @@ impl IntoResponse for Complaint {
     }
 }
 
-type Answer<T> = Result<Json<T>, Complaint>;
+pub(super) type Answer<T> = Result<Json<T>, Complaint>;
 
 /// A JSON body of any content type, so that `curl -d` does without a header.
-struct Said<T>(T);
+pub(super) struct Said<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Said<T> {
     type Rejection = Complaint;
@@ -325,7 +329,7 @@ fn no_such_room(which: &str) -> Complaint {
     Complaint::missing("room", which, "GET /api/rooms?user=… lists the rooms that a user is in.")
 }
 
-fn some_text(text: &str) -> Result<&str, Complaint> {
+pub(super) fn some_text(text: &str) -> Result<&str, Complaint> {
     if text.trim().is_empty() {
         return Err(Complaint::bad("There is nothing to send.", "text", "Write at least one character."));
     }
@@ -373,7 +377,7 @@ fn e164(written: &str) -> Option<String> {
     sound.then(|| format!("+{digits}"))
 }
 
-fn phone_by(world: &dyn World, written: &str) -> Result<String, Complaint> {
+pub(super) fn phone_by(world: &dyn World, written: &str) -> Result<String, Complaint> {
     let phones = world.phones();
     e164(written)
         .filter(|number| phones.iter().any(|phone| phone.number == *number))
@@ -405,6 +409,8 @@ struct PhoneText {
     audio: Option<GivenFile>,
     video: Option<GivenFile>,
     sticker: Option<GivenFile>,
+    /// With WhatsApp only: the group into which the text goes.
+    group: Option<String>,
     /// With SMS only: which of the firm's numbers, and another sender than the phone's own number.
     line: Option<String>,
     sender: Option<String>,
@@ -453,6 +459,9 @@ async fn write_on_phone(
 }
 
 fn write_on_whatsapp(world: &dyn World, number: &str, mut said: PhoneText) -> Answer<PhoneMessageView> {
+    if let Some(group) = &said.group {
+        return groups::write(world, number, group, said.text.as_deref().unwrap_or_default());
+    }
     if let Some((kind, file)) = said.take_files().into_iter().next() {
         let caption = file.caption.clone();
         let sent = world.phone_send_file(number, kind, file.given()?, caption.as_deref());

@@ -74,7 +74,8 @@ async function read() {
 
 async function readPhones() {
   const phones = await call(path('phones'));
-  return Promise.all(phones.map(async (phone) => ({ ...phone, messages: await call(path('phones', phone.number, 'messages')) })));
+  const more = (phone, what) => call(path('phones', phone.number, what));
+  return Promise.all(phones.map(async (phone) => ({ ...phone, messages: await more(phone, 'messages'), groups: await more(phone, 'groups') })));
 }
 
 async function readJournal() {

@@ -1,5 +1,6 @@
 // Clients' phones: what arrives from the firm, what the client writes, taps or calls.
 import { attempt, byTestId, call, el, hourOf, initials, keepAtEnd, keyed, kindOf, path, filePicker, showFile, tint, wholeTime, withDays } from './dom.js';
+import { buildGroupBubble, groupOf, groupRows, joinButtons, showTalks, writeInGroup } from './phones_groups.js';
 
 const MAX_SHOWN = 300;
 /** How a telephone call goes, and what the choice says. WhatsApp's calls are never taken here. */
@@ -43,6 +44,8 @@ export function showPhones(state) {
   keyed(shelf, state.phones, (phone) => phone.number, (phone) => phone.name + phone.on_whatsapp, buildPhone);
   for (const phone of state.phones) {
     const node = shelf.querySelector(`[data-number="${CSS.escape(phone.number)}"]`);
+    node.phone = phone;
+    showTalks(node.querySelector('.talks'), phone, app);
     showMessages(node.querySelector('.screen'), phone);
   }
 }
@@ -60,7 +63,7 @@ function buildPhone(phone) {
   const plan = el('select', { class: 'call-plan', testid: 'phone-call-plan', 'aria-label': 'How a call goes', title: 'How the next call goes; a voicemail says what stands in the message field' },
     ...Object.entries(PLANS).map(([value, [label]]) => el('option', { value }, label)));
   const words = el('input', { testid: 'phone-input', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
-  const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); write(phone, channel.value, words); } },
+  const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); writeIn(node.phone, channel.value, words); } },
     filePicker(`Send a file from ${phone.name}’s phone`, 'phone-file', ([file]) => sendFile(phone, channel.value, words, file)),
     words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
   const dial = el('button', { type: 'button', class: 'call', testid: 'phone-call', onclick: () => ring(phone, channel.value, plan.value, words, status) }, '✆');
@@ -69,6 +72,7 @@ function buildPhone(phone) {
       el('span', { class: `avatar ${tint(phone.name)}`, 'aria-hidden': 'true' }, initials(phone.name)),
       el('span', { class: 'phone-owner' }, el('strong', {}, phone.name), el('span', {}, pretty(phone.number), phone.on_whatsapp ? '' : ' · no WhatsApp')),
       dial),
+    el('div', { class: 'talks', role: 'group', 'aria-label': `Conversations on ${phone.name}’s phone`, hidden: true }),
     el('div', { class: 'screen', role: 'log', 'aria-live': 'polite', tabindex: '0', 'aria-label': `Messages on ${phone.name}’s phone` }),
     el('div', { class: 'phone-line' }, channel, plan, status), form);
   const turn = () => {
@@ -82,6 +86,12 @@ function buildPhone(phone) {
   channel.addEventListener('change', turn);
   turn();
   return node;
+}
+
+/** Into the group that the phone shows, or to the firm. By SMS nobody writes into a group. */
+function writeIn(phone, channel, words) {
+  const group = channel === 'sms' ? undefined : groupOf(phone);
+  return group ? writeInGroup(phone, group, words, app) : write(phone, channel, words);
 }
 
 async function write(phone, channel, words) {
@@ -114,11 +124,13 @@ async function ring(phone, channel, plan, words, status) {
 }
 
 function showMessages(screen, phone) {
-  const rows = withDays(phone.messages.slice(-MAX_SHOWN));
+  const group = groupOf(phone);
+  const rows = group ? groupRows(group, MAX_SHOWN) : withDays(phone.messages.slice(-MAX_SHOWN));
   const first = !screen.childElementCount;
   const stamp = (row) => (row.day ? '' : [row.status, row.text, row.call?.voicemail].join('|'));
   const build = (row) => {
     if (row.day) return el('p', { class: 'day' }, el('span', {}, row.day));
+    if (group) return buildGroupBubble(row, phone, app);
     return row.call ? buildCall(row) : buildBubble(row, phone);
   };
   keepAtEnd(screen, () => keyed(screen, rows, (row) => row.id, stamp, build));
@@ -139,6 +151,7 @@ function buildBubble(message, phone) {
     message.channel === 'sms' ? el('span', { class: 'by-sms', title: `Text message, line ${pretty(message.line || '')}` }, 'SMS') : null,
     el('time', { title: wholeTime(message.at), dateTime: new Date(message.at).toISOString() }, hourOf(message.at)),
     tick ? el('span', { class: `ticks ${message.status}`, role: 'img', 'aria-label': meaning, title: meaning }, tick) : null),
+  fromClient ? null : joinButtons(message.text, phone, app),
   message.buttons.length ? el('div', { class: 'replies' }, ...message.buttons.map((button) => buildReply(button, phone))) : null);
 }
 

@@ -3,9 +3,11 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use crate::sandbox::group_views::{GroupMessageView, GroupView};
 use crate::sandbox::twilio::{CallPlan, Texted};
 use crate::sandbox::views::{Given, MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
 
+const NO_GROUPS: &str = "There are no groups in this world.";
 const NO_FILES: &str = "There are no files in this world.";
 const NO_SMS: &str = "There is no SMS in this world.";
 
@@ -61,6 +63,22 @@ pub trait World: Send + Sync + 'static {
     /// Type and bytes of a file on a phone.
     fn phone_file(&self, _file: &str) -> Option<(String, Bytes)> {
         None
+    }
+    /// The WhatsApp groups that the phone has to do with, the newest first.
+    fn phone_groups(&self, _number: &str) -> Vec<GroupView> {
+        Vec::new()
+    }
+    /// The client follows the link of a group and asks to join.
+    fn phone_joins(&self, _number: &str, _link: &str) -> Result<GroupView, String> {
+        Err(NO_GROUPS.to_owned())
+    }
+    /// The client leaves a group, or takes his request back.
+    fn phone_leaves(&self, _number: &str, _group: &str) -> Result<GroupView, String> {
+        Err(NO_GROUPS.to_owned())
+    }
+    /// The client writes into a group.
+    fn phone_writes_in_group(&self, _number: &str, _group: &str, _text: &str) -> Result<GroupMessageView, String> {
+        Err(NO_GROUPS.to_owned())
     }
     /// The client calls on WhatsApp.
     fn phone_call(&self, number: &str) -> Result<(), String>;
