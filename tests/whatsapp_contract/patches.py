@@ -70,6 +70,12 @@ PATCHES = [
         ["CONNECTED", "PENDING", "LINKED", "UNLINKED", "DELETED", "MIGRATED", "BANNED", "RESTRICTED", "RATE_LIMITED", "FLAGGED"],
         "Providers that pass Meta's answer on show a working number as CONNECTED, and FLAGGED and RATE_LIMITED ones.",
     ),
+    (
+        "profile",
+        ["components", "schemas", "Pricing", "properties", "type", "enum"],
+        ["regular", "free_customer_service", "free_entry_point", "free_group_customer_service"],
+        "Meta's page on statuses has a fourth, for what is said within a group's window.",
+    ),
     ("profile", [*ANSWER, "file_size"], NUMBER, "A text on Meta's page, a number in what users have captured."),
 ]
 
@@ -83,6 +89,8 @@ TEMPLATE_PART = ["properties", "components", "items"]
 JUDGED = {"rejected_reason": TEXT, "quality_score": {"type": "object"}}
 EXAMPLE = {"type": "object", "additionalProperties": {"type": "array"}}
 IDS = "Meta's pages on business-scoped user ids (2026-05-07)."
+GROUPS = "Meta's pages on groups (webhooks 2026-02-11, messaging 2025-11-14)."
+SETTING = {"type": "object", "properties": {"text": TEXT, "update_successful": {"type": "boolean"}}}
 STATUS = "Meta's page on statuses; the document has it nowhere."
 TEMPLATES = "Meta's pages on templates (2026-05-05 and 06)."
 NUMBERS = "pywa asks for these by name, and providers that pass Meta's answer on show them."
@@ -93,6 +101,15 @@ UNNAMED = [
     ([*SCHEMAS, "MessageResponsePayload", "properties", "contacts", "items"], {"user_id": ID}, IDS),
     ([*SCHEMAS, "MessageResponsePayload"], {"success": {"const": True}}, "Meta's page on read receipts."),
     ([*SCHEMAS, "Statuses"], {"recipient_user_id": ID}, IDS),
+    (
+        [*SCHEMAS, "Statuses"],
+        {"recipient_type": {"const": "group"}, "recipient_participant_id": TEXT, "recipient_participant_user_id": ID},
+        GROUPS,
+    ),
+    ([*SCHEMAS, "Groups"], {"group_subject": SETTING, "group_description": SETTING}, GROUPS),
+    ([*SCHEMAS, "GroupParticipant"], {"user_id": ID}, GROUPS),
+    ([*SCHEMAS, "MessageResponsePayload", "properties", "messages", "items"], {"group_id": TEXT}, GROUPS),
+    ([*SCHEMAS, "SubscribedApp"], {"whatsapp_business_api_data": {"type": "object"}}, "The document's own examples have it."),
     ([*SCHEMAS, "Statuses"], {"biz_opaque_callback_data": TEXT}, STATUS),
     (
         [*SCHEMAS, "StatusMessageValue"],
@@ -166,7 +183,11 @@ NOT_ASKED = {
     f"GET /{{Version}}/{ACCOUNT}": "The same.",
     **{f"{call} {OBJECT}": "The same." for call in ["GET", "POST", "DELETE"]},
     "GET /{Version}/{group_id}/invite_link": "Only Meta's page has it.",
+    "GET /{Version}/{Phone-Number-ID}/groups": "It wants to know the type of a body that a GET does not have.",
 }
+
+# What pywa says of a status without contacts. Meta's page shows a group's message that was sent, or failed, without any.
+WITHOUT_CONTACTS = "KeyError('contacts')"
 
 # Fields of webhooks that the documents do not have.
 NOT_DESCRIBED = {"calls": "The webhooks of the Calling API are described on Meta's pages only."}

@@ -19,7 +19,7 @@ from aiohttp import web
 
 import day
 import documents
-from patches import ACCOUNT, ALLOWANCES, LINE, NOT_ASKED, NOT_DESCRIBED, allowed
+from patches import ACCOUNT, ALLOWANCES, LINE, NOT_ASKED, NOT_DESCRIBED, WITHOUT_CONTACTS, allowed
 from proof import PROJECT, Failure, Proof, listed, proven
 
 HERE = Path(__file__).resolve().parent
@@ -221,7 +221,11 @@ class Run(Proof):
         if not pywa["complaints"]:
             raise Failure("pywa does not say what it cannot read")
         self.faults_seen += 1
-        self.violations += [f"pywa: {complaint}" for complaint in pywa["complaints"][:-1]]
+        excused = [complaint for complaint in pywa["complaints"][:-1] if WITHOUT_CONTACTS in complaint]
+        bare = [hook for hook, _ in self.hub.kept if "statuses" in told(hook) and "contacts" not in told(hook)]
+        if len(excused) != len(bare):
+            raise Failure(f"pywa misses contacts in {len(excused)} webhooks, {len(bare)} have none")
+        self.violations += [f"pywa: {complaint}" for complaint in pywa["complaints"][:-1] if complaint not in excused]
 
     # ---- that a mistake would be seen
 
