@@ -31,7 +31,10 @@ if [ ! -s "$scratch/ready" ]; then
   cat "$scratch/log" >&2
   exit 1
 fi
-page=$(node -p 'JSON.parse(require("fs").readFileSync(process.argv[1], "utf8")).page' "$scratch/ready")
+address() {
+  node -p 'JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"))[process.argv[2]]' "$scratch/ready" "$1"
+}
+page=$(address page)
 
 picture=${SCREENSHOT:-$scratch/page.png}
 CHROMIUM=${CHROMIUM:-$(command -v chromium)}
@@ -42,3 +45,4 @@ if ! node tests/page/first-conversation.mjs "$page" "$picture"; then
   exit 1
 fi
 node tests/page/hostile-markup.mjs "$page"
+node tests/page/groups.mjs "$page" "$(address whatsapp)"
