@@ -641,6 +641,16 @@ impl World for Acme {
     fn phone_writes_in_group(&self, number: &str, group: &str, text: &str) -> Result<GroupMessageView, String> {
         self.meta.write_in_group(number, group, text, None)
     }
+    fn phone_sends_in_group(
+        &self,
+        number: &str,
+        group: &str,
+        kind: &str,
+        given: Given,
+        caption: Option<&str>,
+    ) -> Result<GroupMessageView, String> {
+        self.meta.send_file_in_group(number, group, kind, given, caption)
+    }
     fn phone_call(&self, number: &str) -> Result<(), String> {
         self.meta.call(number)
     }

@@ -55,6 +55,9 @@ async fn a_phone_asks_to_join_writes_and_leaves_by_control_calls() {
         (&written["channel"], &written["direction"], &written["text"]),
         (&json!("whatsapp"), &json!("out"), &json!("Hello all"))
     );
+    let picture = json!({ "base64": "cG5n", "mime_type": "image/png", "filename": "a.png", "caption": "look" });
+    let sent = world.post(&phone(&ann.number, "messages"), json!({ "group": group, "image": picture })).await;
+    assert_eq!((&sent["file"]["mime"], &sent["text"]), (&json!("image/png"), &json!("[image] look")));
     let seen = world.groups(&ann.number).await;
     assert_eq!((&seen[0]["standing"], &seen[0]["description"]), (&json!("in"), &json!("With Jane")));
     assert_eq!((&seen[0]["messages"][0]["text"], &seen[0]["members"][0]["number"]), (&json!("Hello all"), &json!(ann.number)));

@@ -459,8 +459,9 @@ async fn write_on_phone(
 }
 
 fn write_on_whatsapp(world: &dyn World, number: &str, mut said: PhoneText) -> Answer<PhoneMessageView> {
-    if let Some(group) = &said.group {
-        return groups::write(world, number, group, said.text.as_deref().unwrap_or_default());
+    if let Some(group) = said.group.take() {
+        let file = said.take_files().into_iter().next();
+        return groups::write(world, number, &group, said.text.as_deref().unwrap_or_default(), file);
     }
     if let Some((kind, file)) = said.take_files().into_iter().next() {
         let caption = file.caption.clone();

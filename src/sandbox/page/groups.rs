@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use serde::Deserialize;
 
 use super::control::{Answer, Complaint, Control, Said, phone_by, some_text};
+use super::files::GivenFile;
 use super::world::World;
 use crate::sandbox::group_views::GroupView;
 use crate::sandbox::views::PhoneMessageView;
@@ -35,8 +36,21 @@ pub(super) async fn leave(State(control): State<Control>, Path((number, group)):
     left.map(Json).map_err(|why| Complaint::bad(why, "group", "Look at GET /api/phones/{number}/groups."))
 }
 
-pub(super) fn write(world: &dyn World, number: &str, group: &str, text: &str) -> Answer<PhoneMessageView> {
-    let written = world.phone_writes_in_group(number, group, some_text(text)?);
+/// A text, or a file with what is written under it.
+pub(super) fn write(
+    world: &dyn World,
+    number: &str,
+    group: &str,
+    text: &str,
+    file: Option<(&'static str, GivenFile)>,
+) -> Answer<PhoneMessageView> {
+    let written = match file {
+        None => world.phone_writes_in_group(number, group, some_text(text)?),
+        Some((kind, file)) => {
+            let caption = file.caption.clone();
+            world.phone_sends_in_group(number, group, kind, file.given()?, caption.as_deref())
+        }
+    };
     let mend = "Look at GET /api/phones/{number}/groups.";
     written.map(|message| Json(message.into())).map_err(|why| Complaint::bad(why, "group, text", mend))
 }

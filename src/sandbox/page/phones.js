@@ -64,7 +64,7 @@ function buildPhone(phone) {
     ...Object.entries(PLANS).map(([value, [label]]) => el('option', { value }, label)));
   const words = el('input', { testid: 'phone-input', 'aria-label': `Message from ${phone.name}`, autocomplete: 'off' });
   const form = el('form', { class: 'phone-composer', onsubmit: (event) => { event.preventDefault(); writeIn(node.phone, channel.value, words); } },
-    filePicker(`Send a file from ${phone.name}’s phone`, 'phone-file', ([file]) => sendFile(phone, channel.value, words, file)),
+    filePicker(`Send a file from ${phone.name}’s phone`, 'phone-file', ([file]) => sendFile(node.phone, channel.value, words, file)),
     words, el('button', { type: 'submit', class: 'send', testid: 'phone-send', 'aria-label': 'Send' }, '➤'));
   const dial = el('button', { type: 'button', class: 'call', testid: 'phone-call', onclick: () => ring(phone, channel.value, plan.value, words, status) }, '✆');
   const node = el('article', { class: 'phone', testid: 'phone', 'data-number': phone.number, 'aria-label': `Phone of ${phone.name}` },
@@ -104,7 +104,8 @@ async function write(phone, channel, words) {
 }
 
 async function sendFile(phone, channel, words, file) {
-  const said = { channel, [kindOf(file.mime_type)]: { ...file, caption: words.value } };
+  const group = channel === 'sms' ? undefined : groupOf(phone)?.id;
+  const said = { channel, group, [kindOf(file.mime_type)]: { ...file, caption: words.value } };
   if (await attempt(() => call(path('phones', phone.number, 'messages'), said))) words.value = '';
   await app.refresh();
 }

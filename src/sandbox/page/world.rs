@@ -80,6 +80,17 @@ pub trait World: Send + Sync + 'static {
     fn phone_writes_in_group(&self, _number: &str, _group: &str, _text: &str) -> Result<GroupMessageView, String> {
         Err(NO_GROUPS.to_owned())
     }
+    /// The client sends a file into a group.
+    fn phone_sends_in_group(
+        &self,
+        _number: &str,
+        _group: &str,
+        _kind: &str,
+        _given: Given,
+        _caption: Option<&str>,
+    ) -> Result<GroupMessageView, String> {
+        Err(NO_GROUPS.to_owned())
+    }
     /// The client calls on WhatsApp.
     fn phone_call(&self, number: &str) -> Result<(), String>;
     /// The client calls by telephone.

@@ -6,6 +6,7 @@ use super::super::{Inner, Meta};
 use super::acts::Twisted;
 use super::{Group, GroupMessage, Standing, shapes};
 use crate::sandbox::group_views::{GroupMemberView, GroupMessageView, GroupView};
+use crate::sandbox::views::Given;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde_json::{Value, json};
@@ -77,6 +78,26 @@ impl Meta {
     ) -> Result<GroupMessageView, String> {
         super::super::phones::check_text(text)?;
         self.inner.say_in_group(number, group, ("text", json!({ "body": text })), quoted)
+    }
+
+    /// A member sends a file into a group, as in [`Meta::send_file`].
+    ///
+    /// # Errors
+    /// A sentence, as for [`Meta::keep_media`] and [`Meta::write_in_group`].
+    pub fn send_file_in_group(
+        &self,
+        number: &str,
+        group: &str,
+        kind: &str,
+        given: Given,
+        caption: Option<&str>,
+    ) -> Result<GroupMessageView, String> {
+        let name = Some(given.name.as_str()).filter(|name| !name.is_empty());
+        let mut content = json!({"id": self.keep_media(&given.mime, name, given.bytes)?});
+        if let Some(caption) = caption.filter(|caption| !caption.is_empty()) {
+            content["caption"] = caption.into();
+        }
+        self.send_raw_in_group(number, group, kind, content)
     }
 
     /// A member sends something else, as in [`Meta::send_raw`].
