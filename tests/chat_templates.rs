@@ -23,7 +23,8 @@ const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
 const PARTS: [&str; 2] = ["form-mistake", "gate-words"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 16] = [
+const CHOOSING: [&str; 17] = [
+    "change",
     "channel",
     "news",
     "gate",
@@ -209,6 +210,7 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     answers_on_messages(&mut table);
     answers_on_templates(&mut table);
     answers_on_rooms(&mut table);
+    answers_on_advisors(&mut table);
     answers_on_rights(&mut table);
     answers_on_people(&mut table);
     refusals(&mut table);
@@ -751,6 +753,10 @@ fn dry_runs() -> Vec<Value> {
         json!({ "kind": "joins", "to": "Jane", "room": null }),
         json!({ "kind": "leaves", "to": "Jane", "room": "Lee" }),
         json!({ "kind": "leaves", "to": "Jane", "room": null }),
+        json!({ "kind": "demoted", "to": "Jane", "room": "Lee" }),
+        json!({ "kind": "demoted", "to": "Jane", "room": null }),
+        json!({ "kind": "renamed", "to": "Lee family", "room": "Lee" }),
+        json!({ "kind": "renamed", "to": "Lee family", "room": null }),
         json!({ "kind": "closed", "room": "Lee" }),
         json!({ "kind": "closed", "room": null }),
     ];
@@ -782,7 +788,7 @@ fn answers_on_rooms(table: &mut Table) {
     table.insert("room-info", rooms.iter().map(|room| json!({ "room": room, "now": NOW })).collect());
     let list = |count: usize, rooms: &[Value]| json!({ "count": count, "shown": rooms.len(), "rooms": rooms, "now": NOW });
     table.insert("room-list", vec![list(90, &rooms), list(1, &rooms[..1]), list(0, &[])]);
-    table.insert("refusal-not-a-member", vec![json!({})]);
+    table.insert("refusal-not-a-member", vec![json!({}), json!({ "user": "Tom" })]);
     let flags = || [true, false].into_iter().flat_map(|one| [true, false].map(|other| (one, other)));
     let row = |asks: bool, shared: bool| json!({ "name": "Ben Orr", "room": "Lee family", "asks": asks, "shared": shared });
     let cards = flags().map(|(asks, shared)| merged(&row(asks, shared), &json!({ "others": ["Ann Lee", "Cid Roe"] })));
@@ -798,6 +804,50 @@ fn answers_on_rooms(table: &mut Table) {
         let barred = json!({ "name": "Ben Orr", "room": "Lee family", "held": 0, "last": false, "barred": true });
         table.insert(name, rows.map(row).into_iter().chain([barred]).collect());
     }
+}
+
+/// Owners, and several advisors with one client.
+fn answers_on_advisors(table: &mut Table) {
+    let tom = json!({ "user": "Tom Roe", "name": "Tom Roe", "by": "Jane Doe", "room": "Lee family", "channel": "WhatsApp" });
+    let plain = ["you-removed", "you-were-removed", "you-were-added", "colleague-joined", "rename-stays", "room-handed-over"];
+    let more = ["restart-asked", "restart-yes", "restart-no", "restart-void", "colleague-deactivated"];
+    let refused = [
+        "refusal-not-enabled",
+        "refusal-other-sub-org",
+        "refusal-not-owner",
+        "refusal-last-owner",
+        "refusal-same-name",
+        "refusal-deactivated",
+    ];
+    for name in plain.into_iter().chain(more).chain(refused) {
+        table.insert(name, vec![tom.clone()]);
+    }
+    let with = |more: Value| merged(&tom, &more);
+    table.insert("colleague-removed", vec![with(json!({ "owner": "Ada" })), with(json!({ "owner": null }))]);
+    table.insert("owner-set", vec![with(json!({ "owner": true })), with(json!({ "owner": false }))]);
+    table.insert("owner-instead", vec![json!({ "owner": "Ada" })]);
+    table.insert("room-renamed", vec![json!({ "from": "Lee", "name": "Lee family" })]);
+    let changes = ["joined", "left", "promoted", "demoted", "renamed"];
+    table.insert("change-undone", changes.map(|change| with(json!({ "change": change }))).to_vec());
+    let held = |name: &'static str, table: &mut Table| {
+        table.insert(name, [0, 1, 2].map(|held| with(json!({ "held": held }))).to_vec());
+    };
+    for name in [
+        "confirm-room-remove",
+        "confirm-room-transfer",
+        "room-transferred",
+        "handed-over-to-you",
+        "confirm-room-deactivate",
+        "room-deactivated",
+    ] {
+        held(name, table);
+    }
+    let alone = |alone: bool, held: usize, id: Value| with(json!({ "alone": alone, "held": held, "id": id }));
+    for name in ["confirm-room-leave", "you-left"] {
+        table
+            .insert(name, vec![alone(true, 0, json!("c-7F3KABCD")), alone(false, 2, Value::Null), alone(false, 0, json!("c-1"))]);
+    }
+    table.insert("take-over", vec![with(json!({ "text": "Good morning" }))]);
 }
 
 fn answers_on_rights(table: &mut Table) {
@@ -995,7 +1045,7 @@ fn refusals(table: &mut Table) {
         ("refusal-not-yours", vec![json!({ "name": "Jane" }), json!({})]),
         ("refusal-name-too-long", vec![json!({ "most": 49 }), json!({ "most": 49, "group_most": 128, "length": 50 })]),
         ("refusal-mixed-channels", vec![json!({}), json!({ "name": "Ann Lee", "channel": "WhatsApp" })]),
-        ("refusal-name-taken", vec![json!({ "name": "Lee" })]),
+        ("refusal-name-taken", vec![json!({ "name": "Lee" }), json!({ "name": "Lee", "renaming": true })]),
         ("refusal-phone-invalid", vec![json!({ "why": "it is too short", "argument": "phone" })]),
         ("refusal-email-required", vec![json!({ "argument": "email" })]),
         ("refusal-requestor-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),

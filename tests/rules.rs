@@ -1,5 +1,7 @@
 //! RULES.md, rule by rule, through the pure core: each test bears the number of what it proves.
 #![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+#[path = "rules/advisors.rs"]
+mod advisors;
 #[path = "rules/calls.rs"]
 mod calls;
 mod common;

@@ -1,6 +1,8 @@
 //! The real `liaison sandbox`, seen only from outside: its control calls, its printed lines and the public protocols.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may as well stop here")]
 
+#[path = "sandbox/advisors.rs"]
+mod advisors;
 #[path = "sandbox/consent.rs"]
 mod consent;
 #[path = "sandbox/day.rs"]

@@ -342,6 +342,33 @@ async fn what_is_so_already_is_done() {
     assert_eq!(code_of(pod.symphony.remove_member(&stream, UserId(7)).await), "symphony-400");
 }
 
+#[tokio::test]
+async fn s1_23_s1_24_an_owner_is_demoted_and_a_room_renamed() {
+    const UPDATE: &str = "POST /pod/v3/room/s1/update";
+    const DEMOTE: &str = "POST /pod/v1/room/s1/membership/demoteOwner";
+    let (stream, nothing) = (StreamId::new("s1"), Attempt::Ended(Outcome::Done { external_id: None }));
+    let pod = Pod::new(|ask, _| match ask.call.as_str() {
+        UPDATE => (200, json!({"roomSystemInfo": {"id": "s1"}})),
+        _ => (200, json!({"format": "TEXT", "message": "Member demoted to participant"})),
+    })
+    .await;
+    assert_eq!(pod.symphony.rename_room(&stream, "Lee family").await, nothing);
+    assert_eq!(pod.symphony.demote_member(&stream, UserId(7)).await, nothing);
+    assert_eq!(pod.bodies(UPDATE), [r#"{"name":"Lee family"}"#], "nothing else of the room is touched");
+    assert_eq!(pod.bodies(DEMOTE), [r#"{"id":7}"#]);
+    let pod = Pod::new(|ask, _| match ask.call.as_str() {
+        UPDATE => refusal(400, "The room name \"Lee\" is already taken"),
+        "GET /pod/v2/room/s1/membership/list" => (200, json!([{"id": 7, "owner": false}, {"id": 8, "owner": true}])),
+        _ => refusal(400, "no owner"),
+    })
+    .await;
+    assert_eq!(code_of(pod.symphony.rename_room(&stream, "Lee").await), "name-taken");
+    assert_eq!(pod.symphony.demote_member(&stream, UserId(7)).await, nothing, "he is none any more");
+    assert_eq!(code_of(pod.symphony.demote_member(&stream, UserId(8)).await), "symphony-400");
+    let pod = Pod::new(|_, _| refusal(500, "oh")).await;
+    assert!(matches!(pod.symphony.rename_room(&stream, "Lee").await, Attempt::Ended(Outcome::Unknown { .. })));
+}
+
 // ---- Look-ups ----
 
 fn posted(id: &str, by: u64, key: &str) -> Value {

@@ -42,6 +42,8 @@ impl Performer for Switchboard {
             Effect::OpenRoom(_)
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
+            | Effect::DemoteMember { .. }
+            | Effect::RenameRoom(_)
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
             | Effect::Fetch(_)
@@ -73,6 +75,8 @@ impl Performer for Switchboard {
                 (Effect::OpenRoom(room), _) => self.symphony.open_room(room).await,
                 (Effect::AddMember { stream, user, owner }, _) => self.symphony.add_member(stream, *user, *owner).await,
                 (Effect::RemoveMember { stream, user }, _) => self.symphony.remove_member(stream, *user).await,
+                (Effect::DemoteMember { stream, user }, _) => self.symphony.demote_member(stream, *user).await,
+                (Effect::RenameRoom(rename), _) => self.symphony.rename_room(&rename.stream, &rename.name).await,
                 (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
                 (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
                 (Effect::Group(act), _) => match &self.whatsapp {
@@ -96,6 +100,8 @@ impl Performer for Switchboard {
                 // Doing these twice is as good as once.
                 Effect::AddMember { .. }
                 | Effect::RemoveMember { .. }
+                | Effect::DemoteMember { .. }
+                | Effect::RenameRoom(_)
                 | Effect::DeactivateRoom { .. }
                 | Effect::AcceptConnection { .. }
                 | Effect::Fetch(_)
@@ -121,6 +127,8 @@ impl Pacing for Switchboard {
             | Effect::OpenRoom(_)
             | Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
+            | Effect::DemoteMember { .. }
+            | Effect::RenameRoom(_)
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
             | Effect::Fetch(_)

@@ -11,9 +11,11 @@ use super::groups;
 use super::ids::*;
 use super::members;
 use super::message::{Message, MessageState};
+use super::notices::{self, AdvisorChange};
+use super::presence::{self, Cause};
 use super::refusal::Refusal;
 use super::relay;
-use super::room::{Room, RoomMember};
+use super::room::Room;
 use super::saying::{Asking, ask_client};
 use super::scene::Scene;
 use super::sending::{Accepted, Draft, accept, contact_name};
@@ -90,6 +92,7 @@ fn settle(scene: &mut Scene, ask: &Ask, caller: &User, place: &Place, pressed: &
         About::SendHere { message, room } => send_here(scene, caller, place, &message, &room),
         About::Review { contact, channel } => review(scene, caller, place, &contact, channel, pressed),
         About::SendAgain { message } => send_again(scene, caller, place, &message),
+        About::TakeOver { message, room } => take_over(scene, caller, place, &message, &room),
         About::MoveHere { contact, room, line, others } => {
             move_here(scene, caller, place, &contact, &room, line, &others, pressed)
         }
@@ -317,6 +320,15 @@ fn send_again(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId) -
     send_anew(scene, caller, place, &message, &room)
 }
 
+/// S4-41: what waited when the conversation was handed over goes in the words of the one who has it now.
+fn take_over(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId, room: &RoomKey) -> Reply {
+    let (Some(mut message), Some(room)) = (scene.message(id), scene.room(room)) else {
+        return say(scene, place, Reply::new(Code::Info, "nothing-done"));
+    };
+    message.body = relay::in_the_name_of(scene, &room, &message, caller.id);
+    send_anew(scene, caller, place, &message, &room)
+}
+
 fn send_anew(scene: &mut Scene, caller: &User, place: &Place, message: &Message, room: &Room) -> Reply {
     let draft = Draft { room, contact: &message.contact, author: caller.id, body: message.body.clone(), chat_message: None };
     let accepted = accept(scene, draft);
@@ -395,19 +407,19 @@ fn ask_owner(scene: &mut Scene, caller: &User, place: &Place, existing: &RoomKey
 
 fn admit(scene: &mut Scene, caller: &User, place: &Place, key: &RoomKey, user: UserId, name: &str, pressed: &str) -> Reply {
     let Some(mut room) = scene.room(key) else { return Reply::new(Code::Info, "nothing-done") };
-    let rights = scene.rights(user);
-    let fits = rights.may_use(room.channel) && rights.sub_org == room.sub_org && room.is_live();
-    let (Some(stream), true, "confirm") = (room.stream.clone(), fits, pressed) else {
+    let owned = presence::may_manage(scene, &room, caller.id);
+    let fits = owned && presence::belongs(scene, &room, user) && room.is_live() && room.stream.is_some();
+    let (true, "confirm") = (fits, pressed) else {
         let reply = Reply::new(Code::Info, "not-admitted").with("room", room.name);
         scene.post(Place::Direct(user), reply);
         return say(scene, place, Reply::new(Code::Info, "nothing-done"));
     };
-    room.members.insert(user, RoomMember { name: name.to_owned(), owner: false });
-    scene.put(&room);
-    scene.point(super::commit::Key::new("member", format_args!("{user}/{key}")), key);
-    scene.effect(Effect::AddMember { stream, user, owner: false });
-    let entry = super::commit::Entry::new("room.member_added", scene.actor(caller.id)).room(key);
-    scene.note(entry.detail(json!({ "user": scene.actor(user) })));
+    if room.members.contains_key(&user) {
+        return say(scene, place, Reply::new(Code::Info, "nothing-done"));
+    }
+    let cause = Cause::command(scene, caller.id);
+    presence::comes(scene, &mut room, user, false, &cause);
+    notices::tell_clients(scene, &room, user, AdvisorChange::Joined);
     scene.post(Place::Direct(user), Reply::new(Code::Info, "admitted").with("room", room.name.clone()));
     say(scene, place, Reply::answer("member-added").with("name", name).with("room", room.name))
 }

@@ -48,6 +48,8 @@ pub enum About {
     MoveHere { contact: ContactId, room: RoomKey, line: Reply, others: Vec<RoomKey> },
     /// A room with the contact is there already: join it, or open a new one?
     JoinOrNew { path: String, args: Args, existing: RoomKey },
+    /// The conversation was handed over while this waited: does the new advisor send it (S4-41)?
+    TakeOver { message: MessageId, room: RoomKey },
     /// An owner decides whether a colleague may join.
     AdmitMember { room: RoomKey, user: UserId, name: String },
 }

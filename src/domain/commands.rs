@@ -17,10 +17,17 @@ pub mod help;
 pub mod note;
 pub mod optin;
 pub mod queue;
+pub mod room_add;
 pub mod room_contacts;
-pub mod room_contacts_for_now;
 pub mod room_create;
+pub mod room_deactivate;
 pub mod room_info;
+pub mod room_leave;
+pub mod room_owners;
+pub mod room_remove;
+pub mod room_rename;
+pub mod room_restart;
+pub mod room_transfer;
 pub mod sent;
 pub mod sms;
 pub mod template;
@@ -96,8 +103,6 @@ pub const ALL: &[&Command] = &[
     &optin::RESEND,
     &room_create::CREATE,
     &group_create::CREATE,
-    &room_contacts_for_now::ADD,
-    &room_contacts_for_now::REMOVE,
     &room_info::INFO,
     &room_info::LIST,
     &window::WINDOW,
@@ -119,6 +124,15 @@ pub const ALL: &[&Command] = &[
     &sms::SMS,
     &contact_edit::COMPLETE,
     &call::LIST,
+    &room_add::ADD,
+    &room_remove::REMOVE,
+    &room_owners::PROMOTE,
+    &room_owners::DEMOTE,
+    &room_rename::RENAME,
+    &room_leave::LEAVE,
+    &room_transfer::TRANSFER,
+    &room_restart::RESTART,
+    &room_deactivate::DEACTIVATE,
     &contact_share::SHARE,
     &contact_transfer::TRANSFER,
     &admin_offboard::OFFBOARD,
@@ -513,20 +527,27 @@ const SHOWN_MATCHES: usize = 5;
 
 /// By short id, number, e-mail address, or a name that is unique among those whom the caller may see.
 pub fn find_contact(scene: &Scene, given: &Given, text: &str) -> Result<Contact, Refusal> {
-    let seen = |contact: &Contact| given.may_see(scene, contact);
+    find_contact_if(scene, given, text, |contact| given.may_see(scene, contact))
+}
+
+/// The same for those of whom `seen` says that the caller may name them.
+pub fn find_contact_if(scene: &Scene, given: &Given, text: &str, seen: impl Fn(&Contact) -> bool) -> Result<Contact, Refusal> {
     let nobody = || Refusal::new("no-such-contact").with("typed", text).with("near", Vec::<String>::new());
     if let Some(id) = text.to_uppercase().strip_prefix("C-").filter(|id| (4..=8).contains(&id.len())) {
         let found = scene.contact(&ContactId(format!("c-{id}")));
-        return found.filter(seen).ok_or_else(nobody);
+        return found.filter(|contact| seen(contact)).ok_or_else(nobody);
     }
     if text.contains('@') {
         let found = email::canonical(text).ok().and_then(|address| scene.pointer(Key::new("email", address)));
-        return found.and_then(|id| scene.contact(&ContactId(id))).filter(seen).ok_or_else(nobody);
+        return found.and_then(|id| scene.contact(&ContactId(id))).filter(|contact| seen(contact)).ok_or_else(nobody);
     }
     if text.chars().filter(char::is_ascii_digit).count() >= 6 {
         let found = phone::canonical(text, &scene.policy.default_region).ok();
         let found = found.and_then(|phone| relay::number_keys(&phone).into_iter().find_map(|key| scene.pointer(key)));
-        return found.and_then(|id| scene.contact(&ContactId(id))).filter(seen).ok_or_else(|| nobody().with("number", text));
+        return found
+            .and_then(|id| scene.contact(&ContactId(id)))
+            .filter(|contact| seen(contact))
+            .ok_or_else(|| nobody().with("number", text));
     }
     by_name(scene, given, text)
 }

@@ -90,7 +90,7 @@ fn apply(scene: &mut Scene, fact: &Fact) {
         Fact::FormSent(sent) => answers::form_sent(scene, sent),
         Fact::MessageSuppressed { message, by, .. } => relay::advisor_deleted(scene, message, by.id),
         Fact::MembersChanged { stream, user, change, by } => members::changed(scene, stream, user, *change, by),
-        Fact::RoomRenamed { stream, name, by } => room_renamed(scene, stream, name, by),
+        Fact::RoomRenamed { stream, name, by } => members::renamed(scene, stream, name, by),
         Fact::RoomActive { stream, active, by } => room_active(scene, stream, *active, by),
         Fact::ConnectionRequested { by } => connection_requested(scene, by),
         Fact::ClientMessage(said) => relay::client_wrote(scene, said),
@@ -188,18 +188,6 @@ fn connection_requested(scene: &mut Scene, by: &Person) {
         scene.effect(Effect::AcceptConnection { user: user.id });
         scene.post(Place::Direct(user.id), Reply::new(Code::Info, "connected").with("name", user.name));
     }
-}
-
-fn room_renamed(scene: &mut Scene, stream: &StreamId, name: &str, by: &Person) {
-    let Some(mut room) = scene.room_of_stream(stream) else { return };
-    if room.name == name || name.is_empty() {
-        return;
-    }
-    let detail = json!({ "from": room.name, "to": name });
-    room.name = name.to_owned();
-    scene.put(&room);
-    let actor = members::actor(scene, by);
-    scene.note(Entry::new("room.renamed", actor).room(&room.key).detail(detail));
 }
 
 /// A room that somebody deactivates in its own settings is closed for us too, for good: when it is opened again there, its

@@ -27,6 +27,12 @@ pub enum Effect {
         stream: StreamId,
         user: UserId,
     },
+    /// Takes the ownership, not the membership.
+    DemoteMember {
+        stream: StreamId,
+        user: UserId,
+    },
+    RenameRoom(RenameRoom),
     DeactivateRoom {
         stream: StreamId,
     },
@@ -258,6 +264,16 @@ pub struct OpenRoom {
     pub description: String,
     pub owners: Vec<UserId>,
     pub members: Vec<UserId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RenameRoom {
+    pub stream: StreamId,
+    pub name: String,
+    /// For whom its name is sealed.
+    pub contact: Option<ContactId>,
+    /// Who wants the new name, and where he reads how it went; nobody where an old name is put back.
+    pub asked: Option<(UserId, Place)>,
 }
 
 /// Exactly what leaves, rendered before it is taken so that the journal holds the words themselves.

@@ -1,14 +1,15 @@
 //! One contact passes from an advisor to a colleague: the list entry, the rooms, and what waits in them (S4-41).
 use super::ask::About;
-use super::commit::{Entry, Key};
-use super::contact::{Contact, Listing, Pointer};
+use super::commit::Entry;
+use super::contact::{Contact, Listing};
 use super::effect::{Code, Effect, Place, Reply};
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::message::{Message, MessageState};
 use super::notices::{AdvisorChange, tell_client_of_advisor};
 use super::outbox;
-use super::room::{Room, RoomMember, RoomState};
+use super::presence::{self, Cause, Step};
+use super::room::{Room, RoomState};
 use super::scene::Scene;
 use super::sending;
 use serde_json::json;
@@ -134,34 +135,18 @@ fn take_over(scene: &mut Scene, mut room: Room, passing: &Passing) -> usize {
 /// False: he was in it before.
 fn comes_as_owner(scene: &mut Scene, room: &mut Room, user: UserId, actor: &str) -> bool {
     let before = room.members.get(&user).map(|member| member.owner);
-    room.members.insert(user, RoomMember { name: scene.user_name(user), owner: true });
-    scene.put(room);
-    scene.point(member_key(user, &room.key), &room.key);
-    if let (None | Some(false), Some(stream)) = (before, room.stream.clone()) {
-        scene.effect(Effect::AddMember { stream, user, owner: true });
+    let cause = Cause { actor: actor.to_owned(), ..Cause::rule() };
+    match before {
+        None => presence::comes(scene, room, user, true, &cause),
+        Some(false) => drop(presence::set_owner(scene, room, user, true, &cause)),
+        Some(true) => {}
     }
-    let change = if before.is_none() { "Joined" } else { "Promoted" };
-    note_change(scene, room, user, change, actor);
     before.is_none()
 }
 
 fn goes(scene: &mut Scene, room: &mut Room, user: UserId, actor: &str) {
-    room.members.remove(&user);
-    scene.put(room);
-    scene.case.remove::<Pointer>(&member_key(user, &room.key));
-    if let Some(stream) = room.stream.clone() {
-        scene.effect(Effect::RemoveMember { stream, user });
-    }
-    note_change(scene, room, user, "Left", actor);
-}
-
-fn note_change(scene: &mut Scene, room: &Room, user: UserId, change: &str, actor: &str) {
-    let detail = json!({ "user": scene.actor(user), "change": change, "by_us": true, "compared": false });
-    scene.note(Entry::new("room.members_changed", actor).room(&room.key).detail(detail));
-}
-
-fn member_key(user: UserId, room: &RoomKey) -> Key {
-    Key::new("member", format_args!("{user}/{room}"))
+    let cause = Cause { actor: actor.to_owned(), ..Cause::rule() };
+    presence::steps_out(scene, room, user, Step::Leaves, &cause);
 }
 
 /// What is left of a room when somebody was taken out of it.
@@ -179,7 +164,7 @@ pub fn take_out(scene: &mut Scene, mut room: Room, user: UserId, actor: &str) ->
     let withdrawn = waiting.len();
     goes(scene, &mut room, user, actor);
     let is_empty = room.members.is_empty();
-    let heir = if room.members.values().any(|member| member.owner) { None } else { room.owner() };
+    let heir = presence::heir_of(scene, &room, None);
     if let Some(heir) = heir {
         comes_as_owner(scene, &mut room, heir, actor);
     }

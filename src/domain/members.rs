@@ -5,17 +5,23 @@ use super::contact::Pointer;
 use super::effect::*;
 use super::event::{MemberChange, Person};
 use super::ids::*;
-use super::room::{Room, RoomMember, Seat};
+use super::notices::{self, AdvisorChange};
+use super::presence::{self, Cause, Presence, Step, belongs};
+use super::room::{Room, Seat};
+use super::rooms;
 use super::scene::{PROGRAM, Scene};
+use super::time::Span;
 use serde_json::json;
 
 /// The platform knows nobody (any more) with whom this 1:1 chat could be.
 pub const NO_SUCH_USER: &str = "symphony-no-such-user";
+/// How far the platform's clock may be behind ours.
+const CLOCKS_APART: Span = Span::seconds(5);
 
 // ---- what people do in a room's own settings
 
 pub fn changed(scene: &mut Scene, stream: &StreamId, user: &Person, change: MemberChange, by: &Person) {
-    let Some(mut room) = scene.room_of_stream(stream) else { return };
+    let Some(room) = scene.room_of_stream(stream) else { return };
     if user.id == scene.policy.bot {
         return bot_changed(scene, room, change, by);
     }
@@ -23,50 +29,117 @@ pub fn changed(scene: &mut Scene, stream: &StreamId, user: &Person, change: Memb
         return;
     }
     let known = scene.meet(user);
-    match change {
-        MemberChange::Joined if room.members.contains_key(&user.id) => return,
-        MemberChange::Joined => {
-            if !belongs(scene, &room, user.id) {
-                return show_out(scene, &room, stream, user.id, &known.name);
-            }
-            room.outsiders.remove(&user.id);
-            room.members.insert(user.id, RoomMember { name: known.name.clone(), owner: false });
-            scene.point(member_key(user.id, &room), &room.key);
-        }
-        MemberChange::Left => {
-            let was_outsider = room.outsiders.remove(&user.id);
-            if room.members.remove(&user.id).is_none() && !was_outsider {
-                return;
-            }
-            scene.case.remove::<Pointer>(&member_key(user.id, &room));
-        }
-        MemberChange::Promoted | MemberChange::Demoted => {
-            let Some(member) = room.members.get_mut(&user.id) else { return };
-            member.owner = change == MemberChange::Promoted;
-        }
+    let by_us = by.id == scene.policy.bot;
+    if by_us && is_late_echo(scene, &room, user.id, change) {
+        return;
     }
-    scene.put(&room);
-    let detail = json!({
-        "user": scene.actor(user.id), "change": format!("{change:?}"),
-        "by_us": by.id == scene.policy.bot, "compared": by.is_unknown(),
-    });
-    let actor = actor(scene, by);
-    scene.note(Entry::new("room.members_changed", actor).room(&room.key).detail(detail));
+    let member = room.members.get(&user.id).map(|member| member.owner);
+    match (change, member) {
+        (MemberChange::Joined, None) if !belongs(scene, &room, user.id) => {
+            return show_out(scene, &room, stream, user.id, &known.name);
+        }
+        (MemberChange::Left, None) => return outsider_left(scene, room, user.id, &Cause::by_hand(scene, by)),
+        (MemberChange::Joined, None)
+        | (MemberChange::Left, Some(_))
+        | (MemberChange::Promoted, Some(false))
+        | (MemberChange::Demoted, Some(true)) => {}
+        // It stands so already.
+        (MemberChange::Joined, Some(_)) | (MemberChange::Promoted | MemberChange::Demoted, None | Some(_)) => return,
+    }
+    let is_his_own = change == MemberChange::Left && by.id == user.id;
+    if room.is_live() && !is_his_own && !by_us && !by.is_unknown() && !presence::may_manage(scene, &room, by.id) {
+        return undo(scene, &room, user.id, change, by);
+    }
+    take_over(scene, room, user.id, change, by);
 }
 
-fn member_key(user: UserId, room: &Room) -> Key {
-    Key::new("member", format_args!("{user}/{}", room.key))
+/// What an owner did by hand is as good as his command.
+fn take_over(scene: &mut Scene, mut room: Room, user: UserId, change: MemberChange, by: &Person) {
+    let cause = Cause::by_hand(scene, by);
+    match change {
+        MemberChange::Joined => {
+            presence::comes(scene, &mut room, user, false, &cause);
+            notices::tell_clients(scene, &room, user, AdvisorChange::Joined);
+        }
+        MemberChange::Left => {
+            let how = if cause.by.is_none_or(|by| by == user) { Step::Leaves } else { Step::IsRemoved };
+            let gone = presence::goes(scene, &room, user, how, &cause);
+            presence::tell_colleagues(scene, &gone, user, how, &cause);
+            notices::tell_clients(scene, &gone.room, user, AdvisorChange::Left);
+        }
+        MemberChange::Promoted | MemberChange::Demoted => {
+            let heir = presence::set_owner(scene, &mut room, user, change == MemberChange::Promoted, &cause);
+            if let Some(heir) = heir {
+                let owner = name_of(scene, &room, heir);
+                presence::tell_room(scene, &room, Reply::new(Code::Notice, "owner-instead").with("owner", owner));
+            }
+        }
+    }
+}
+
+/// The platform tells late of what the bot did by a command; our records are further by now. What was done with the bot's
+/// account by somebody else is younger than they are.
+fn is_late_echo(scene: &Scene, room: &Room, user: UserId, change: MemberChange) -> bool {
+    let since = match (change, presence::presence(scene, room, user)) {
+        (MemberChange::Joined, Some(Presence::Left { at } | Presence::Removed { at })) => at,
+        (MemberChange::Left, Some(Presence::In { since })) => since,
+        (MemberChange::Joined | MemberChange::Left, _) | (MemberChange::Promoted | MemberChange::Demoted, _) => return false,
+    };
+    scene.event.at < since + CLOCKS_APART
+}
+
+/// One who read along and could not be taken out is gone after all.
+fn outsider_left(scene: &mut Scene, mut room: Room, user: UserId, cause: &Cause) {
+    if room.outsiders.remove(&user) {
+        scene.put(&room);
+        presence::note_change(scene, &room, user, "Left", cause);
+    }
+}
+
+/// S1-25: what somebody who is no owner did in the room's settings does not stand; he reads why.
+fn undo(scene: &mut Scene, room: &Room, user: UserId, change: MemberChange, by: &Person) {
+    let Some(stream) = room.stream.clone() else { return };
+    let (done, effect) = match change {
+        MemberChange::Joined => ("joined", Effect::RemoveMember { stream, user }),
+        MemberChange::Left => ("left", Effect::AddMember { stream, user, owner: presence::is_owner(room, user) }),
+        MemberChange::Promoted => ("promoted", Effect::DemoteMember { stream, user }),
+        MemberChange::Demoted => ("demoted", Effect::AddMember { stream, user, owner: true }),
+    };
+    scene.effect(effect);
+    let name = name_of(scene, room, user);
+    explain(scene, room, by, Reply::new(Code::Notice, "change-undone").with("change", done).with("user", name));
+    let detail = json!({ "user": scene.actor(user), "change": format!("{change:?}") });
+    scene.note(Entry::new("room.change_undone", actor(scene, by)).room(&room.key).detail(detail));
+}
+
+/// A new name counts where an owner gave it.
+pub fn renamed(scene: &mut Scene, stream: &StreamId, name: &str, by: &Person) {
+    let Some(room) = scene.room_of_stream(stream) else { return };
+    let by_us = by.id == scene.policy.bot;
+    // What a command asked for is told by the end of its effect.
+    if room.name == name || name.is_empty() || (by_us && rooms::is_being_renamed(scene, &room, name)) {
+        return;
+    }
+    if room.is_live() && !by_us && !by.is_unknown() && !presence::may_manage(scene, &room, by.id) {
+        let contact = room.contacts.first().cloned();
+        scene.effect(Effect::RenameRoom(RenameRoom { stream: stream.clone(), name: room.name.clone(), contact, asked: None }));
+        explain(scene, &room, by, Reply::new(Code::Notice, "change-undone").with("change", "renamed").with("user", name));
+        let detail = json!({ "change": "Renamed", "to": name });
+        return scene.note(Entry::new("room.change_undone", actor(scene, by)).room(&room.key).detail(detail));
+    }
+    let actor = actor(scene, by);
+    rooms::is_called(scene, room, name, actor);
+}
+
+fn explain(scene: &mut Scene, room: &Room, by: &Person, reply: Reply) {
+    scene.meet(by);
+    let reply = reply.with("room", room.name.clone());
+    if by.service { tell_reader(scene, room, reply) } else { scene.post(Place::Direct(by.id), reply) }
 }
 
 /// Who did it; the program where it found out by comparing.
 pub fn actor(scene: &Scene, by: &Person) -> String {
     if by.is_unknown() { PROGRAM.to_owned() } else { scene.actor(by.id) }
-}
-
-/// May he read what this room's clients write?
-fn belongs(scene: &Scene, room: &Room, user: UserId) -> bool {
-    let rights = scene.rights(user);
-    rights.may_use(room.channel) && rights.sub_org == room.sub_org
 }
 
 /// Invariant 9: somebody who may not see the client's words is taken out before the next line is posted (both stand in
@@ -82,21 +155,35 @@ fn show_out(scene: &mut Scene, room: &Room, stream: &StreamId, user: UserId, nam
 /// The platform did not let us change a member. An outsider who could not be taken out reads along: until he is gone
 /// nothing is said in this room any more.
 pub fn could_not_change(scene: &mut Scene, effect: &Effect, code: &str, detail: &str) {
-    let (Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user }) = effect else { return };
+    let (Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user } | Effect::DemoteMember { stream, user }) =
+        effect
+    else {
+        return;
+    };
     let detail = json!({ "code": code, "detail": detail, "user": user, "stream": stream });
     scene.note(Entry::new("room.member_change_failed", PROGRAM).detail(detail));
     let Some(mut room) = scene.room_of_stream(stream) else { return };
     let reads_along = matches!(effect, Effect::RemoveMember { .. })
         && room.is_live()
         && !room.members.contains_key(user)
-        && !belongs(scene, &room, *user);
+        && !may_read_along(scene, &room, *user);
     let template = if reads_along { "outsider-stays" } else { "member-change-failed" };
     if reads_along {
         room.outsiders.insert(*user);
         scene.put(&room);
     }
+    if matches!(effect, Effect::AddMember { owner: false, .. }) && room.members.contains_key(user) {
+        // He is not there, so he neither writes nor is he counted as one who reads.
+        room = presence::goes(scene, &room, *user, Step::Leaves, &Cause { by_hand: true, ..Cause::rule() }).room;
+    }
     let reply = Reply::new(Code::Notice, template).with("user", scene.user_name(*user)).with("room", room.name.clone());
     tell_reader(scene, &room, reply.with("channel", room.channel.name()));
+}
+
+/// A colleague who could be a member does no harm; one whom an owner has taken out is to read nothing any more.
+fn may_read_along(scene: &Scene, room: &Room, user: UserId) -> bool {
+    let removed = matches!(presence::presence(scene, room, user), Some(Presence::Removed { .. }));
+    belongs(scene, room, user) && !removed
 }
 
 // ---- the bot's own seat
@@ -164,7 +251,7 @@ pub fn reader(scene: &Scene, room: &Room) -> Option<UserId> {
     owners.chain(room.members.keys()).find(there).copied().or_else(|| room.owner())
 }
 
-fn tell_reader(scene: &mut Scene, room: &Room, reply: Reply) {
+pub fn tell_reader(scene: &mut Scene, room: &Room, reply: Reply) {
     if let Some(user) = reader(scene, room) {
         scene.post(Place::Direct(user), reply);
     }

@@ -49,3 +49,10 @@ pub fn tell_client_of_advisor(scene: &mut Scene, room: &Room, contact: &ContactI
     };
     say_to_client(scene, &contact.id, room.channel, &room.line, Some(room.key.clone()), name, body);
 }
+
+/// Tells all clients of a room that is open. A native group is told as a whole (S1-26).
+pub fn tell_clients(scene: &mut Scene, room: &Room, advisor: UserId, change: AdvisorChange) {
+    for contact in room.contacts.iter().filter(|_| room.is_live() && !room.is_native()) {
+        tell_client_of_advisor(scene, room, contact, advisor, change);
+    }
+}

@@ -65,6 +65,8 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         Effect::OpenRoom(_)
         | Effect::AddMember { .. }
         | Effect::RemoveMember { .. }
+        | Effect::DemoteMember { .. }
+        | Effect::RenameRoom(_)
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. }
         | Effect::Group(_)
@@ -278,8 +280,10 @@ fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
         }
         Effect::Fetch(fetch) => files::fetched(scene, fetch, external_id),
         Effect::Upload(upload) => files::uploaded(scene, upload, external_id),
+        Effect::RenameRoom(rename) => rooms::renamed(scene, rename),
         Effect::AddMember { .. }
         | Effect::RemoveMember { .. }
+        | Effect::DemoteMember { .. }
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. } => {}
         Effect::Group(act) => native::call_done(scene, act, external_id),
@@ -335,7 +339,10 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
             }
         }
         Effect::OpenRoom(room) => rooms::could_not_open(scene, &room.key, code, detail),
-        Effect::AddMember { .. } | Effect::RemoveMember { .. } => members::could_not_change(scene, &due.effect, code, detail),
+        Effect::RenameRoom(rename) => rooms::could_not_rename(scene, rename, code, detail),
+        Effect::AddMember { .. } | Effect::RemoveMember { .. } | Effect::DemoteMember { .. } => {
+            members::could_not_change(scene, &due.effect, code, detail)
+        }
         Effect::Group(act) => native::call_failed(scene, act, code, detail),
         Effect::FindUser { then, .. } => commands::run_again(scene, then, None),
         Effect::DeactivateRoom { .. } | Effect::AcceptConnection { .. } => {

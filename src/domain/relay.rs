@@ -3,8 +3,9 @@ mod advisor;
 mod call;
 mod identity;
 mod marketing;
+mod who_answers;
 
-pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, measured, refuse_text};
+pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, in_the_name_of, measured, refuse_text};
 pub use call::{call_woke, client_called};
 pub use identity::{learn_from_answer, learn_from_status, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};
@@ -23,6 +24,7 @@ use super::inbound::{self, Why};
 use super::media::Media;
 use super::native;
 use super::policy::StopScope;
+use super::returning;
 use super::room::Room;
 use super::rooms::{self, Plan};
 use super::saying::{self, say_to_client, wording_body};
@@ -36,6 +38,7 @@ pub use identity::{find_contact, learn_of, note_group_message, park};
 use identity::{note_arrival, who_wrote};
 use serde_json::json;
 use std::collections::BTreeSet;
+use who_answers::advisors_for;
 
 /// The question as reply buttons is shown at most once in this time (RULES, Consent).
 const QUESTION_EVERY: Span = Span::hours(24);
@@ -182,8 +185,9 @@ fn client_agreed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, turn: 
         "asked": before.consent,
     });
     if !scene.turn_consent(&mut contact, said.channel, turn, at, evidence) {
-        return Heeded::No;
+        return agreed_to_an_advisor(scene, id, said, turn);
     }
+    returning::client_agreed(scene, id, said, true);
     tell_rooms(scene, &contact, said, Code::ConsentYes, "consent-yes", "yes");
     // Who comes back with the provider's own word is answered by the provider.
     if before.consent.is_opted_out() && sms::provider_has_answered(scene.policy, said) {
@@ -203,6 +207,16 @@ fn client_agreed(scene: &mut Scene, id: &ContactId, said: &ClientMessage, turn: 
     Heeded::Consumed
 }
 
+/// The firm may write to him; he agrees that an advisor is in the conversation again (S4-40). Words may have meant a
+/// colleague, so they are relayed as well.
+fn agreed_to_an_advisor(scene: &mut Scene, id: &ContactId, said: &ClientMessage, turn: Turn) -> Heeded {
+    match &said.content {
+        _ if turn != Turn::Yes || !returning::client_agreed(scene, id, said, false) => Heeded::No,
+        Content::Button { .. } => Heeded::Consumed,
+        Content::Text(_) | Content::Media(_) | Content::Other { .. } | Content::Sign { .. } => Heeded::AndRelayed,
+    }
+}
+
 /// S3-16..19: nothing leaves any more but one confirmation.
 fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: Timestamp) -> Heeded {
     let scope = match scene.policy.stop_scope {
@@ -217,6 +231,7 @@ fn client_stopped(scene: &mut Scene, id: &ContactId, said: &ClientMessage, at: T
         let evidence = json!({ "message": said.id, "content": said.content, "context": said.quoted });
         if known && scene.turn_consent(&mut contact, channel, Turn::Stop, at, evidence) && !was_out {
             sending::withdraw_everything(scene, &contact, channel, "consent");
+            returning::client_refused(scene, id, channel);
             stopped.push(channel);
         }
     }
@@ -506,30 +521,6 @@ fn open_for_client(scene: &mut Scene, contact: &Contact, said: &ClientMessage) -
         ask: None,
     };
     rooms::open(scene, plan).ok()
-}
-
-fn advisors_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<UserId> {
-    let may = |user: &UserId| scene.rights(*user).may_use(said.channel);
-    let listing: Vec<UserId> = contact.listed_by.iter().copied().filter(may).collect();
-    let line = scene.policy.line(&said.line).and_then(|line| line.advisor.clone());
-    let by_email = |email: &String| scene.user_by_email(email).map(|user| user.id);
-    let of_line: Vec<UserId> = line.iter().filter_map(by_email).filter(may).collect();
-    // An own number of an advisor (SMS & Voice Direct) is his, whoever else knows the client (S2-17).
-    if !of_line.is_empty() && (said.channel == Channel::Sms || listing.is_empty()) {
-        return of_line;
-    }
-    if !listing.is_empty() {
-        return same_sub_org(scene, listing);
-    }
-    same_sub_org(scene, scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect())
-}
-
-/// A room has one sub-organisation: that of its first owner (the ethical wall).
-fn same_sub_org(scene: &Scene, mut users: Vec<UserId>) -> Vec<UserId> {
-    if let Some(first) = users.first().map(|user| scene.rights(*user).sub_org) {
-        users.retain(|user| scene.rights(*user).sub_org == first);
-    }
-    users
 }
 
 /// S2-12, S2-17: on this advisor's own list, with the number only, unless he knows the contact already.

@@ -8,6 +8,7 @@ use super::effect::*;
 use super::groups;
 use super::ids::*;
 use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
+use super::members;
 use super::native;
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
@@ -281,8 +282,7 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
 
 /// Of a room that is not there nobody reads that it was opened; a client's words in its lane go to the owner.
 fn unsay_room_opened(scene: &mut Scene, room: &Room) {
-    let lane = OutboxLane::of_place(&Place::Room(room.key.clone()));
-    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+    let due = due_in(scene, room);
     let opened = |due: &&Due| matches!(&due.effect, Effect::Post { reply, .. } if reply.code == Code::RoomOpened);
     if let Some(due) = due.iter().find(opened) {
         scene.settle(due);
@@ -327,6 +327,54 @@ pub fn closed(scene: &mut Scene, key: &RoomKey, actor: &str) {
     forget_in_contacts(scene, &room);
     let entry = Entry::new("room.deactivated", actor).room(key);
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
+}
+
+// ---- its name
+
+/// It bears this name now; whoever gave it had the right to.
+pub fn is_called(scene: &mut Scene, mut room: Room, name: &str, actor: String) {
+    let detail = json!({ "from": room.name, "to": name });
+    room.name = name.to_owned();
+    scene.put(&room);
+    let entry = Entry::new("room.renamed", actor).room(&room.key).detail(detail);
+    scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
+    native::renamed(scene, &room.key, name);
+}
+
+/// The platform tells of a name before the end of the effect that gave it is known.
+pub fn is_being_renamed(scene: &Scene, room: &Room, name: &str) -> bool {
+    let is_it = |due: &Due| matches!(&due.effect, Effect::RenameRoom(rename) if rename.name == name);
+    due_in(scene, room).iter().any(is_it)
+}
+
+fn due_in(scene: &Scene, room: &Room) -> Vec<Due> {
+    let lane = OutboxLane::of_place(&Place::Room(room.key.clone()));
+    scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize)
+}
+
+/// The platform has taken the name.
+pub fn renamed(scene: &mut Scene, rename: &RenameRoom) {
+    let (Some(room), Some((by, place))) = (scene.room_of_stream(&rename.stream), &rename.asked) else { return };
+    let reply = Reply::answer("room-renamed").with("from", room.name.clone()).with("name", rename.name.clone());
+    let actor = scene.actor(*by);
+    is_called(scene, room, &rename.name, actor);
+    scene.post(place.clone(), reply);
+}
+
+pub fn could_not_rename(scene: &mut Scene, rename: &RenameRoom, code: &str, detail: &str) {
+    scene.note(Entry::new("chat.refused", PROGRAM).detail(json!({ "code": code, "detail": detail })));
+    let Some(room) = scene.room_of_stream(&rename.stream) else { return };
+    let Some((_, place)) = rename.asked.clone() else {
+        // A name that was given by hand could not be taken back.
+        let reply = Reply::new(Code::Notice, "rename-stays").with("room", room.name.clone());
+        return members::tell_reader(scene, &room, reply);
+    };
+    let refusal = if code == "name-taken" {
+        Refusal::new("name-taken").with("name", rename.name.clone()).with("renaming", true)
+    } else {
+        Refusal::new("busy").with("why", format!("The room could not be renamed ({code})."))
+    };
+    scene.post(place, refusal.into_reply());
 }
 
 /// After 30 s the one who asked reads that work goes on (S0-18).

@@ -265,12 +265,14 @@ impl<'a> Scene<'a> {
             Effect::Send(Send { room: Some(room), .. }) => OutboxLane::to_group(room),
             Effect::Send(send) => OutboxLane::to_contact(send.channel, &send.contact),
             Effect::OpenRoom(room) => OutboxLane::of_place(&Place::Room(room.key.clone())),
-            Effect::AddMember { stream, .. } | Effect::RemoveMember { stream, .. } | Effect::DeactivateRoom { stream } => {
-                match self.room_of_stream(stream) {
-                    Some(room) => OutboxLane::of_place(&Place::Room(room.key)),
-                    None => OutboxLane::of_place(&Place::Stream(stream.clone())),
-                }
-            }
+            Effect::AddMember { stream, .. }
+            | Effect::RemoveMember { stream, .. }
+            | Effect::DemoteMember { stream, .. }
+            | Effect::RenameRoom(RenameRoom { stream, .. })
+            | Effect::DeactivateRoom { stream } => match self.room_of_stream(stream) {
+                Some(room) => OutboxLane::of_place(&Place::Room(room.key)),
+                None => OutboxLane::of_place(&Place::Stream(stream.clone())),
+            },
             Effect::AcceptConnection { user } => OutboxLane::of_place(&Place::Direct(*user)),
             Effect::Group(act) => OutboxLane::of_group(&act.room),
             Effect::FindUser { then, .. } => OutboxLane::of_place(&Place::Direct(then.caller)),

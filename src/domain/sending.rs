@@ -456,14 +456,24 @@ pub fn tell_withdrawn(scene: &mut Scene, messages: Vec<Message>, reason: &str) {
         let entry = Entry::new("message.withdrawn", PROGRAM).about(&message.contact).message(&message.id);
         scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "reason": reason })) });
         let Some(author) = message.advisor() else { continue };
+        let message = told_where_he_reads(scene, message, author);
         let place = message.room.clone().map_or(Place::Direct(author), Place::Room);
         let ask = scene.new_ask(None, &place, About::SendAgain { message: message.id.clone() }, Some(&message.contact));
         scene.put(&ask);
-        let name = contact_name(scene, message.room.as_ref(), &message.contact);
+        let name = match &message.room {
+            Some(room) => contact_name(scene, Some(room), &message.contact),
+            None => name_for(scene, Some(author), &message.contact),
+        };
         let reply = Reply::new(Code::Withdrawn, "withdrawn").about(&message.contact).of(&message.id).because(reason);
         let reply = reply.asking(&ask.id).with("name", name).with("gate", reason).with("text", gist(&message.body));
         tell_room(scene, &message, reply);
     }
+}
+
+/// Who is not in the room (any more) reads it in his own chat.
+fn told_where_he_reads(scene: &Scene, message: Message, author: UserId) -> Message {
+    let room = message.room.as_ref().and_then(|key| scene.room(key)).filter(|room| room.members.contains_key(&author));
+    Message { room: room.map(|room| room.key), ..message }
 }
 
 /// On a stop: everything held or due for that contact on that channel will not go (RULES, Consent). Returns which of

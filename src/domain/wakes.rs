@@ -11,6 +11,7 @@ use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
 use super::native;
 use super::outbox;
 use super::parked;
+use super::returning;
 use super::rooms;
 use super::saying::{self};
 use super::scene::{PROGRAM, Scene};
@@ -79,6 +80,7 @@ pub fn end_review(scene: &mut Scene, id: &ContactId, channel: Channel, turn: Tur
     }
     if contact.consent(channel).is_opted_out() {
         sending::withdraw_everything(scene, &contact, channel, "consent");
+        returning::client_refused(scene, id, channel);
         tell_of_stop(scene, &contact, channel);
         confirm_stop(scene, &contact, channel);
     } else {

@@ -182,6 +182,8 @@ fn names_of(effect: &Effect) -> (&'static str, &'static str) {
         Effect::OpenRoom(_) => ("symphony", "open_room"),
         Effect::AddMember { .. } => ("symphony", "add_member"),
         Effect::RemoveMember { .. } => ("symphony", "remove_member"),
+        Effect::DemoteMember { .. } => ("symphony", "demote_member"),
+        Effect::RenameRoom(_) => ("symphony", "rename_room"),
         Effect::DeactivateRoom { .. } => ("symphony", "deactivate_room"),
         Effect::AcceptConnection { .. } => ("symphony", "accept_connection"),
         Effect::Fetch(fetch) => match &fetch.media.source {

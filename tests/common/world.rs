@@ -280,9 +280,12 @@ impl World {
         self.posts[mark..].iter().map(said_as).collect()
     }
 
+    /// In the room's own settings, by its owner.
     pub fn member(&mut self, room: &str, who: &str, change: MemberChange) {
-        let stream = self.room(room).stream.expect("the room stands");
-        self.feed(Fact::MembersChanged { stream, user: person(who), change, by: person("jane") });
+        let room = self.room(room);
+        let by = person(&room.owner().map_or("jane".to_owned(), short));
+        let stream = room.stream.expect("the room stands");
+        self.feed(Fact::MembersChanged { stream, user: person(who), change, by });
         self.work_off();
     }
 
@@ -438,7 +441,7 @@ impl World {
             }
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Upload(upload) => self.upload(upload),
-            Effect::AddMember { .. } | Effect::RemoveMember { .. } if self.keeps_members => {
+            Effect::AddMember { .. } | Effect::RemoveMember { .. } | Effect::DemoteMember { .. } if self.keeps_members => {
                 Outcome::Failed { code: "symphony-403".to_owned(), detail: "no owner".to_owned() }
             }
             Effect::Group(act) => self.group(act),
@@ -446,8 +449,13 @@ impl World {
                 Some((_, short, ..)) => Outcome::Done { external_id: serde_json::to_string(&person(short)).ok() },
                 None => Outcome::Failed { code: "symphony-no-such-user".to_owned(), detail: String::new() },
             },
+            Effect::RenameRoom(rename) if rename.asked.is_some() && !self.taken_names.insert(rename.name.clone()) => {
+                Outcome::Failed { code: "name-taken".to_owned(), detail: String::new() }
+            }
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
+            | Effect::DemoteMember { .. }
+            | Effect::RenameRoom(_)
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. } => {
                 self.members.push(due.effect.clone());

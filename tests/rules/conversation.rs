@@ -24,7 +24,7 @@ fn s4_2_alone_the_advisor_is_not_named_with_colleagues_he_is() {
     world.in_room("Ann Lee").says("jane", "Hello");
     world.member("Ann Lee", "bob", MemberChange::Joined);
     world.in_room("Ann Lee").says("bob", "Me too");
-    assert_eq!(world.sent_to(ANN)[2..], ["Hello", "Bob Ray: Me too"]);
+    assert_eq!(world.sent_to(ANN)[2..], ["Hello", "advisor_joined", "Bob Ray: Me too"]);
 }
 
 #[test]

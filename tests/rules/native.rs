@@ -254,6 +254,26 @@ fn s1_26_s1_27_changes_are_told_to_the_group_and_the_name_follows() {
 }
 
 #[test]
+fn s1_26_s1_27_what_owners_command_reaches_the_group_and_nobody_by_himself() {
+    let mut world = open();
+    let to_ann = world.sent_to(ANN).len();
+    let mut done = Vec::new();
+    for line in ["add", "promote", "demote", "remove"] {
+        world.in_room(ROOM).says("jane", &format!("/room {line} @bob.ray@acme.com"));
+        if line == "remove" {
+            world.presses("jane", "confirm");
+        }
+        let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!("{line}") };
+        done.push(vars["change"].clone());
+    }
+    assert_eq!(done, ["added", "promoted", "demoted", "removed"]);
+    world.in_room(ROOM).says("jane", "/room rename \"Lee & Sons\"");
+    let named = |call: &GroupCall| matches!(call, GroupCall::Change { subject: Some(name), .. } if name == "Lee & Sons");
+    assert!(world.group_calls.iter().any(named), "{:?}", world.group_calls);
+    assert_eq!((into_group(&world).len(), world.sent_to(ANN).len()), (5, to_ann));
+}
+
+#[test]
 fn without_a_native_group_the_room_is_a_standard_one() {
     let mut world = World::agreed(|_| {});
     world.says("jane", "/contact add Ben Lee phone=+4915112345699 email=ben@lee.de channel=whatsapp");

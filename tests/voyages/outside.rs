@@ -68,6 +68,8 @@ impl Pod {
             Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
             | Effect::FindUser { .. }
+            | Effect::DemoteMember { .. }
+            | Effect::RenameRoom(_)
             | Effect::Group(_)
             | Effect::Send(_) => (Did::Nothing, None),
         }

@@ -206,6 +206,27 @@ impl Symphony {
         self.settled(outcome)
     }
 
+    pub async fn demote_member(&self, stream: &StreamId, user: UserId) -> Attempt {
+        let outcome = match self.member_demote(stream, user).await {
+            Err(error) if error.is_refused() && matches!(self.is_owner(stream, user).await, Ok(false)) => Ok(()),
+            other => other,
+        };
+        self.settled(outcome)
+    }
+
+    async fn is_owner(&self, stream: &StreamId, user: UserId) -> Result<bool, CallError> {
+        Ok(self.members(stream).await?.iter().any(|m| m.id == Some(user.0) && m.owner))
+    }
+
+    pub async fn rename_room(&self, stream: &StreamId, name: &str) -> Attempt {
+        let attributes = RoomAttributes { name: Some(name.to_owned()), ..RoomAttributes::default() };
+        match self.room_update(stream, &attributes).await {
+            Ok(_) => done(None),
+            Err(error) if name_is_taken(&error) => failed("name-taken", &error.to_string()),
+            Err(error) => self.ended(error),
+        }
+    }
+
     pub async fn deactivate(&self, stream: &StreamId) -> Attempt {
         let outcome = match self.set_active(stream, false).await {
             Err(error) if error.is_refused() && self.is_inactive(stream).await => Ok(()),

@@ -253,6 +253,15 @@ impl Symphony {
         self.membership(stream, "promoteOwner", user).await
     }
 
+    pub async fn member_demote(&self, stream: &StreamId, user: UserId) -> Result<(), CallError> {
+        self.membership(stream, "demoteOwner", user).await
+    }
+
+    /// What `attributes` does not name stays as it is.
+    pub async fn room_update(&self, stream: &StreamId, attributes: &RoomAttributes) -> Result<Room, CallError> {
+        self.ask(Call::post(Host::Pod, format!("/pod/v3/room/{stream}/update"), Body::Json(json!(attributes)))).await
+    }
+
     pub async fn set_active(&self, stream: &StreamId, active: bool) -> Result<(), CallError> {
         let call = Call::post(Host::Pod, format!("/pod/v1/room/{stream}/setActive"), Body::Nothing).with("active", active);
         self.call(&call).await.map(drop)

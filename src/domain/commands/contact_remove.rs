@@ -1,16 +1,14 @@
 //! `/contact remove`: off the caller's list, and the caller out of the rooms with this contact; the evidence stays.
 use super::{Answer, Command, Given, PLAIN, contact_edit};
-use crate::domain::commit::{Entry, Key};
-use crate::domain::contact::{Contact, Listing, Pointer};
-use crate::domain::effect::{Code, Effect, Place, Reply};
+use crate::domain::commit::Entry;
+use crate::domain::contact::{Contact, Listing};
+use crate::domain::effect::{Code, Effect, Reply};
 use crate::domain::entitlement::Permission;
-use crate::domain::ids::ContactId;
-use crate::domain::message::{Message, MessageState};
+use crate::domain::presence::{self, Cause, Step};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
 use crate::domain::rooms;
 use crate::domain::scene::Scene;
-use crate::domain::sending;
 use serde_json::json;
 
 pub const REMOVE: Command = Command {
@@ -46,7 +44,7 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let name = given.name_of(scene, &contact);
     let rooms = rooms_with(scene, given, &contact)?;
     let ending: usize = rooms.ending.iter().map(|room| scene.lane(&room.key, &contact.id).held.len()).sum();
-    let own: usize = rooms.left.iter().map(|room| own_held(scene, given, room, &contact.id).len()).sum();
+    let own: usize = rooms.left.iter().map(|room| presence::held_of(scene, room, given.caller.id).len()).sum();
     let tell = |template: &str, code: Code| {
         let reply = Reply::new(code, template).about(&contact.id).with("name", name.clone());
         let reply = reply.with("ending", names(&rooms.ending)).with("left", names(&rooms.left));
@@ -56,7 +54,7 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Ok(Answer::Confirm(tell("confirm-contact-remove", Code::Confirm)));
     }
     let answer = tell("contact-removed", Code::Answer);
-    rooms.left.iter().for_each(|room| leave(scene, given, room.clone()));
+    rooms.left.iter().for_each(|room| leave(scene, given, room));
     rooms.ending.iter().for_each(|room| end(scene, given, room));
     unlist(scene, given, &contact);
     Ok(Answer::Say(answer))
@@ -83,49 +81,11 @@ fn rooms_with(scene: &Scene, given: &Given, contact: &Contact) -> Result<Rooms, 
     Ok(sorted)
 }
 
-fn own_held(scene: &Scene, given: &Given, room: &Room, contact: &ContactId) -> Vec<Message> {
-    let held = scene.lane(&room.key, contact).held.into_iter().filter_map(|id| scene.message(&id));
-    held.filter(|message| message.advisor() == Some(given.caller.id)).collect()
-}
-
-/// What he wrote and the client did not get yet; his colleagues' messages keep their places.
-fn withdraw_own(scene: &mut Scene, given: &Given, room: &Room) {
-    for contact in &room.contacts {
-        let mut own = own_held(scene, given, room, contact);
-        let mut lane = scene.lane(&room.key, contact);
-        lane.held.retain(|id| own.iter().all(|message| message.id != *id));
-        scene.put(&lane);
-        for message in &mut own {
-            message.state = MessageState::Withdrawn { reason: "membership".to_owned() };
-            scene.put(message);
-            // He is out of the room and reads it in his own chat.
-            message.room = None;
-        }
-        sending::tell_withdrawn(scene, own, "membership");
-    }
-}
-
-/// The colleagues go on without him; when he was the only owner the first of them becomes one.
-fn leave(scene: &mut Scene, given: &Given, mut room: Room) {
-    withdraw_own(scene, given, &room);
-    let notice = Reply::new(Code::Notice, "colleague-left").with("name", given.caller.name.clone());
-    room.members.remove(&given.caller.id);
-    scene.case.remove::<Pointer>(&Key::new("member", format_args!("{}/{}", given.caller.id, room.key)));
-    let heir = if room.members.values().any(|member| member.owner) { None } else { room.owner() };
-    if let Some(member) = heir.and_then(|heir| room.members.get_mut(&heir)) {
-        member.owner = true;
-    }
-    scene.put(&room);
-    if let (Some(stream), Some(user)) = (room.stream.clone(), heir) {
-        scene.effect(Effect::AddMember { stream, user, owner: true });
-    }
-    if let Some(stream) = room.stream.clone() {
-        scene.effect(Effect::RemoveMember { stream, user: given.caller.id });
-    }
-    let heir_name = heir.map(|heir| scene.user_name(heir));
-    scene.post(Place::Room(room.key.clone()), notice.with("owner", heir_name));
-    let detail = json!({ "user": given.caller.email, "change": "Left", "why": "contact removed from his list" });
-    scene.note(Entry::new("room.members_changed", given.caller.email.clone()).room(&room.key).detail(detail));
+/// The colleagues go on without him; when he was the only owner one of them becomes one.
+fn leave(scene: &mut Scene, given: &Given, room: &Room) {
+    let cause = Cause::command(scene, given.caller.id);
+    let gone = presence::goes(scene, room, given.caller.id, Step::Leaves, &cause);
+    presence::tell_colleagues(scene, &gone, given.caller.id, Step::Leaves, &cause);
 }
 
 fn end(scene: &mut Scene, given: &Given, room: &Room) {

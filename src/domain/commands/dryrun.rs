@@ -160,6 +160,11 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
         Effect::DeactivateRoom { stream } => {
             Some(json!({ "kind": "closed", "room": scene.room_of_stream(stream).map(|room| room.name) }))
         }
+        Effect::RenameRoom(rename) => {
+            let from = scene.room_of_stream(&rename.stream).map(|room| room.name);
+            Some(json!({ "kind": "renamed", "room": from, "to": rename.name }))
+        }
+        Effect::DemoteMember { stream, user } => Some(told_member(scene, "demoted", stream, *user)),
         Effect::AcceptConnection { .. } | Effect::FindUser { .. } | Effect::Group(_) | Effect::Fetch(_) | Effect::Upload(_) => {
             None
         }

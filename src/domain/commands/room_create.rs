@@ -138,7 +138,8 @@ fn room_is_there(scene: &Scene, given: &Given, contacts: &[Contact], channel: Ch
     let [contact] = contacts else { return None };
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
     // The ethical wall: a room of another sub-organisation is not even mentioned.
-    let visible = |room: &Room| room.is_live() && room.channel == channel && room.sub_org == given.rights.sub_org;
+    let joinable = |room: &Room| room.is_live() && room.channel == channel && !room.members.is_empty();
+    let visible = |room: &Room| joinable(room) && room.sub_org == given.rights.sub_org;
     let rooms: Vec<Room> = rooms.filter(visible).collect();
     let own = rooms.iter().find(|room| room.members.contains_key(&given.caller.id));
     let there = own.or(rooms.first())?;

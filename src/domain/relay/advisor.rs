@@ -134,10 +134,26 @@ fn bodies(text: &str, media: Vec<Media>) -> Vec<Body> {
 
 /// With two or more advisors in the room the client reads who speaks (INTERFACES §5).
 fn signed(scene: &Scene, room: &Room, said: &RoomMessage, text: &str) -> String {
+    signed_by(scene, room, said.author.id, text)
+}
+
+fn signed_by(scene: &Scene, room: &Room, author: UserId, text: &str) -> String {
     if room.members.len() < 2 {
         return text.to_owned();
     }
-    format!("{}: {text}", members::name_of(scene, room, said.author.id))
+    format!("{}: {text}", members::name_of(scene, room, author))
+}
+
+/// A colleague's message as another one sends it: without his name before it, with the other's where one belongs there.
+pub fn in_the_name_of(scene: &Scene, room: &Room, message: &Message, user: UserId) -> Body {
+    let before = message.advisor().map(|author| format!("{}:", members::name_of(scene, room, author))).unwrap_or_default();
+    let own = |text: &str| text.strip_prefix(&before).map_or(text, str::trim_start).to_owned();
+    let renamed = |text: &str| signed_by(scene, room, user, &own(text));
+    match &message.body {
+        Body::Text(text) => Body::Text(renamed(text)),
+        Body::Media { file, caption } => Body::Media { file: file.clone(), caption: caption.as_deref().map(renamed) },
+        Body::Template { .. } | Body::Wording { .. } | Body::Question { .. } => message.body.clone(),
+    }
 }
 
 pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {

@@ -1,0 +1,88 @@
+//! `/room transfer`: the conversation goes to a colleague, who owns it from then on (S4-41).
+use super::room_owners::{OWNERS, colleague, owned_room};
+use super::{Answer, Command, Given, PLAIN};
+use crate::domain::ask::About;
+use crate::domain::commit::Entry;
+use crate::domain::effect::{Code, Place, Reply};
+use crate::domain::entitlement::User;
+use crate::domain::message::Message;
+use crate::domain::notices::{self, AdvisorChange};
+use crate::domain::presence::{self, Cause, Step};
+use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
+use crate::domain::scene::Scene;
+use crate::domain::sending;
+use serde_json::json;
+
+pub const TRANSFER: Command = Command {
+    path: "room transfer",
+    usage: "/room transfer @colleague",
+    example: "/room transfer @jane.doe@acme.com",
+    about: "hand this conversation over to a colleague and leave it; asks first",
+    needs: OWNERS,
+    positional: &["colleague"],
+    run: transfer,
+    ..PLAIN
+};
+
+fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let room = owned_room(scene, given)?;
+    if !room.members.contains_key(&given.caller.id) {
+        return Err(Refusal::new("not-a-member"));
+    }
+    let user = colleague(scene, given)?;
+    if user.id == given.caller.id {
+        return Err(Refusal::bad_argument("colleague", "is you", TRANSFER.example));
+    }
+    may_take_over(scene, &room, &user)?;
+    let held = presence::held_of(scene, &room, given.caller.id).len();
+    if !given.confirmed {
+        let card = Reply::new(Code::Confirm, "confirm-room-transfer").with("user", user.name).with("room", room.name);
+        return Ok(Answer::Confirm(card.with("held", held)));
+    }
+    hand_over(scene, given, &room, &user, held);
+    let reply = Reply::answer("room-transferred").with("user", user.name).with("room", room.name).with("held", held);
+    Ok(Answer::Privately(reply))
+}
+
+/// A member of the room must be able to write in it, too.
+fn may_take_over(scene: &Scene, room: &Room, user: &User) -> Result<(), Refusal> {
+    let mut without = room.clone();
+    without.members.remove(&user.id);
+    presence::may_come(scene, &without, user)
+}
+
+fn hand_over(scene: &mut Scene, given: &Given, room: &Room, user: &User, held: usize) {
+    let (from, cause) = (given.caller.id, Cause::command(scene, given.caller.id));
+    let mut room = room.clone();
+    if room.members.contains_key(&user.id) {
+        presence::set_owner(scene, &mut room, user.id, true, &cause);
+    } else {
+        presence::comes(scene, &mut room, user.id, true, &cause);
+    }
+    // Before the old advisor goes, or they would be withdrawn for good.
+    let waiting = presence::take_out_held(scene, &room, from);
+    let gone = presence::goes(scene, &room, from, Step::Leaves, &cause);
+    let line = Reply::new(Code::Notice, "room-handed-over").with("by", given.caller.name.clone());
+    presence::tell_room(scene, &gone.room, line.with("user", user.name.clone()));
+    let told = Reply::new(Code::Notice, "handed-over-to-you").with("by", given.caller.name.clone());
+    scene.post(Place::Direct(user.id), told.with("room", room.name.clone()).with("held", held));
+    waiting.iter().for_each(|message| ask_new_advisor(scene, &gone.room, message, user, &given.caller));
+    notices::tell_clients(scene, &gone.room, user.id, AdvisorChange::Joined);
+    let entry = Entry::new("room.transferred", cause.actor).room(&room.key);
+    scene.note(entry.detail(json!({ "to": user.email, "held": waiting.iter().map(|message| &message.id).collect::<Vec<_>>() })));
+}
+
+/// Nothing of the old advisor's goes by itself: one card for each message.
+fn ask_new_advisor(scene: &mut Scene, room: &Room, message: &Message, user: &User, by: &User) {
+    let place = Place::Room(room.key.clone());
+    let about = About::TakeOver { message: message.id.clone(), room: room.key.clone() };
+    let ask = scene.new_ask(Some(user.id), &place, about, Some(&message.contact));
+    scene.put(&ask);
+    let name = sending::contact_name(scene, Some(&room.key), &message.contact);
+    let card = Reply::new(Code::Withdrawn, "take-over").about(&message.contact).of(&message.id).because("membership");
+    let card = card.asking(&ask.id).with("name", name).with("by", by.name.clone()).with("user", user.name.clone());
+    let entry = Entry::new("message.withdrawn", by.email.clone()).about(&message.contact).message(&message.id).room(&room.key);
+    scene.note(entry.detail(json!({ "reason": "handed over", "to": user.email })));
+    scene.post(place, card.with("text", sending::gist(&message.body)));
+}

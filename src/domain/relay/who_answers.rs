@@ -1,0 +1,44 @@
+//! Who is put before a client who writes and has no room that anybody reads.
+use crate::domain::contact::Contact;
+use crate::domain::event::ClientMessage;
+use crate::domain::ids::*;
+use crate::domain::presence;
+use crate::domain::scene::Scene;
+
+/// Those who list him, else the line's advisor, else those who answer for everybody; nobody who has left him, unless there is
+/// nobody else.
+pub fn advisors_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<UserId> {
+    let there = |user: &UserId| !presence::has_gone(scene, contact, said.channel, *user);
+    let found = advisors_by_rule(scene, contact, said, &there);
+    // Somebody who has left is better than nobody.
+    if found.is_empty() { advisors_by_rule(scene, contact, said, &|_| true) } else { found }
+}
+
+fn advisors_by_rule(scene: &Scene, contact: &Contact, said: &ClientMessage, there: &dyn Fn(&UserId) -> bool) -> Vec<UserId> {
+    let may = |user: &UserId| scene.rights(*user).may_use(said.channel) && there(user);
+    let listing: Vec<UserId> = contact.listed_by.iter().copied().filter(may).collect();
+    let line = scene.policy.line(&said.line).and_then(|line| line.advisor.clone());
+    let by_email = |email: &String| scene.user_by_email(email).map(|user| user.id);
+    let of_line: Vec<UserId> = line.iter().filter_map(by_email).filter(may).collect();
+    // An own number of an advisor (SMS & Voice Direct) is his, whoever else knows the client (S2-17).
+    if !of_line.is_empty() && (said.channel == Channel::Sms || listing.is_empty()) {
+        return of_line;
+    }
+    if !listing.is_empty() {
+        return same_sub_org(scene, listing);
+    }
+    let mut defaults: Vec<UserId> = scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect();
+    // Those who may read the room that everybody has left come first.
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    let left = rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).last();
+    defaults.sort_by_key(|user| left.as_ref().is_some_and(|room| scene.rights(*user).sub_org != room.sub_org));
+    same_sub_org(scene, defaults)
+}
+
+/// A room has one sub-organisation: that of its first owner (the ethical wall).
+fn same_sub_org(scene: &Scene, mut users: Vec<UserId>) -> Vec<UserId> {
+    if let Some(first) = users.first().map(|user| scene.rights(*user).sub_org) {
+        users.retain(|user| scene.rights(*user).sub_org == first);
+    }
+    users
+}
