@@ -166,7 +166,8 @@ async fn the_doctor_finds_a_running_bot_well_and_each_ill_by_its_name() {
     let (_, findings) = world.doctor(&[("LIAISON__BOT__USERNAME", "nobody")]).await;
     assert_eq!(bad(&findings), ["Symphony login"]);
     let (_, findings) = world.doctor(&[("LIAISON__SERVER__PUBLIC_URL", "http://liaison.example.com")]).await;
-    assert_eq!(bad(&findings), ["server.public_url"]);
+    // And what Twilio calls is another address then.
+    assert_eq!(bad(&findings), ["server.public_url", "line +12025550143"]);
     let (_, findings) = world.doctor(&[("LIAISON__POLICY__DEFAULT_ADVISORS", "x@acme.com")]).await;
     assert!(bad(&findings).iter().all(|check| *check == "advisor x@acme.com" || *check == "configuration"), "{findings:#?}");
     world.sandbox.stop().await;

@@ -109,8 +109,11 @@ pub fn call_done(scene: &mut Scene, done: &GroupAct, answer: Option<&str>) {
 }
 
 fn asked_for(scene: &mut Scene, key: &RoomKey, request: &str) {
-    let before = scene.pointer(request_key(request));
-    scene.point(request_key(request), key);
+    // Where the answer was lost there is no request's name: then the group is looked for.
+    let before = scene.pointer(request_key(request)).filter(|_| !request.is_empty());
+    if !request.is_empty() {
+        scene.point(request_key(request), key);
+    }
     let Some(mut room) = scene.room(key) else { return };
     let Some(native) = &mut room.native else { return };
     native.look_at = Some(scene.now + LOOK_AFTER);
