@@ -102,27 +102,27 @@ async fn all_recorded_webhooks_are_applied_or_explained_by_a_running_bot() {
         metadocs.message_image_with_url: contact.created client.wrote contact.listed room.requested client.relayed
         metadocs.message_text_username_no_phone: contact.created client.wrote contact.listed room.requested client.relayed
         metadocs.shape.contacts_shared_by_request_button: client.wrote client.relayed
-        metadocs.shape.group_create_fail: webhook.not_used
-        metadocs.shape.group_create_succeed: webhook.not_used
-        metadocs.shape.group_delete_succeed: webhook.not_used
-        metadocs.shape.group_join_request_approved: webhook.not_used
-        metadocs.shape.group_join_request_created: webhook.not_used
-        metadocs.shape.group_join_request_created_bsuid: webhook.not_used
-        metadocs.shape.group_join_request_revoked: webhook.not_used
-        metadocs.shape.group_joined_by_invite_link: webhook.not_used
+        metadocs.shape.group_create_fail: group.told
+        metadocs.shape.group_create_succeed: group.told
+        metadocs.shape.group_delete_succeed: group.told
+        metadocs.shape.group_join_request_approved: group.told
+        metadocs.shape.group_join_request_created: group.told
+        metadocs.shape.group_join_request_created_bsuid: group.told
+        metadocs.shape.group_join_request_revoked: group.told
+        metadocs.shape.group_joined_by_invite_link: group.told
         metadocs.shape.group_message_text: client.in_unknown_group
         metadocs.shape.group_message_unsupported: client.in_unknown_group
-        metadocs.shape.group_participant_leaves: webhook.not_used
-        metadocs.shape.group_remove_partial_fail: webhook.not_used
-        metadocs.shape.group_removed_by_business: webhook.not_used
+        metadocs.shape.group_participant_leaves: group.told
+        metadocs.shape.group_remove_partial_fail: group.told; group.told
+        metadocs.shape.group_removed_by_business: group.told
         metadocs.shape.group_settings_update_succeed: webhook.not_used
         metadocs.shape.group_status_delivered_alt_key: delivery.of_unknown_message
         metadocs.shape.group_status_delivered_two_messages: delivery.of_unknown_message; delivery.of_unknown_message
         metadocs.shape.group_status_failed: delivery.of_unknown_message
         metadocs.shape.group_status_read_two_participants: delivery.of_unknown_message; delivery.of_unknown_message
         metadocs.shape.group_status_sent: delivery.of_unknown_message
-        metadocs.shape.group_suspended: webhook.not_used
-        metadocs.shape.group_suspension_cleared: webhook.not_used
+        metadocs.shape.group_suspended: group.told
+        metadocs.shape.group_suspension_cleared: group.told
         metadocs.shape.system_user_changed_user_id: client.wrote contact.number_changed client.relayed
         metadocs.status_delivered_username_no_phone: delivery.of_unknown_message
         metadocs.status_delivered_username_phone_known: delivery.of_unknown_message
@@ -133,8 +133,8 @@ async fn all_recorded_webhooks_are_applied_or_explained_by_a_running_bot() {
         metadocs.user_preferences_resume: marketing.resumed
         metaspec.button_message: client.wrote consent.opted_out
         metaspec.contact_sharing_message: client.wrote client.relayed
-        metaspec.group_create_message: webhook.not_used
-        metaspec.group_remove_participants: webhook.not_used
+        metaspec.group_create_message: group.told; group.told; group.told
+        metaspec.group_remove_participants: group.told; group.told
         metaspec.group_settings_update: webhook.not_used
         metaspec.image_message: client.wrote client.relayed
         metaspec.interactive_button_reply_message: client.wrote consent.opted_out client.relayed

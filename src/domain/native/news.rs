@@ -39,10 +39,34 @@ pub fn told(scene: &mut Scene, told: &GroupTold) {
     }
 }
 
+/// Under the key of whom it tells of; of somebody we do not know only what he did.
 fn note(scene: &mut Scene, told: &GroupTold) {
     let room = room_of(scene, &told.group).map(|room| room.key);
-    let detail = json!({ "line": told.line, "group": told.group, "news": format!("{:?}", told.news) });
-    scene.note(Entry { room, ..Entry::new("group.told", "whatsapp").told_at(scene.event.at).detail(detail) });
+    let (word, who) = in_short(&told.news);
+    let contact = who.and_then(|who| find_contact(scene, who)).map(|contact| contact.id);
+    if let Some(contact) = &contact {
+        scene.raw_belongs_to(contact);
+    }
+    let who = who.filter(|_| contact.is_some());
+    let detail = json!({ "line": told.line, "group": told.group, "news": word, "who": who });
+    scene.note(Entry { room, contact, ..Entry::new("group.told", "whatsapp").told_at(scene.event.at).detail(detail) });
+}
+
+fn in_short(news: &GroupNews) -> (&'static str, Option<&ClientKeys>) {
+    match news {
+        GroupNews::Created { .. } => ("created", None),
+        GroupNews::NotCreated { .. } => ("not created", None),
+        GroupNews::AsksToJoin { who, .. } => ("asks to join", Some(who)),
+        GroupNews::AsksNoMore { who, .. } => ("asks no more", Some(who)),
+        GroupNews::Joined { who } => ("joined", Some(who)),
+        GroupNews::Left { who } => ("left", Some(who)),
+        GroupNews::Removed { who } => ("removed", Some(who)),
+        GroupNews::NotRemoved { who, .. } => ("not removed", Some(who)),
+        GroupNews::NotChanged { .. } => ("not changed", None),
+        GroupNews::Deleted => ("deleted", None),
+        GroupNews::Suspended => ("suspended", None),
+        GroupNews::Unsuspended => ("unsuspended", None),
+    }
 }
 
 fn heard(scene: &mut Scene, room: Room, group: &GroupId, news: &GroupNews) {
@@ -218,7 +242,8 @@ fn take_out(scene: &mut Scene, room: &Room, group: &GroupId, contact: Option<&Co
     }
     let address = Address { phone: who.phone.clone(), user_id: who.user_id.clone(), group: None };
     act(scene, room, GroupCall::Remove { group: group.clone(), who: address });
-    scene.note(Entry::new("group.uninvited_taken_out", PROGRAM).room(&room.key).detail(json!({ "who": who })));
+    let entry = Entry::new("group.uninvited_taken_out", PROGRAM).room(&room.key);
+    scene.note(Entry { contact: contact.map(|contact| contact.id.clone()), ..entry });
     tell(scene, room, Reply::new(Code::Notice, "group-uninvited"));
 }
 
