@@ -44,7 +44,7 @@ fn adapter(url: &str, clock: &Arc<AtomicI64>) -> WhatsApp {
 }
 
 fn act(call: GroupCall) -> GroupAct {
-    GroupAct { room: RoomKey::new("r-1A2B3C4D"), line: LineId::new(LINE), call }
+    GroupAct { room: RoomKey::new("r-1A2B3C4D"), line: LineId::new(LINE), contact: None, call }
 }
 
 fn create(subject: &str) -> GroupCall {

@@ -81,6 +81,9 @@ pub struct Upload {
 pub struct GroupAct {
     pub room: RoomKey,
     pub line: LineId,
+    /// Whom it is about, if it is about somebody we know: it is sealed under his key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<ContactId>,
     pub call: GroupCall,
 }
 

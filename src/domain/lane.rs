@@ -135,13 +135,13 @@ impl Record for Due {
             Effect::OpenRoom(room) => room.contact.clone(),
             Effect::Fetch(fetch) => Some(fetch.media.contact.clone()),
             Effect::Upload(upload) => Some(upload.media.contact.clone()),
+            Effect::Group(act) => act.contact.clone(),
             Effect::RenameRoom(rename) => rename.contact.clone(),
             Effect::AddMember { .. }
             | Effect::RemoveMember { .. }
             | Effect::DemoteMember { .. }
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. }
-            | Effect::Group(_)
             | Effect::FindUser { .. } => None,
         }
     }

@@ -171,8 +171,14 @@ pub fn room_opened(scene: &mut Scene, key: &RoomKey) {
     act(scene, &room, GroupCall::Create { subject, description });
 }
 
+fn take_out_of_group(scene: &mut Scene, room: &Room, contact: Option<&Contact>, group: GroupId, who: Address) {
+    let call = GroupCall::Remove { group, who };
+    let contact = contact.map(|contact| contact.id.clone());
+    scene.effect(Effect::Group(GroupAct { room: room.key.clone(), line: room.line.clone(), contact, call }));
+}
+
 fn act(scene: &mut Scene, room: &Room, call: GroupCall) {
-    scene.effect(Effect::Group(GroupAct { room: room.key.clone(), line: room.line.clone(), call }));
+    scene.effect(Effect::Group(GroupAct { room: room.key.clone(), line: room.line.clone(), contact: None, call }));
 }
 
 /// S1-13: it names the advisors.
@@ -319,7 +325,7 @@ pub fn remove(scene: &mut Scene, key: &RoomKey, contact: &Contact) {
     }
     scene.put(&room);
     if let (Some(group), Some(Membership::Joined)) = (group, was) {
-        act(scene, &room, GroupCall::Remove { group, who: contact.address() });
+        take_out_of_group(scene, &room, Some(contact), group, contact.address());
     }
     tell_group(scene, &room, Changed::Removed);
 }

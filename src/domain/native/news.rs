@@ -150,7 +150,8 @@ fn asked_for(scene: &mut Scene, key: &RoomKey, request: &str) {
 
 pub fn call_failed(scene: &mut Scene, failed: &GroupAct, code: &str, detail: &str) {
     let call = json!({ "call": failed.call, "code": code, "detail": detail });
-    scene.note(Entry::new("group.call_failed", PROGRAM).room(&failed.room).detail(call));
+    let entry = Entry::new("group.call_failed", PROGRAM).room(&failed.room).detail(call);
+    scene.note(Entry { contact: failed.contact.clone(), ..entry });
     let Some(mut room) = scene.room(&failed.room) else { return };
     match &failed.call {
         GroupCall::Create { .. } => fall_back(scene, &failed.room, code, detail),
@@ -241,7 +242,7 @@ fn take_out(scene: &mut Scene, room: &Room, group: &GroupId, contact: Option<&Co
         scene.put(&room);
     }
     let address = Address { phone: who.phone.clone(), user_id: who.user_id.clone(), group: None };
-    act(scene, room, GroupCall::Remove { group: group.clone(), who: address });
+    take_out_of_group(scene, room, contact, group.clone(), address);
     let entry = Entry::new("group.uninvited_taken_out", PROGRAM).room(&room.key);
     scene.note(Entry { contact: contact.map(|contact| contact.id.clone()), ..entry });
     tell(scene, room, Reply::new(Code::Notice, "group-uninvited"));
