@@ -1,5 +1,6 @@
 //! What several commands show of contacts, rooms and messages, and in which chat such answers may stand.
 use super::{Answer, Given};
+use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
@@ -11,6 +12,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
 use crate::domain::scene::Scene;
 use crate::domain::sending;
+use crate::domain::sms;
 use crate::domain::time::Timestamp;
 use crate::domain::window::Window;
 use serde_json::{Value, json};
@@ -89,7 +91,12 @@ pub fn window_row(window: Window, now: Timestamp) -> Value {
 /// Where the contact stands on each channel; an incomplete entry of the caller's list shows as such (S2-12).
 pub fn channel_rows(scene: &Scene, contact: &Contact, room: Option<&Room>, incomplete: bool) -> Value {
     let rows = contact.channels.iter().map(|(channel, on)| {
-        let status = if incomplete { "INCOMPLETE" } else { contact.status(*channel) };
+        let needs_no_yes = on.consent == Consent::None && sms::is_willing(scene.policy, contact, *channel);
+        let status = match contact.status(*channel) {
+            _ if incomplete => "INCOMPLETE",
+            "PENDING_CONFIRMATION" if needs_no_yes => "CONFIRMED",
+            status => status,
+        };
         let room = room.filter(|room| room.channel == *channel);
         let window = (*channel == Channel::WhatsApp).then(|| window_row(window_of(contact, room), scene.now));
         let (consent, since) = (on.consent.name(), on.consent.since());
