@@ -126,6 +126,9 @@ async fn s2_18_a_strangers_calls_answered_and_left_on_voicemail() {
     let line = world.line(JANE, MISSED, "the call", |line| line.is("info") && line.text.contains("Call from")).await;
     assert!(line.text.contains("not answered"), "{line:?}");
     let mail = world.line(JANE, MISSED, "the voicemail", |line| line.is("client_message")).await;
+    let place = |wanted: &Line, lines: &[Line]| lines.iter().position(|line| line.id == wanted.id);
+    let lines = world.lines(JANE, MISSED).await;
+    assert!(place(&line, &lines) < place(&mail, &lines), "the call stands before what was said after the tone: {lines:?}");
     let files = world.files_of(JANE, MISSED, &mail).await;
     assert_eq!(files.len(), 1, "its recording: {mail:?}");
     let path = format!("/api/rooms/files/{}/{}", mail.id, files[0]["id"].as_str().unwrap());
