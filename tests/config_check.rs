@@ -137,6 +137,24 @@ fn the_example_at_the_top_loads_once_its_keys_are_there() {
 }
 
 #[test]
+fn the_example_loads_with_its_section_for_sms_taken_in_as_it_stands() {
+    let example = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("bot-config.toml")).unwrap();
+    let (before, rest) = example.split_once("# [sms]\n").unwrap();
+    let (section, after) = rest.split_once("\n\n").unwrap();
+    let section: String = section.lines().map(|line| format!("{}\n", line.strip_prefix("# ").unwrap())).collect();
+    let folder = Folder::with(&format!("{before}[sms]\n{section}\n{after}"));
+    folder.write("keys/whatsapp-app-secret", "secret");
+    folder.write("keys/twilio-shared-key", "shared");
+    let secrets = [("WHATSAPP_VERIFY_TOKEN", "word"), ("TWILIO_TOKEN", "token"), ("TWILIO_SECRET", "secret")];
+    let config = folder.load(&secrets).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    assert_eq!(config.notes, Vec::<String>::new());
+    assert!(config.sms.enabled && config.sms.api_secret.is_some() && config.sms.shared_key.is_some());
+    let line = &config.sms.lines[0];
+    assert_eq!((line.number.e164(), line.advisor.as_str()), ("+12025550143", "jane.doe@acme.com"));
+    assert!(line.forward_to.is_some());
+}
+
+#[test]
 fn the_environment_overrides_single_settings_entries_of_lists_and_secrets() {
     let config = Folder::with(GOOD).load(&[
         ("LIAISON__POLICY__HELD_MAX", "7"),

@@ -1,6 +1,8 @@
 //! `kill -9` at any moment, twenty times over: nothing that was accepted is lost in silence, and nothing is said twice.
 #![allow(clippy::unwrap_used)] // Clippy sees only the functions marked as tests, not what they share.
 mod real;
+#[path = "kill9/sms.rs"]
+mod sms;
 
 use liaison::adapters::store::verify;
 use real::{JANE, PATIENCE, Running, SAM, World, code, free_ports, journal_of, liaison, part, until};

@@ -23,8 +23,12 @@ mod protocols;
 mod restart;
 #[path = "sandbox/rooms.rs"]
 mod rooms;
+#[path = "sandbox/sms.rs"]
+mod sms;
 #[path = "sandbox/sms_api.rs"]
 mod sms_api;
+#[path = "sandbox/sms_trouble.rs"]
+mod sms_trouble;
 #[path = "sandbox/strangers.rs"]
 mod strangers;
 #[path = "sandbox/time.rs"]

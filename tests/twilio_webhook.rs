@@ -485,7 +485,8 @@ async fn a_call_is_put_through_where_the_line_says_so_and_goes_to_voice_mail_whe
 
     for status in ["no-answer", "busy", "failed", "canceled"] {
         let (events, answer) = world.told(&dial, &call(FORWARDED, ANN, &[("DialCallStatus", status)])).await;
-        assert!(matches!(only(events).1, Fact::OfNoConcern { .. }));
+        let over = CallStage::Over { answered: false, seconds: None };
+        assert_eq!(only(events).1, called(FORWARDED, ann(), over), "{status}: told now, not when some callback comes");
         assert!(answer.contains("<Response><Say language=\"en-US\">After the tone</Say><Record "), "{status}: {answer}");
     }
 }

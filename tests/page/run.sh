@@ -44,5 +44,6 @@ if ! node tests/page/first-conversation.mjs "$page" "$picture"; then
   tail -n 50 "$scratch/log" >&2
   exit 1
 fi
+node tests/page/second-conversation.mjs "$page" ${SMS_SCREENSHOT:+"$SMS_SCREENSHOT"}
 node tests/page/hostile-markup.mjs "$page"
 node tests/page/groups.mjs "$page" "$(address whatsapp)"

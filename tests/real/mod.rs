@@ -1,9 +1,10 @@
-//! The real program as a child process, between a pod and a WhatsApp that this process keeps: what both test files share.
+//! The real program as a child process, between a pod, a WhatsApp and a Twilio that this process keeps: what both test files share.
 #![allow(dead_code)]
 use liaison::sandbox::NowMs;
 use liaison::sandbox::keys::new_key_pair;
 use liaison::sandbox::meta::{Meta, MetaSettings};
 use liaison::sandbox::pod::Pod;
+use liaison::sandbox::twilio::{Twilio, TwilioSettings};
 use liaison::sandbox::views::MessageView;
 use serde_json::Value;
 use std::fs::File;
@@ -50,10 +51,11 @@ pub fn free_ports(count: u16) -> u16 {
     panic!("no {count} free ports in a row");
 }
 
-/// A pod, a WhatsApp, a folder with a configuration. It outlives any number of children.
+/// A pod, a WhatsApp, a Twilio, a folder with a configuration. It outlives any number of children.
 pub struct World {
     pub pod: Pod,
     pub meta: Meta,
+    pub twilio: Twilio,
     pub bot_id: u64,
     pub folder: tempfile::TempDir,
     pub bot: SocketAddr,
@@ -72,9 +74,13 @@ impl Drop for World {
 async fn serve(router: axum::Router, stop: &CancellationToken) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    serve_at(listener, router, stop);
+    address
+}
+
+fn serve_at(listener: tokio::net::TcpListener, router: axum::Router, stop: &CancellationToken) {
     let stop = stop.clone().cancelled_owned();
     tokio::spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stop).await });
-    address
 }
 
 impl World {
@@ -93,23 +99,29 @@ impl World {
             pod.add_user(first, last, email, email.split('@').next().unwrap(), false, None);
         }
         let bot_id = pod.add_user("Liaison", "", "liaison@acme.com", "liaison", true, Some(public));
-        let meta = Meta::open(now, MetaSettings::sandbox(), None).unwrap();
+        let meta = Meta::open(Arc::clone(&now), MetaSettings::sandbox(), None).unwrap();
         let (pod_at, graph_at) = (serve(pod.router(), &stop).await, serve(meta.router(), &stop).await);
         let first = free_ports(2);
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let twilio_at = listener.local_addr().unwrap();
+        let account = TwilioSettings::sandbox(&format!("http://{twilio_at}"), &format!("http://{}", address(first)));
+        let twilio = Twilio::open(now, account, None).unwrap();
+        serve_at(listener, twilio.router(), &stop);
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().unwrap();
         let logs = AtomicU32::new(0);
         let (bot, ops) = (address(first), address(first + 1));
-        let world = World { pod, meta, bot_id, folder, bot, ops, http, stop, logs };
-        std::fs::write(world.config(), world.configuration(pod_at, graph_at)).unwrap();
+        let world = World { pod, meta, twilio, bot_id, folder, bot, ops, http, stop, logs };
+        std::fs::write(world.config(), world.configuration(pod_at, graph_at, twilio_at)).unwrap();
         world.register_templates();
         world.meta.start(world.stop.clone());
+        world.twilio.start(world.stop.clone());
         world.meta.add_callback(&format!("http://{}/webhooks/whatsapp", world.bot));
         world
     }
 
-    fn configuration(&self, pod: SocketAddr, graph: SocketAddr) -> String {
-        let meta = MetaSettings::sandbox();
+    fn configuration(&self, pod: SocketAddr, graph: SocketAddr, twilio: SocketAddr) -> String {
+        let (meta, sms) = (MetaSettings::sandbox(), TwilioSettings::sandbox("", ""));
         let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
         format!(
             r#"[bot]
@@ -139,13 +151,19 @@ app_secret = "{secret}"
 verify_token = "{verify}"
 lines = [ {{ phone_number_id = "{line}", number = "{number}", name = "{name}" }} ]
 
+[sms]
+api_url = "http://{twilio}"
+account_sid = "{sms_account}"
+auth_token = "{sms_token}"
+lines = [ {{ number = "{sms_number}", advisor = "{JANE}" }} ]
+
 [policy]
 default_advisors = ["{JANE}"]
 held_max = 200
 
 [[advisors]]
 email = "{JANE}"
-channels = ["whatsapp"]
+channels = ["whatsapp", "sms"]
 permissions = ["advisor"]
 sub_org = "Private Clients"
 
@@ -165,6 +183,9 @@ sub_org = "Private Clients"
             line = meta.phone_number_id,
             number = meta.number,
             name = meta.line_name,
+            sms_account = sms.account_sid,
+            sms_token = sms.auth_token,
+            sms_number = sms.lines[0].number,
         )
     }
 

@@ -403,6 +403,18 @@ impl Outside {
         self.post(&format!("/api/phones/{number}/calls"), json!({})).await;
     }
 
+    /// A text message.
+    pub async fn text(&self, number: &str, text: &str) -> Value {
+        self.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "sms", "text": text })).await
+    }
+
+    /// A call by telephone; `plan` says how it goes.
+    pub async fn ring(&self, number: &str, plan: Value) -> Value {
+        let mut plan = plan;
+        plan["channel"] = "sms".into();
+        self.post(&format!("/api/phones/{number}/calls"), plan).await
+    }
+
     pub async fn tap(&self, number: &str, payload: &str) {
         self.post(&format!("/api/phones/{number}/messages"), json!({ "channel": "whatsapp", "payload": payload })).await;
     }

@@ -280,12 +280,14 @@ pub fn call(form: &Form, step: Step, may_be_answered: bool, arrived: &Arrived) -
         Step::Dialled { answered: true } => {
             ("dial", Some(CallStage::Over { answered: true, seconds: form.number("DialCallDuration") }))
         }
+        // The caller may go on to voice mail, which is a message of its own; that nobody took the call is certain already, and
+        // without a status callback at the number nobody else would tell.
+        Step::Dialled { answered: false } => ("dial", Some(CallStage::Over { answered: false, seconds: None })),
         Step::Ended => {
             let answered = form.get("DialCallStatus") == Some("completed");
             (status, Some(CallStage::Over { answered, seconds: form.number("CallDuration") }))
         }
-        // Voice mail follows, and it has an event of its own.
-        Step::Dialled { answered: false } => ("dial", None),
+        // What was spoken has an event of its own.
         Step::Recorded => ("recorded", None),
         Step::Recording => ("recording", None),
     };
