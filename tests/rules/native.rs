@@ -288,6 +288,19 @@ fn s1_28_s1_29_who_was_removed_is_barred_through_every_door_and_a_leaver_is_not(
 }
 
 #[test]
+fn s1_26_a_removal_is_told_to_the_group_when_who_was_removed_reads_along_no_more() {
+    let mut world = open();
+    world.client(BEN).taps("consent:yes");
+    news(&mut world, GroupNews::Joined { who: who(BEN) });
+    world.removes_from_group(ROOM, BEN);
+    assert!(into_group(&world).is_empty(), "he would read it, too");
+    news(&mut world, GroupNews::Removed { who: who(BEN) });
+    assert_eq!(into_group(&world), ["<liaison_group_changed>"]);
+    let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!() };
+    assert_eq!(vars["change"], "removed");
+}
+
+#[test]
 fn nothing_is_said_while_somebody_who_was_removed_reads_along() {
     let mut world = open();
     world.client(BEN).taps("consent:yes");

@@ -1,6 +1,7 @@
 //! WhatsApp groups by the phones' control calls, made by somebody's own client of the WhatsApp API.
 use super::outside::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 impl Outside {
     async fn graph(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
@@ -174,6 +175,56 @@ impl Line {
 }
 
 #[tokio::test]
+async fn the_third_conversation_of_the_readme() {
+    let world = own();
+    let here = |first: &str, number: &str, email: &str| {
+        let (last, name) = first.split_once(' ').map_or((first, first), |(_, last)| (last, first));
+        Client { number: number.into(), email: email.into(), last: last.into(), name: name.into() }
+    };
+    let (ann, eva) = (here("Ann Lee", "+4915112345678", "ann@lee.de"), here("Eva Sun", "+442071234567", "eva@sun.uk"));
+    let adding = ["Ann Lee phone=+4915112345678 email=ann@lee.de", "Eva Sun phone=+442071234567 email=eva@sun.uk"];
+    for who in adding {
+        let added = world.command(JANE, &format!("/contact add {who} channel=whatsapp")).await;
+        assert!(added.is("answer"), "{added:?}");
+    }
+    let made = world.command(JANE, "/group create \"Lee family\" contacts=+4915112345678,+442071234567 @sam.lee@acme.com").await;
+    assert!(made.is("answer"), "{made:?}");
+    world.room(SAM, "Lee family").await;
+    for client in [&ann, &eva] {
+        world.receives(&client.number, "liaison_invitation").await;
+        world.tap(&client.number, "consent:yes").await;
+        world.joins(client, "Lee family").await;
+    }
+    let held = world.remark(JANE, "Lee family", "Good morning.").await;
+    assert!(held.is("held") && held.reason == "window", "{held:?}");
+    world.writes_in_group(&ann, "Lee family", "Hello all").await;
+    for client in [&ann, &eva] {
+        world.reads_in_group(&client.number, "Lee family", "Jane Doe: Good morning.", 1).await;
+    }
+    world.say(JANE, "Lee family", "/room rename \"Lee and Sun\"").await;
+    world.room(JANE, "Lee and Sun").await;
+    world.reads_in_group(&eva.number, "Lee and Sun", CHANGED, 1).await;
+    world.advance("25h").await;
+    let held = world.remark(JANE, "Lee and Sun", "Shall we meet?").await;
+    assert!(held.is("held") && held.reason == "window", "{held:?}");
+    world.confirms(JANE, "Lee and Sun", "/room transfer @sam.lee@acme.com").await;
+    let asked = |line: &Line| line.is("withdrawn") && line.text.contains("Shall we meet?");
+    let card = world.line(SAM, "Lee and Sun", "the card", asked).await;
+    world.press(SAM, "Lee and Sun", &card, "withdrawn", "send-again", json!({})).await;
+    let group = world.group(&eva.number, "Lee and Sun").await.unwrap()["id"].clone();
+    world.post(&format!("/api/phones/{}/messages", eva.number), json!({ "group": group, "text": "I am here" })).await;
+    for client in [&ann, &eva] {
+        world.reads_in_group(&client.number, "Lee and Sun", "Shall we meet?", 1).await;
+    }
+    world.confirms(SAM, "Lee and Sun", "/room remove +442071234567").await;
+    world.stands(&eva.number, "Lee and Sun", "removed").await;
+    let again = world.remark(SAM, "Lee and Sun", "/room add +442071234567").await;
+    assert!(again.is("refusal"), "{again:?}");
+    world.is_described_by(&ann.number, "Lee and Sun", "Jane Doe", false).await;
+    assert_eq!(world.program.end(), Some(0));
+}
+
+#[tokio::test]
 async fn s1_7_to_s1_18_a_native_group_by_command_from_the_link_to_the_last_word() {
     let world = own();
     let (bob, ann, eve) = (world.agreed_long_ago("Bob").await, world.agreed("Ann").await, client("Eve"));
@@ -263,8 +314,6 @@ async fn s1_13_s1_20_to_s1_29_changes_are_told_and_who_was_removed_is_barred() {
     world.line(JANE, &renamed, "that she left", |line| line.contact_is(&ann, "left the WhatsApp group")).await;
     world.post(&format!("/api/phones/{}/groups/join", ann.number), json!({ "link": fresh })).await;
     world.stands(&ann.number, &renamed, "in").await;
-    let of_bob = |entry: &&Value| entry["kind"] == "group.link_sent" && entry["detail"].to_string().contains(&bob.number);
-    assert_eq!(world.journal(&[]).iter().filter(of_bob).count(), 0, "no second link for him");
     assert_eq!(world.links(&bob.number).await.len(), 1, "one link, and none after he was removed");
 }
 
@@ -274,7 +323,7 @@ async fn s1_4_by_form_and_a_stop_by_one_member_holds_the_group_until_he_leaves()
     let (ann, bob) = (world.agreed("Ann").await, world.invited("Bob").await);
     let name = format!("Form {}", ann.last);
     let form = world.command(JANE, "/group create").await;
-    assert!(form.is("form") && form.text.contains("(0/8)"), "{form:?}");
+    assert!(form.is("form") && form.presentation.contains("(0/8)"), "{form:?}");
     let sam = world.user_id(SAM).await;
     let values =
         json!({ "name": name, "contacts": format!("{}, {}", ann.number, bob.number), "advisors": [sam], "native": "on" });
@@ -352,7 +401,13 @@ async fn a_crash_between_the_group_and_its_webhook_doubles_nothing() {
         let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
         world.trouble("whatsapp", trouble, 1).await;
         world.say(JANE, IM, &format!("/group create \"Crash\" contacts={},{}", ann.number, bob.number)).await;
-        world.until("the group at WhatsApp", async || (world.all_groups().await.len() == 1).then_some(())).await;
+        world.room(JANE, "Crash").await;
+        if trouble == "group-lost-answer" {
+            // A look at WhatsApp's list would meet the trouble itself; whether it is made by then does not matter.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        } else {
+            world.until("the group at WhatsApp", async || (world.all_groups().await.len() == 1).then_some(())).await;
+        }
         world.program.kill();
         drop(world);
 
