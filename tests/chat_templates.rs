@@ -957,7 +957,6 @@ fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
         ("handover-goes-on", [with_kind(&counted), with_kind(&merged(&counted, &json!({ "to": null })))].concat()),
         ("handed-to-you", vec![to_you(json!(["Ann Lee"]), 1), to_you(json!([]), 0)]),
         ("conversation-handed-over", [true, false].map(|stays| json!({ "by": "Jane", "user": "Bob", "stays": stays })).to_vec()),
-        ("held-for-successor", vec![json!({ "by": "Jane", "user": "Bob", "name": "Ann Lee", "text": "Hello" })]),
         ("room-without-advisors", [0, 2].map(|held| json!({ "name": "Jane", "room": "Lee family", "held": held })).to_vec()),
         ("colleague-not-entitled", vec![json!({ "user": "Tom" })]),
         ("refusal-other-sub-org", vec![json!({ "user": "Tom" })]),

@@ -482,6 +482,15 @@ fn the_invitation_goes_out_as_template_and_as_question() {
 }
 
 #[test]
+fn what_has_no_button_goes_into_an_open_window_as_a_text() {
+    for name in ["liaison_group_invite", "liaison_group_joined"] {
+        let body = Body::Question { name: name.to_owned(), language: "en".to_owned(), vars: everything("true") };
+        let sent = wording().client(Channel::WhatsApp, &body).unwrap();
+        assert!(matches!(sent, Prepared::Text { .. }), "WhatsApp refuses an interactive message without buttons: {sent:?}");
+    }
+}
+
+#[test]
 fn welcome_says_he_agreed_only_to_one_who_did_and_copes_without_a_name() {
     let wording = wording();
     let said = |agreed: &str, first: &str| {

@@ -2,6 +2,7 @@
 use super::ask::{About, Ask};
 use super::commands::sms::Wish;
 use super::commands::{self, Given};
+use super::commit::Entry;
 use super::consent::Turn;
 use super::effect::*;
 use super::entitlement::User;
@@ -74,6 +75,7 @@ fn may_answer(scene: &Scene, ask: &Ask, caller: &User) -> Result<(), Refusal> {
 
 fn settle(scene: &mut Scene, ask: &Ask, caller: &User, place: &Place, pressed: &str, values: &Map<String, Value>) -> Reply {
     if pressed == "cancel" {
+        note_not_taken_over(scene, ask, caller);
         return say(scene, place, Reply::new(Code::Info, "nothing-done"));
     }
     let press = Press { ask, caller, place, looked_up: false };
@@ -329,6 +331,15 @@ fn take_over(scene: &mut Scene, caller: &User, place: &Place, id: &MessageId, ro
     send_anew(scene, caller, place, &message, &room)
 }
 
+/// What a colleague had written and the client never gets is evidence of its own.
+fn note_not_taken_over(scene: &mut Scene, ask: &Ask, caller: &User) {
+    let About::TakeOver { message, room } = &ask.about else { return };
+    let Some(message) = scene.message(message) else { return };
+    let entry = Entry::new("message.not_taken_over", scene.actor(caller.id)).about(&message.contact);
+    scene
+        .note(entry.room(room).message(&message.id).detail(json!({ "author": message.advisor().map(|user| scene.actor(user)) })));
+}
+
 fn send_anew(scene: &mut Scene, caller: &User, place: &Place, message: &Message, room: &Room) -> Reply {
     let draft = Draft { room, contact: &message.contact, author: caller.id, body: message.body.clone(), chat_message: None };
     let accepted = accept(scene, draft);
@@ -353,7 +364,7 @@ fn ask_again(scene: &mut Scene, caller: &User, place: &Place, message: &Message,
 fn answer_again(scene: &mut Scene, place: &Place, message: &Message, room: &Room, accepted: Accepted) -> Reply {
     match accepted {
         Accepted::Ready(new) | Accepted::Held(new, _) => {
-            let entry = super::commit::Entry::new("message.sent_again", "advisor").about(&message.contact).message(&new);
+            let entry = Entry::new("message.sent_again", "advisor").about(&message.contact).message(&new);
             scene.note(entry.room(&room.key).detail(json!({ "instead_of": message.id })));
             say(scene, place, Reply::new(Code::Info, "sent-again").about(&message.contact).of(&new))
         }

@@ -209,9 +209,11 @@ fn tell_admins(scene: &mut Scene, room: &Room, user: UserId, withdrawn: usize) {
 /// What this author wrote in this room and nobody has handed to the provider yet, held or due.
 fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
     let mut waiting: Vec<Message> = Vec::new();
-    for contact in &room.contacts {
-        waiting.extend(scene.lane(&room.key, contact).held.iter().filter_map(|id| scene.message(id)));
-        let lane = OutboxLane::to_contact(room.channel, contact);
+    let held = room.contacts.iter().flat_map(|contact| scene.lane(&room.key, contact).held);
+    waiting.extend(held.filter_map(|id| scene.message(&id)));
+    let to_contacts = room.contacts.iter().map(|contact| OutboxLane::to_contact(room.channel, contact));
+    let to_group = room.is_native().then(|| OutboxLane::to_group(&room.key));
+    for lane in to_contacts.chain(to_group) {
         // Reading the lane's head guards the list of its effects: it changes with every one of them.
         let head: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&lane));
         if head.is_none_or(|head| head.waiting == 0) {
@@ -244,11 +246,11 @@ fn ask_successor(scene: &mut Scene, room: &Room, message: Message, passing: &Pas
     let entry = Entry::new("message.withdrawn", passing.actor).about(&message.contact).room(&room.key).message(&message.id);
     scene.note(entry.detail(json!({ "reason": HANDED_OVER, "to": scene.actor(passing.to) })));
     let place = Place::Room(room.key.clone());
-    let about = About::SendHere { message: message.id.clone(), room: room.key.clone() };
+    let about = About::TakeOver { message: message.id.clone(), room: room.key.clone() };
     let ask = scene.new_ask(Some(passing.to), &place, about, Some(&message.contact));
     scene.put(&ask);
     let name = sending::contact_name(scene, Some(&room.key), &message.contact);
-    let card = Reply::new(Code::Withdrawn, "held-for-successor").about(&message.contact).of(&message.id).because(HANDED_OVER);
+    let card = Reply::new(Code::Withdrawn, "take-over").about(&message.contact).of(&message.id).because(HANDED_OVER);
     let card = card.asking(&ask.id).with("name", name).with("by", scene.user_name(passing.from));
     scene.post(place, card.with("user", scene.user_name(passing.to)).with("text", sending::gist(&message.body)));
 }

@@ -3,6 +3,7 @@ use super::case::Record;
 use super::commit::Key;
 use super::effect::{Effect, Place};
 use super::ids::*;
+use super::message::Message;
 use super::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,13 @@ impl OutboxLane {
     /// The messages to a native group, one after another.
     pub fn to_group(room: &RoomKey) -> String {
         format!("to/whatsapp/{room}")
+    }
+    /// Where this message is due.
+    pub fn of_message(message: &Message) -> String {
+        match &message.room {
+            Some(room) if message.to_group => OutboxLane::to_group(room),
+            Some(_) | None => OutboxLane::to_contact(message.channel, &message.contact),
+        }
     }
     /// Apart from the room's lines, which never wait for the provider.
     pub fn of_group(room: &RoomKey) -> String {

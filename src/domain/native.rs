@@ -325,9 +325,16 @@ pub fn remove(scene: &mut Scene, key: &RoomKey, contact: &Contact) {
     }
     scene.put(&room);
     if let (Some(group), Some(Membership::Joined)) = (group, was) {
-        take_out_of_group(scene, &room, Some(contact), group, contact.address());
+        return take_out_of_group(scene, &room, Some(contact), group, contact.address());
     }
     tell_group(scene, &room, Changed::Removed);
+}
+
+/// One whom we removed is out, and nobody reads along any more who may not: now the group can be told (S1-26).
+fn removal_is_done(scene: &mut Scene, key: &RoomKey) {
+    if let Some(room) = scene.room(key) {
+        tell_group(scene, &room, Changed::Removed);
+    }
 }
 
 fn tell_group(scene: &mut Scene, room: &Room, change: Changed) {

@@ -506,7 +506,7 @@ fn settle_due_of(scene: &mut Scene, message: &Message) {
 }
 
 fn due_of(scene: &Scene, message: &Message) -> Option<Due> {
-    let lane = OutboxLane::to_contact(message.channel, &message.contact);
+    let lane = OutboxLane::of_message(message);
     let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
     due.into_iter().find(|due| matches!(&due.effect, Effect::Send(send) if send.message == message.id))
 }

@@ -9,7 +9,7 @@ use super::entitlement::{Permission, Rights, User};
 use super::event::{Event, Person};
 use super::ids::*;
 use super::lane::{Due, DueState, Lane, OUTBOX_LANE_MAX, OutboxLane};
-use super::media::Media;
+use super::media::{Media, Source};
 use super::message::Message;
 use super::policy::Policy;
 use super::room::Room;
@@ -256,9 +256,7 @@ impl<'a> Scene<'a> {
                 },
                 Place::Room(_) | Place::Direct(_) | Place::DirectByEmail(_) => OutboxLane::of_place(place),
             },
-            Effect::Fetch(Fetch { media, before: Before::Message { channel, .. } }) => {
-                OutboxLane::to_contact(*channel, &media.contact)
-            }
+            Effect::Fetch(Fetch { media, before: Before::Message { channel, .. } }) => self.lane_of_chat_file(*channel, media),
             // A file that is passed on is another contact's than the one who gets it.
             Effect::Fetch(Fetch { media, before: Before::PassedOn(message) }) => self.lane_of_message(message, media),
             Effect::Upload(upload) => self.lane_of_message(&upload.message, &upload.media),
@@ -278,12 +276,18 @@ impl<'a> Scene<'a> {
             Effect::FindUser { then, .. } => OutboxLane::of_place(&Place::Direct(then.caller)),
         }
     }
+    /// Where the message will stand that bears it, which is written down only after it.
+    fn lane_of_chat_file(&self, channel: Channel, file: &Media) -> String {
+        let room = match &file.source {
+            Source::Chat { stream, .. } => self.room_of_stream(stream).filter(Room::is_native),
+            Source::Client { .. } => None,
+        };
+        room.map_or_else(|| OutboxLane::to_contact(channel, &file.contact), |room| OutboxLane::to_group(&room.key))
+    }
     fn lane_of_message(&self, message: &MessageId, file: &Media) -> String {
-        match self.message(message) {
-            Some(Message { to_group: true, room: Some(room), .. }) => OutboxLane::to_group(&room),
-            Some(message) => OutboxLane::to_contact(message.channel, &message.contact),
-            None => OutboxLane::to_contact(Channel::WhatsApp, &file.contact),
-        }
+        let message = self.message(message);
+        message
+            .map_or_else(|| OutboxLane::to_contact(Channel::WhatsApp, &file.contact), |message| OutboxLane::of_message(&message))
     }
     /// The effect at this place of the outbox is over: it leaves its lane.
     pub fn settle(&mut self, due: &Due) {

@@ -562,6 +562,8 @@ fn s4_41_held_messages_wait_for_the_new_advisors_word() {
     world.presses_on(&cards[0], "bob", "send-again");
     assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "first").count(), 1);
     assert!(!world.sent_to(ANN).contains(&"second".to_owned()));
+    assert_eq!(actor_of_last(&world, "message.not_taken_over"), "bob.ray@acme.com");
+    assert_eq!(world.kinds().iter().filter(|kind| **kind == "message.not_taken_over").count(), 1, "the other one was");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use liaison::domain::consent::Consent;
 use liaison::domain::effect::*;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
+use liaison::domain::lane::{Due, OutboxLane};
 use liaison::domain::membership::Membership;
 use liaison::domain::native::{self, Changed, LOOK_AFTER};
 use liaison::domain::time::Span;
@@ -186,6 +187,68 @@ fn what_is_written_in_the_room_goes_once_into_the_group() {
     assert_eq!(sent, [GROUP]);
 }
 
+/// What is due, with the lane in which it stands.
+fn due(world: &World) -> Vec<(&'static str, String)> {
+    let kind = |effect: &Effect| match effect {
+        Effect::Fetch(_) => "fetch",
+        Effect::Upload(_) => "upload",
+        Effect::Send(_) => "send",
+        _ => "other",
+    };
+    world.all::<Due>(Due::PREFIX).iter().map(|due| (kind(&due.effect), due.lane.clone())).collect()
+}
+
+#[test]
+fn s4_3_a_file_for_the_group_is_fetched_in_the_lane_in_which_it_is_sent() {
+    let mut world = open();
+    world.outbox_stands = true;
+    world.in_room(ROOM).sends_files("jane", "Your depot", &[("chart.png", 9)]);
+    let lane = OutboxLane::to_group(&world.room(ROOM).key);
+    assert_eq!(due(&world), ["fetch", "upload", "send"].map(|kind| (kind, lane.clone())));
+    (world.outbox_stands, world.no_files) = (false, true);
+    world.in_room(ROOM).says("jane", "as you see there");
+    assert!(into_group(&world).is_empty(), "neither the file nor what was written after it overtakes the fetch");
+    world.no_files = false;
+    world.work_off();
+    assert_eq!(into_group(&world), ["[chart.png] Your depot", "as you see there"]);
+}
+
+#[test]
+fn s4_27_what_is_due_for_the_group_can_be_taken_back() {
+    let mut world = open();
+    world.outbox_stands = true;
+    let chat = world.in_room(ROOM).says_and_keeps("jane", "not that");
+    world.deletes("jane", ROOM, &chat);
+    assert_eq!(world.state_of("not that"), "cancelled");
+    assert_eq!(due(&world), []);
+    world.in_room(ROOM).says("jane", "but this");
+    world.outbox_stands = false;
+    world.work_off();
+    assert_eq!(into_group(&world), ["but this"]);
+}
+
+#[test]
+fn what_is_said_in_the_group_after_a_doubtful_message_goes() {
+    let mut world = open();
+    world.troubles.push_back(Trouble::UnknownAndLost);
+    world.in_room(ROOM).says("jane", "perhaps");
+    world.in_room(ROOM).says("jane", "certainly");
+    world.passes(Span::minutes(5));
+    assert_eq!(world.state_of("perhaps"), "unconfirmed");
+    assert_eq!(into_group(&world), ["certainly"]);
+    assert_eq!(due(&world), []);
+}
+
+#[test]
+fn s4_41_what_is_due_for_the_group_waits_for_the_new_advisor_too() {
+    let mut world = open();
+    world.outbox_stands = true;
+    world.in_room(ROOM).says("jane", "on its way");
+    world.says("adam", "/contact transfer all from=@jane.doe@acme.com to=@bob.ray@acme.com");
+    world.presses("adam", "confirm");
+    assert_eq!(world.state_of("on its way"), "withdrawn(handover)");
+}
+
 #[test]
 fn a_stop_by_one_member_holds_the_group_until_it_is_settled() {
     let mut world = open();
@@ -222,6 +285,19 @@ fn s1_28_s1_29_who_was_removed_is_barred_through_every_door_and_a_leaver_is_not(
     news(&mut other, GroupNews::Left { who: who(ANN) });
     assert_eq!(member(&other, ANN), Some(Membership::Left));
     assert!(approved(&asks(&mut other, ANN)), "a leaver may come back");
+}
+
+#[test]
+fn s1_26_a_removal_is_told_to_the_group_when_who_was_removed_reads_along_no_more() {
+    let mut world = open();
+    world.client(BEN).taps("consent:yes");
+    news(&mut world, GroupNews::Joined { who: who(BEN) });
+    world.removes_from_group(ROOM, BEN);
+    assert!(into_group(&world).is_empty(), "he would read it, too");
+    news(&mut world, GroupNews::Removed { who: who(BEN) });
+    assert_eq!(into_group(&world), ["<liaison_group_changed>"]);
+    let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!() };
+    assert_eq!(vars["change"], "removed");
 }
 
 #[test]

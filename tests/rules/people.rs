@@ -330,14 +330,15 @@ fn s4_41_held_messages_wait_for_the_new_advisor_and_never_go_by_themselves() {
     world.client(ANN).writes("I am back");
     world.passes(Span::hours(1));
     assert!(!world.sent_to(ANN).contains(&"one".to_owned()) && !world.sent_to(ANN).contains(&"two".to_owned()));
-    let cards: Vec<Posted> = world.posts.iter().filter(|post| post.reply.template == "held-for-successor").cloned().collect();
+    let cards: Vec<Posted> = world.posts.iter().filter(|post| post.reply.template == "take-over").cloned().collect();
     assert_eq!(cards.iter().map(|card| card.reply.vars["text"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
-    assert_eq!(world.presses_on(&cards[0], "jane", "send-here"), ["refusal(not-yours)"]);
-    world.presses_on(&cards[0], "bob", "send-here");
-    world.presses_on(&cards[0], "bob", "send-here");
+    assert_eq!(world.presses_on(&cards[0], "jane", "send-again"), ["refusal(not-yours)"]);
+    world.presses_on(&cards[0], "bob", "send-again");
+    world.presses_on(&cards[0], "bob", "send-again");
     world.presses_on(&cards[1], "bob", "cancel");
     let sent = world.sent_to(ANN);
     assert_eq!((sent.iter().filter(|text| *text == "one").count(), sent.contains(&"two".to_owned())), (1, false));
+    assert_eq!(world.kinds().iter().filter(|kind| **kind == "message.not_taken_over").count(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! WhatsApp groups by the phones' control calls, made by somebody's own client of the WhatsApp API.
 use super::outside::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 impl Outside {
     async fn graph(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
@@ -71,4 +72,365 @@ async fn a_phone_asks_to_join_writes_and_leaves_by_control_calls() {
     world.trouble("whatsapp", "131215", 1).await;
     let refused = world.graph(reqwest::Method::GET, &format!("{LINE_ID}/groups"), Value::Null).await;
     assert_eq!(refused["error"]["code"], 131215);
+}
+
+// ---- by an advisor, through the bot
+
+/// What its members read when something about it has changed.
+const CHANGED: &str = "liaison_group_changed";
+
+impl Outside {
+    /// A client who has agreed and whose 24 hours are over.
+    async fn agreed_long_ago(&self, first: &str) -> Client {
+        let client = self.agreed(first).await;
+        self.advance("25h").await;
+        client
+    }
+
+    /// What the phone got by itself with a link in it, the newest link last.
+    async fn links(&self, number: &str) -> Vec<String> {
+        let own = self.phone(number).await;
+        let texts = own.iter().filter(|message| message["direction"] == "in").filter_map(|message| message["text"].as_str());
+        let links = texts.flat_map(|text| text.split_whitespace()).filter(|word| word.starts_with("https://chat.whatsapp.com/"));
+        links.map(str::to_owned).collect()
+    }
+
+    async fn link(&self, number: &str) -> String {
+        self.until("the personal link", async || self.links(number).await.pop()).await
+    }
+
+    async fn group(&self, number: &str, name: &str) -> Option<Value> {
+        self.groups(number).await.into_iter().find(|group| group["name"] == name)
+    }
+
+    async fn stands(&self, number: &str, name: &str, standing: &str) {
+        let now = async || (self.group(number, name).await?["standing"] == standing).then_some(());
+        self.until(&format!("{number} {standing} {name}"), now).await;
+    }
+
+    /// He follows his link and is let in.
+    async fn joins(&self, client: &Client, name: &str) {
+        let link = self.link(&client.number).await;
+        self.post(&format!("/api/phones/{}/groups/join", client.number), json!({ "link": link })).await;
+        self.stands(&client.number, name, "in").await;
+        let told = |line: &Line| line.is("notice") && line.contact_is(client, "is in the WhatsApp group now");
+        self.line(JANE, name, "that he is in", told).await;
+    }
+
+    async fn writes_in_group(&self, client: &Client, name: &str, text: &str) {
+        let group = self.group(&client.number, name).await.unwrap();
+        self.post(&format!("/api/phones/{}/messages", client.number), json!({ "group": group["id"], "text": text })).await;
+        let shown = |line: &Line| line.is("client_message") && line.text.contains(text);
+        self.line(JANE, name, "his words in the room", shown).await;
+    }
+
+    /// What this phone got in the group: a template's name or the text.
+    async fn read_in_group(&self, number: &str, name: &str) -> Vec<String> {
+        let messages = self.group(number, name).await.map(|group| group["messages"].clone()).unwrap_or_default();
+        let got = messages.as_array().into_iter().flatten().filter(|message| message["direction"] == "in");
+        got.map(|message| message["template"].as_str().or(message["text"].as_str()).unwrap().to_owned()).collect()
+    }
+
+    async fn reads_in_group(&self, number: &str, name: &str, what: &str, times: usize) {
+        let there = async || {
+            let count = self.read_in_group(number, name).await.iter().filter(|text| *text == what).count();
+            (count == times).then_some(())
+        };
+        self.until(&format!("{what:?} in {name} {times} times"), there).await;
+    }
+
+    async fn is_described_by(&self, number: &str, name: &str, text: &str, there: bool) {
+        let is = async || {
+            let group = self.group(number, name).await?;
+            (group["description"].as_str()?.contains(text) == there).then_some(())
+        };
+        self.until(&format!("{text} in the description: {there}"), is).await;
+    }
+
+    async fn all_groups(&self) -> Vec<Value> {
+        let listed = self.graph(reqwest::Method::GET, &format!("{LINE_ID}/groups"), Value::Null).await;
+        listed["data"]["groups"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Asked for by command, and made.
+    async fn native(&self, name: &str, contacts: &[&Client], more: &str) {
+        let numbers: Vec<&str> = contacts.iter().map(|client| client.number.as_str()).collect();
+        let answer = self.command(JANE, &format!("/group create \"{name}\" contacts={} {more}", numbers.join(","))).await;
+        assert!(answer.is("answer") && answer.text.contains("WhatsApp is making its group"), "{answer:?}");
+        self.line(JANE, name, "that it is there", |line| line.text.contains("The WhatsApp group is there")).await;
+    }
+
+    async fn confirms(&self, who: &str, room: &str, text: &str) -> Line {
+        let card = self.remark(who, room, text).await;
+        assert!(card.is("confirm"), "{text}: {card:?}");
+        self.press(who, room, &card, "confirm", "confirm", json!({})).await;
+        card
+    }
+}
+
+impl Line {
+    fn contact_is(&self, client: &Client, what: &str) -> bool {
+        self.text.contains(&client.name) && self.text.contains(what)
+    }
+}
+
+#[tokio::test]
+async fn the_third_conversation_of_the_readme() {
+    let world = own();
+    let here = |first: &str, number: &str, email: &str| {
+        let (last, name) = first.split_once(' ').map_or((first, first), |(_, last)| (last, first));
+        Client { number: number.into(), email: email.into(), last: last.into(), name: name.into() }
+    };
+    let (ann, eva) = (here("Ann Lee", "+4915112345678", "ann@lee.de"), here("Eva Sun", "+442071234567", "eva@sun.uk"));
+    let adding = ["Ann Lee phone=+4915112345678 email=ann@lee.de", "Eva Sun phone=+442071234567 email=eva@sun.uk"];
+    for who in adding {
+        let added = world.command(JANE, &format!("/contact add {who} channel=whatsapp")).await;
+        assert!(added.is("answer"), "{added:?}");
+    }
+    let made = world.command(JANE, "/group create \"Lee family\" contacts=+4915112345678,+442071234567 @sam.lee@acme.com").await;
+    assert!(made.is("answer"), "{made:?}");
+    world.room(SAM, "Lee family").await;
+    for client in [&ann, &eva] {
+        world.receives(&client.number, "liaison_invitation").await;
+        world.tap(&client.number, "consent:yes").await;
+        world.joins(client, "Lee family").await;
+    }
+    let held = world.remark(JANE, "Lee family", "Good morning.").await;
+    assert!(held.is("held") && held.reason == "window", "{held:?}");
+    world.writes_in_group(&ann, "Lee family", "Hello all").await;
+    for client in [&ann, &eva] {
+        world.reads_in_group(&client.number, "Lee family", "Jane Doe: Good morning.", 1).await;
+    }
+    world.say(JANE, "Lee family", "/room rename \"Lee and Sun\"").await;
+    world.room(JANE, "Lee and Sun").await;
+    world.reads_in_group(&eva.number, "Lee and Sun", CHANGED, 1).await;
+    world.advance("25h").await;
+    let held = world.remark(JANE, "Lee and Sun", "Shall we meet?").await;
+    assert!(held.is("held") && held.reason == "window", "{held:?}");
+    world.confirms(JANE, "Lee and Sun", "/room transfer @sam.lee@acme.com").await;
+    let asked = |line: &Line| line.is("withdrawn") && line.text.contains("Shall we meet?");
+    let card = world.line(SAM, "Lee and Sun", "the card", asked).await;
+    world.press(SAM, "Lee and Sun", &card, "withdrawn", "send-again", json!({})).await;
+    let group = world.group(&eva.number, "Lee and Sun").await.unwrap()["id"].clone();
+    world.post(&format!("/api/phones/{}/messages", eva.number), json!({ "group": group, "text": "I am here" })).await;
+    for client in [&ann, &eva] {
+        world.reads_in_group(&client.number, "Lee and Sun", "Shall we meet?", 1).await;
+    }
+    world.confirms(SAM, "Lee and Sun", "/room remove +442071234567").await;
+    world.stands(&eva.number, "Lee and Sun", "removed").await;
+    let again = world.remark(SAM, "Lee and Sun", "/room add +442071234567").await;
+    assert!(again.is("refusal"), "{again:?}");
+    world.is_described_by(&ann.number, "Lee and Sun", "Jane Doe", false).await;
+    assert_eq!(world.program.end(), Some(0));
+}
+
+#[tokio::test]
+async fn s1_7_to_s1_18_a_native_group_by_command_from_the_link_to_the_last_word() {
+    let world = own();
+    let (bob, ann, eve) = (world.agreed_long_ago("Bob").await, world.agreed("Ann").await, client("Eve"));
+    world.has_phone(&eve).await;
+    let name = format!("Lee family {}", ann.last);
+    world.native(&name, &[&ann, &bob], "@sam.lee@acme.com").await;
+    world.room(SAM, &name).await;
+    let before = world.remark(JANE, &name, "Anybody here?").await;
+    assert!(before.refuses("membership"), "S1-18: {before:?}");
+
+    world.link(&ann.number).await;
+    world.receives(&bob.number, "liaison_group_invite").await;
+    assert_eq!(world.counts(&ann.number, "liaison_group_invite").await, 0, "her window is open: it is a text");
+    world.joins(&ann, &name).await;
+    world.is_described_by(&ann.number, &name, "Jane Doe, Sam Lee", true).await;
+    let link = world.link(&ann.number).await;
+    world.post(&format!("/api/phones/{}/groups/join", eve.number), json!({ "link": link })).await;
+    let rejected = |line: &Line| line.text.contains("Somebody who was not invited") && line.text.contains("was turned away");
+    world.line(JANE, &name, "the stranger", rejected).await;
+    world.joins(&bob, &name).await;
+    let members = world.group(&bob.number, &name).await.unwrap()["members"].as_array().map(Vec::len);
+    assert_eq!(members, Some(2), "nobody but those two");
+
+    let held = world.remark(JANE, &name, "Good morning all").await;
+    assert!(held.is("held") && held.reason == "window", "the group's window is its own: {held:?}");
+    world.write(&ann.number, "only to you").await;
+    world.line(JANE, &ann.name, "her own words", |line| line.is("client_message") && line.text.contains("only to you")).await;
+    assert!(!world.read_in_group(&bob.number, &name).await.concat().contains("Good morning"), "hers opens no group");
+    world.writes_in_group(&ann, &name, "Hello all").await;
+    for number in [&ann.number, &bob.number] {
+        world.reads_in_group(number, &name, "Jane Doe: Good morning all", 1).await;
+    }
+    world.reads_in_group(&bob.number, &name, "Hello all", 1).await;
+    world.say(SAM, &name, "and from me").await;
+    world.reads_in_group(&ann.number, &name, "Sam Lee: and from me", 1).await;
+    assert_eq!(world.counts(&ann.number, "Sam Lee: and from me").await, 0, "not in her own chat");
+    world.advance("25h").await;
+    let held = world.remark(SAM, &name, "late").await;
+    assert!(held.is("held") && held.reason == "window", "{held:?}");
+    world.writes_in_group(&bob, &name, "I am here").await;
+    world.reads_in_group(&ann.number, &name, "Sam Lee: late", 1).await;
+    assert_eq!(world.all_groups().await.len(), 1);
+    assert!(!world.lines(JANE, &name).await.iter().any(|line| line.text.contains("chat.whatsapp.com")), "S1-12");
+}
+
+#[tokio::test]
+async fn s1_13_s1_20_to_s1_29_changes_are_told_and_who_was_removed_is_barred() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    let name = format!("Family {}", ann.last);
+    world.native(&name, &[&ann, &bob], "@sam.lee@acme.com").await;
+    for client in [&ann, &bob] {
+        world.joins(client, &name).await;
+    }
+    world.writes_in_group(&ann, &name, "Hello all").await;
+    let renamed = format!("Lee & Sons {}", ann.last);
+    world.say(JANE, &name, &format!("/room rename \"{renamed}\"")).await;
+    world.room(JANE, &renamed).await;
+    world.reads_in_group(&bob.number, &renamed, CHANGED, 1).await;
+    world.confirms(JANE, &renamed, "/room remove @sam.lee@acme.com").await;
+    world.reads_in_group(&bob.number, &renamed, CHANGED, 2).await;
+    world.is_described_by(&bob.number, &renamed, "Sam Lee", false).await;
+    world.remark(JANE, &renamed, "/room add @sam.lee@acme.com").await;
+    world.reads_in_group(&bob.number, &renamed, CHANGED, 3).await;
+    world.is_described_by(&bob.number, &renamed, "Sam Lee", true).await;
+
+    let old = world.link(&bob.number).await;
+    let card = world.confirms(JANE, &renamed, &format!("/room remove {}", bob.number)).await;
+    assert!(card.text.contains("never join this WhatsApp group again"), "{card:?}");
+    world.stands(&bob.number, &renamed, "removed").await;
+    world.reads_in_group(&ann.number, &renamed, CHANGED, 4).await;
+    let asks = format!("/api/phones/{}/groups/join", bob.number);
+    let why = world.refused(&asks, json!({ "link": old })).await;
+    assert!(why["error"].as_str().unwrap().contains("removed"), "{why}");
+    let group = world.group(&ann.number, &renamed).await.unwrap()["id"].as_str().unwrap().to_owned();
+    let anew = json!({ "messaging_product": "whatsapp" });
+    let fresh = world.graph(reqwest::Method::POST, &format!("{group}/invite_link"), anew).await["invite_link"].clone();
+    assert_ne!(fresh, json!(old));
+    world.refused(&asks, json!({ "link": fresh })).await;
+    let again = world.remark(JANE, &renamed, &format!("/room add {}", bob.number)).await;
+    assert!(again.refuses("barred"), "{again:?}");
+    world.write(&bob.number, "and by myself?").await;
+    let own_room = |line: &Line| line.is("client_message") && line.text.contains("and by myself?");
+    world.line(JANE, &bob.name, "S1-29: his own room is as it was", own_room).await;
+
+    world.post(&format!("/api/phones/{}/groups/{group}/leave", ann.number), json!({})).await;
+    world.line(JANE, &renamed, "that she left", |line| line.contact_is(&ann, "left the WhatsApp group")).await;
+    world.post(&format!("/api/phones/{}/groups/join", ann.number), json!({ "link": fresh })).await;
+    world.stands(&ann.number, &renamed, "in").await;
+    assert_eq!(world.links(&bob.number).await.len(), 1, "one link, and none after he was removed");
+}
+
+#[tokio::test]
+async fn s1_4_by_form_and_a_stop_by_one_member_holds_the_group_until_he_leaves() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.invited("Bob").await);
+    let name = format!("Form {}", ann.last);
+    let form = world.command(JANE, "/group create").await;
+    assert!(form.is("form") && form.presentation.contains("(0/8)"), "{form:?}");
+    let sam = world.user_id(SAM).await;
+    let values =
+        json!({ "name": name, "contacts": format!("{}, {}", ann.number, bob.number), "advisors": [sam], "native": "on" });
+    let answer = world.pressed(JANE, &form, "group-create", "submit", values).await;
+    assert!(answer.is("answer") && answer.text.contains("WhatsApp is making its group"), "{answer:?}");
+    world.room(SAM, &name).await;
+    world.joins(&ann, &name).await;
+    assert!(world.links(&bob.number).await.is_empty(), "S1-11: he has not agreed");
+    world.tap(&bob.number, "consent:yes").await;
+    world.joins(&bob, &name).await;
+    world.writes_in_group(&ann, &name, "Hello all").await;
+
+    let group = world.group(&bob.number, &name).await.unwrap()["id"].clone();
+    world.post(&format!("/api/phones/{}/messages", bob.number), json!({ "group": group, "text": "STOP" })).await;
+    world.line(JANE, &name, "what it means", |line| line.contact_is(&bob, "has opted out, so nothing is sent into it")).await;
+    let held = world.remark(JANE, &name, "not for Bob").await;
+    assert!(held.is("held") && held.reason == "consent", "{held:?}");
+    world.post(&format!("/api/phones/{}/groups/{}/leave", bob.number, group.as_str().unwrap()), json!({})).await;
+    world.reads_in_group(&ann.number, &name, "Jane Doe: not for Bob", 1).await;
+    assert!(!world.read_in_group(&bob.number, &name).await.concat().contains("not for Bob"));
+}
+
+#[tokio::test]
+async fn s1_5_s1_6_nine_are_a_standard_group_and_eight_are_not() {
+    let world = own();
+    let mut clients = Vec::new();
+    for nth in 0..9 {
+        let one = client(["Ann", "Bob", "Cia", "Dan", "Eve", "Fay", "Gus", "Hal", "Ida"][nth]);
+        world.has_phone(&one).await;
+        let added = world.command(JANE, &world.adding(&one, "")).await;
+        assert!(added.is("answer"), "{added:?}");
+        clients.push(one);
+    }
+    let numbers = |count: usize| clients[..count].iter().map(|one| one.number.clone()).collect::<Vec<_>>().join(",");
+    let nine = world.command(JANE, &format!("/group create \"Nine\" contacts={}", numbers(9))).await;
+    assert!(nine.is("answer") && nine.text.contains("More than 8 contacts: created as a standard group."), "{nine:?}");
+    let twice = world.command(JANE, &format!("/group create \"Two\" contacts={} --standard", numbers(2))).await;
+    assert!(twice.is("answer") && twice.text.contains("Created as a standard group."), "{twice:?}");
+    assert!(world.all_groups().await.is_empty(), "nothing was asked of WhatsApp");
+    world.native("Eight", &clients[..8].iter().collect::<Vec<_>>(), "").await;
+    assert_eq!(world.all_groups().await.len(), 1);
+    let ninth = world.remark(JANE, "Eight", &format!("/room add {}", clients[8].number)).await;
+    assert!(ninth.refuses("native-full"), "{ninth:?}");
+}
+
+#[tokio::test]
+async fn without_an_eligible_account_the_group_is_a_standard_one_and_a_lost_webhook_is_made_up_for() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    let create = |name: &str| format!("/group create \"{name}\" contacts={},{}", ann.number, bob.number);
+    world.trouble("whatsapp", "131215", 1).await;
+    world.command(JANE, &create("Not eligible")).await;
+    let told = |line: &Line| line.is("notice") && line.text.contains("this account is not eligible for groups");
+    world.line(JANE, "Not eligible", "the fall-back", told).await;
+    world.say(JANE, "Not eligible", "to each of you").await;
+    for number in [&ann.number, &bob.number] {
+        world.receives(number, "to each of you").await;
+    }
+
+    world.trouble("whatsapp", "group-lost", 1).await;
+    let asked = world.command(JANE, &create("Lost")).await;
+    assert!(asked.is("answer"), "{asked:?}");
+    world.until("the group at WhatsApp", async || (world.all_groups().await.len() == 1).then_some(())).await;
+    world.advance("3m").await;
+    world.line(JANE, "Lost", "that it was found", |line| line.text.contains("The WhatsApp group is there")).await;
+    world.joins(&ann, "Lost").await;
+    assert_eq!(world.all_groups().await.len(), 1, "and not made again");
+}
+
+#[tokio::test]
+async fn a_crash_between_the_group_and_its_webhook_doubles_nothing() {
+    for trouble in ["group-late", "group-lost", "group-lost-answer"] {
+        let folder = tempfile::tempdir().unwrap();
+        let world = in_folder(folder.path());
+        let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+        world.trouble("whatsapp", trouble, 1).await;
+        world.say(JANE, IM, &format!("/group create \"Crash\" contacts={},{}", ann.number, bob.number)).await;
+        world.room(JANE, "Crash").await;
+        if trouble == "group-lost-answer" {
+            // A look at WhatsApp's list would meet the trouble itself; whether it is made by then does not matter.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        } else {
+            world.until("the group at WhatsApp", async || (world.all_groups().await.len() == 1).then_some(())).await;
+        }
+        world.program.kill();
+        drop(world);
+
+        let world = in_folder(folder.path());
+        let there = async || {
+            world.advance("1m").await;
+            let lines = world.lines(JANE, "Crash").await;
+            lines.iter().any(|line| line.text.contains("The WhatsApp group is there")).then_some(())
+        };
+        world.until(&format!("{trouble}: that the group is there"), there).await;
+        for client in [&ann, &bob] {
+            world.joins(client, "Crash").await;
+        }
+        world.writes_in_group(&bob, "Crash", "Hello all").await;
+        world.say(JANE, "Crash", "welcome").await;
+        world.reads_in_group(&ann.number, "Crash", "welcome", 1).await;
+        assert_eq!(world.all_groups().await.len(), 1, "{trouble}: one group");
+        assert_eq!(world.links(&ann.number).await.len(), 1, "{trouble}: one link");
+        let lines = world.lines(JANE, "Crash").await;
+        let told = lines.iter().filter(|line| line.text.contains("The WhatsApp group is there")).count();
+        assert_eq!(told, 1, "{trouble}: told once");
+        assert_eq!(world.rooms(JANE).await.iter().filter(|room| room["name"] == "Crash").count(), 1, "{trouble}: one room");
+        let made = world.journal(&[]).iter().filter(|entry| entry["kind"] == "group.created").count();
+        assert_eq!(made, 1, "{trouble}");
+    }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 pub const JANE: &str = "jane.doe@acme.com";
 pub const SAM: &str = "sam.lee@acme.com";
 pub const OLGA: &str = "olga.berg@acme.com";
+pub const CARL: &str = "carl.ito@acme.com";
 pub const NINA: &str = "nina.roy@acme.com";
 /// The 1:1 chat with the bot.
 pub const IM: &str = "";
@@ -93,6 +94,15 @@ impl Program {
         child.kill().unwrap();
         child.wait().unwrap();
         None
+    }
+}
+
+impl Program {
+    /// As a machine does that loses its power.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }
 

@@ -144,13 +144,17 @@ impl WhatsAppTemplate {
         Ok([header, Some(body), footer].into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
     }
 
-    /// The same as an ordinary message with reply buttons, which has less room.
+    /// The same as an ordinary message with reply buttons, which has less room; as a text where there is nothing to tap, for
+    /// WhatsApp refuses such a message without buttons.
     pub fn as_question(&self, vars: &BTreeMap<String, String>) -> Result<Prepared, String> {
         let text = self.read_by_client(vars)?;
         if text.chars().count() > LONGEST_BODY {
             return Err(format!("The template \"{}\" has more than {LONGEST_BODY} characters as a question.", self.name));
         }
-        Ok(Prepared::Buttons { text, buttons: self.quick_replies() })
+        match self.quick_replies() {
+            buttons if buttons.is_empty() => Ok(Prepared::Text { text }),
+            buttons => Ok(Prepared::Buttons { text, buttons }),
+        }
     }
 
     /// What the send call carries: values for header and body, payloads for the buttons.

@@ -260,6 +260,7 @@ fn removed(scene: &mut Scene, room: &Room, who: &ClientKeys) {
         && native.reading_along.remove(&contact.id)
     {
         scene.put(&room);
+        removal_is_done(scene, &room.key);
         talk::release(scene, &room.key);
         if native_state(&room, &contact.id) == Some(Membership::Barred) {
             return;

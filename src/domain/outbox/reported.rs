@@ -114,7 +114,7 @@ fn reported_failed(scene: &mut Scene, mut message: Message, failure: (&str, &str
 fn waits_for_its_line(scene: &mut Scene, mut message: Message, code: &str) {
     let entry = Entry::new("message.put_back", PROGRAM).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code })) });
-    let lane = OutboxLane::to_contact(message.channel, &message.contact);
+    let lane = OutboxLane::of_message(&message);
     let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
     let sends =
         due.iter().filter_map(|due| if let Effect::Send(send) = &due.effect { scene.message(&send.message) } else { None });
