@@ -15,6 +15,7 @@ from aiohttp import web
 
 import day
 import documents
+import stand_in
 from meter import HOP, Meter
 from patches import ACCOUNT, LINE, NOT_DESCRIBED
 from proof import PROJECT, SANDBOX_PORTS, Failure, Proof, free_ports, listed, proven
@@ -36,7 +37,7 @@ WEBHOOKS, FORGED = {"SMS", "MMS", "status", "voice"}, 2
 MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
 # A message as it should be.
 TEXT = {"To": day.MIA, "From": LINE, "Body": "x", "StatusCallback": "http://127.0.0.1/status?m=m-1"}
-TOKEN = aiohttp.BasicAuth(ACCOUNT, "sandbox-token")
+TOKEN = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT, "sandbox-token")}
 
 
 class Front(Meter):
@@ -73,6 +74,7 @@ class Run(Proof):
         hooks = await client.line(STORY_SECONDS)
         await self.bot(hooks)
         await self.client(client, hooks)
+        await self.stand_in()
         await self.sees_wrong_requests()
         await self.sees_wrong_answers()
 
@@ -114,28 +116,47 @@ class Run(Proof):
         self.exchanges["webhooks by its validator"] += sum(came["accepted"].values())
         self.faults_seen += came["faults"] + FORGED
 
+    # ---- a Twilio that others wrote
+
+    async def stand_in(self):
+        url = f"http://127.0.0.1:{self.first + SANDBOX_PORTS + len(self.proxies)}"
+        bot, ops = (f"http://127.0.0.1:{self.first + nth}" for nth in [4, 5])
+        twilio = await self.emulate("emulate", url, stand_in.seed(bot))
+        sandbox, page, _ = await self.sandbox("stand-in", environment=os.environ | {API: url})
+        await stand_in.story(page, url, ops, twilio)
+        await twilio.end()
+        other = await self.emulate("emulate-other-token", url, stand_in.seed(bot, "other-token"))
+        self.faults_seen += await stand_in.forged_story(page, url, ops, other)
+        await other.end()
+        await sandbox.end()
+
+    async def emulate(self, name, url, seed):
+        file = self.scratch / f"{name}.yaml"
+        file.write_text(seed, encoding="utf-8")
+        return await self.child(name, stand_in.command(url.rsplit(":", 1)[1], file), talks=False)
+
     # ---- that a mistake would be seen
 
     async def sees_wrong_requests(self):
         without = lambda name: {key: value for key, value in TEXT.items() if key != name}
         wrong = [
-            ("POST", MESSAGES, {"data": {**TEXT, "Invented": "1"}, "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": without("To"), "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": without("From"), "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": without("Body"), "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": {**TEXT, "To": "a phone"}, "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": {**TEXT, "Body": "x" * 1601}, "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": {**TEXT, "StatusCallback": "nowhere"}, "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": {**TEXT, "ValidityPeriod": "long"}, "auth": TOKEN}),
-            ("POST", MESSAGES, {"data": {**TEXT, "MessagingServiceSid": "MG1"}, "auth": TOKEN}),
-            ("POST", MESSAGES, {"json": TEXT, "auth": TOKEN}),
+            ("POST", MESSAGES, {"data": {**TEXT, "Invented": "1"}, "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": without("To"), "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": without("From"), "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": without("Body"), "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": {**TEXT, "To": "a phone"}, "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": {**TEXT, "Body": "x" * 1601}, "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": {**TEXT, "StatusCallback": "nowhere"}, "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": {**TEXT, "ValidityPeriod": "long"}, "headers": TOKEN}),
+            ("POST", MESSAGES, {"data": {**TEXT, "MessagingServiceSid": "MG1"}, "headers": TOKEN}),
+            ("POST", MESSAGES, {"json": TEXT, "headers": TOKEN}),
             ("POST", MESSAGES, {"data": TEXT}),
-            ("POST", MESSAGES.replace(ACCOUNT, "AC1"), {"data": TEXT, "auth": TOKEN}),
-            ("POST", MESSAGES.removesuffix(".json"), {"data": TEXT, "auth": TOKEN}),
-            ("PUT", MESSAGES, {"data": TEXT, "auth": TOKEN}),
-            ("GET", MESSAGES + "?PageSize=1001", {"auth": TOKEN}),
-            ("GET", MESSAGES + "?To=somebody", {"auth": TOKEN}),
-            ("GET", MESSAGES + "?DateSent%3E=yesterday", {"auth": TOKEN}),
+            ("POST", MESSAGES.replace(ACCOUNT, "AC1"), {"data": TEXT, "headers": TOKEN}),
+            ("POST", MESSAGES.removesuffix(".json"), {"data": TEXT, "headers": TOKEN}),
+            ("PUT", MESSAGES, {"data": TEXT, "headers": TOKEN}),
+            ("GET", MESSAGES + "?PageSize=1001", {"headers": TOKEN}),
+            ("GET", MESSAGES + "?To=somebody", {"headers": TOKEN}),
+            ("GET", MESSAGES + "?DateSent%3E=yesterday", {"headers": TOKEN}),
         ]
         async with aiohttp.ClientSession() as http:
             for method, path, more in wrong:
@@ -164,7 +185,7 @@ class Run(Proof):
             for method, status, body in wrong:
                 stand_in.answer = web.json_response(body, status=status)
                 sent = {"data": TEXT} if method == "POST" else {}
-                async with http.request(method, self.url("api") + MESSAGES, auth=TOKEN, **sent, allow_redirects=False):
+                async with http.request(method, self.url("api") + MESSAGES, headers=TOKEN, **sent, allow_redirects=False):
                     self.seen("api", f"the answer {status} {body}")
         await stand_in.stop()
 

@@ -202,8 +202,8 @@ def refusals(api, token, url, received, hooks):
     """Each shape of a refusal, at once and later."""
     refused(21211, lambda: token.messages.create(to="+15005550001", from_=LINE, body="x"))
     refused(21606, lambda: token.messages.create(to=BOB, from_="+15005550007", body="x"))
-    assert refused(20003, lambda: client(api, ACCOUNT, "wrong").messages.list(limit=1)).status == 401
-    refused(20003, lambda: client(api, KEY, TOKEN, ACCOUNT).messages.list(limit=1))
+    assert refused(20003, lambda: client(api, ACCOUNT, "wrong").messages("SM" + "0" * 32).fetch()).status == 401
+    refused(20003, lambda: client(api, KEY, TOKEN, ACCOUNT).messages("SM" + "0" * 32).fetch())
     for code in [20429, 20503, 21610]:
         page(url, "/api/trouble", provider="twilio", code=str(code), times=1)
         refused(code, lambda: token.messages.create(to=BOB, from_=LINE, body="x"))
