@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from openapi import patched, references
-from patches import BORROWED, PATCHES
+from patches import BORROWED, PATCHES, UNAVAILABLE
 
 TRIMMED = "twilio_api_v2010.sms-voice.prism.json"
 WHOLE = "twilio_api_v2010.json"
@@ -25,6 +25,9 @@ def api(folder):
     for operations in document["paths"].values():
         # Prism would look for the path behind the host that stands here.
         operations.pop("servers", None)
+        for operation in operations.values():
+            if isinstance(operation, dict) and "500" in operation.get("responses", {}):
+                operation["responses"] |= {status: operation["responses"]["500"] for status in UNAVAILABLE}
     return shut(patched("api", document, PATCHES))
 
 

@@ -9,6 +9,8 @@ BORROWED = [
     "/2010-04-01/Accounts/{Sid}.json",
     "/2010-04-01/Accounts/{AccountSid}/Recordings.json",
 ]
+# P3 has no such answer, which Twilio's page of error codes does (20503, "Service is temporarily unavailable").
+UNAVAILABLE = ["503"]
 # What the document does not have at all: files are led to another host, and recordings are sound.
 NOT_DESCRIBED = r"/Messages/[^/]+/Media/ME[^/.]+$|/Recordings/RE[^/.]+\.(mp3|wav)$"
 

@@ -249,7 +249,7 @@ def calls(token, url, received, hooks):
     assert recorded["RecordingSid"][0].startswith("RE"), recorded
     received.until("the recording's status", "/voice?recording=1", CallSid=made["id"])
     fetched = eventually(lambda: (one := token.calls(made["id"]).fetch()).status == "completed" and one)
-    assert (fetched.from_, fetched.to, fetched.direction) == (EVA, LINE, "inbound"), fetched
+    assert (fetched._from, fetched.to, fetched.direction) == (EVA, LINE, "inbound"), fetched
     assert recorded["RecordingSid"][0] in [one.sid for one in token.recordings.list(call_sid=made["id"])]
     assert token.recordings(recorded["RecordingSid"][0]).fetch().call_sid == made["id"]
     events = ["initiated", "ringing", "answered", "completed"]
