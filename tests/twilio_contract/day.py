@@ -43,13 +43,17 @@ async def pictures(page, room):
     await same(page, f"/api/phones/files/{(await page.until('the picture on the phone', shown))['id']}")
     await page.post(f"/api/phones/{MIA}/messages", channel="sms", text="And at this", image=PICTURE)
     await page.reads(room, "client_message", "And at this")
+    line = await file_in(page, room)
+    await same(page, f"/api/rooms/files/{line['id']}/{line['files'][0]['id']}")
+
+
+async def file_in(page, room):
+    """The first line of the bot's that bears a file."""
 
     async def told():
-        there = [line for line in await page.lines(room) if line.get("files") and line["from"]["service"]]
-        return next(iter(there), None)
+        return next((line for line in await page.lines(room) if line.get("files") and line["from"]["service"]), None)
 
-    line = await page.until("the picture in the room", told)
-    await same(page, f"/api/rooms/files/{line['id']}/{line['files'][0]['id']}")
+    return await page.until(f"a file in {room!r}", told)
 
 
 async def same(page, path):
@@ -97,6 +101,7 @@ async def strangers(page):
     await page.gets(TEXTER, "STOP")
     await page.post(f"/api/phones/{CALLER}/calls", channel="sms", answered=False, voicemail="Please call me back")
     await page.reads(CALLER, "info", f"Call from {CALLER}")
+    await file_in(page, CALLER)
     await page.gets(CALLER, "STOP")
 
 
