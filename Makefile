@@ -1,5 +1,5 @@
 # What one does with this project. Every target runs from a fresh clone; `make test` is what must pass.
-.PHONY: test lint rust-test page-test contract-test symphony-contract whatsapp-contract picture bench campaign
+.PHONY: test lint rust-test page-test contract-test symphony-contract whatsapp-contract twilio-contract picture bench campaign
 
 # The deliberate defects belong to the test build; the lint reads the same code.
 FEATURES := --features planted-faults
@@ -37,7 +37,7 @@ tests/page/node_modules: tests/page/package-lock.json
 CONTRACTS := tests/contracts
 CONTRACT_TOOLS := $(CONTRACTS)/node_modules $(CONTRACTS)/venv/tools/installed
 CONTRACT_PYTHON := PYTHONPATH=$(CONTRACTS) $(CONTRACTS)/venv/tools/bin/python
-contract-test: symphony-contract whatsapp-contract
+contract-test: symphony-contract whatsapp-contract twilio-contract
 
 SYMPHONY := tests/symphony_contract
 symphony-contract: $(CONTRACT_TOOLS) $(SYMPHONY)/venv/bdk-2/installed $(SYMPHONY)/venv/bdk-3/installed
@@ -53,8 +53,13 @@ whatsapp-contract: $(CONTRACT_TOOLS) $(WHATSAPP)/venv/pywa/installed
 	$(CONTRACT_PYTHON) $(WHATSAPP)/run.py $(PROGRAM) $(WHATSAPP)/venv/pywa/bin/python \
 	  "cargo test --locked $(FEATURES) --test whatsapp_groups -- --ignored"
 
-$(CONTRACTS)/node_modules: $(CONTRACTS)/package-lock.json
-	cd $(CONTRACTS) && npm ci --no-audit --no-fund
+TWILIO := tests/twilio_contract
+twilio-contract: $(CONTRACT_TOOLS) $(TWILIO)/node_modules $(TWILIO)/venv/twilio/installed
+	cargo test --locked $(FEATURES) --no-run --test symphony_contract
+	$(CONTRACT_PYTHON) $(TWILIO)/run.py $(PROGRAM) $(TWILIO)/venv/twilio/bin/python
+
+$(CONTRACTS)/node_modules $(TWILIO)/node_modules: %/node_modules: %/package-lock.json
+	cd $* && npm ci --no-audit --no-fund
 	touch $@
 
 # One rule for each of the folders, since a pattern stands for one part only.
@@ -64,7 +69,7 @@ $(1)/venv/%/installed: $(1)/requirements-%.txt
 	$$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $$<
 	touch $$@
 endef
-$(foreach folder,$(CONTRACTS) $(SYMPHONY) $(WHATSAPP),$(eval $(call venv,$(folder))))
+$(foreach folder,$(CONTRACTS) $(SYMPHONY) $(WHATSAPP) $(TWILIO),$(eval $(call venv,$(folder))))
 
 bench:
 	cargo bench --locked --bench bench

@@ -87,6 +87,8 @@ class Proof:
 
     # Each of its proxies with the document of that name in the scratch folder.
     proxies = []
+    # What stands in front of each.
+    meter = Meter
 
     def __init__(self, scratch, program):
         self.scratch, self.program = scratch, program
@@ -114,7 +116,7 @@ class Proof:
         command = [PRISM, "proxy", "--errors", "-h", "127.0.0.1", "-p", port, document, upstream]
         prism = await self.child(f"prism-{name}", command, talks=False)
         await self.listening(prism)
-        self.meters[name] = Meter(document, f"http://127.0.0.1:{port}")
+        self.meters[name] = self.meter(document, f"http://127.0.0.1:{port}")
         self.ports[name] = await self.meters[name].start()
 
     async def listening(self, prism):

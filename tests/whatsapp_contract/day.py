@@ -1,88 +1,9 @@
 """A full day of an advisor and her clients, by the control calls of the sandbox: everything that the bot may want of WhatsApp."""
-import asyncio
-import time
-
 import aiohttp
 
-JANE = "jane.doe@acme.com"
-# The longest wait for anything; the machine may be busy.
-PATIENCE = 30
+from page import Page
+
 ANN, BOB, PAUL, STRANGER = "+4915110770001", "+12025550177", "+33612345678", "+4915110770002"
-
-
-class Page:
-    """The control calls by which people act, and what they see."""
-
-    def __init__(self, url, http):
-        self.url, self.http = url, http
-
-    async def post(self, path, **body):
-        async with self.http.post(self.url + path, json=body) as answer:
-            said = await answer.json()
-            if answer.status != 200:
-                raise AssertionError(f"{path} {body}: {said}")
-            return said
-
-    async def get(self, path):
-        async with self.http.get(self.url + path) as answer:
-            return await answer.json()
-
-    async def until(self, what, look):
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            found = await look()
-            if found:
-                return found
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"{what} never came")
-
-    async def advance(self, span):
-        await self.post("/api/clock", advance=span)
-
-    async def trouble(self, code):
-        await self.post("/api/trouble", provider="whatsapp", code=code, times=1)
-
-    async def lines(self, room):
-        listed = await self.get(f"/api/rooms?user={JANE}")
-        found = next((one for one in listed if one["name"] == room), None)
-        return [] if found is None else await self.get(f"/api/rooms/{found['id']}/messages?user={JANE}")
-
-    async def says(self, room, text):
-        return (await self.post(f"/api/users/{JANE}/messages", room=room, text=text))["id"]
-
-    async def reads(self, room, code, text="", after=None):
-        """Jane, the bot's first line of that code and text, after a message of her own if one is given."""
-
-        async def look():
-            lines = await self.lines("Liaison" if room == "" else room)
-            ids = [line["id"] for line in lines]
-            later = lines[ids.index(after) + 1 :] if after in ids else lines if after is None else []
-            ours = [line for line in later if (line.get("data") or {}).get("liaison", {}).get("code") == code]
-            return next((line for line in ours if text in line["text"]), None)
-
-        return await self.until(f"{code} with {text!r} in {room!r}", look)
-
-    async def asks(self, room, text, code):
-        """Jane writes, and the bot says something of that code to it."""
-        return await self.reads(room, code, after=await self.says(room, text))
-
-    async def presses(self, room, line, form, **values):
-        await self.post(f"/api/users/{JANE}/forms", room=room, message=line["id"], form=form, values=values)
-
-    async def writes(self, number, text):
-        await self.post(f"/api/phones/{number}/messages", channel="whatsapp", text=text)
-
-    async def taps(self, number, payload):
-        await self.post(f"/api/phones/{number}/messages", channel="whatsapp", payload=payload)
-
-    async def gets(self, number, text):
-        """The client, a message with this text or of this template."""
-
-        async def look():
-            there = [one for one in await self.get(f"/api/phones/{number}/messages") if one["direction"] == "in"]
-            return next((one for one in there if text in one["text"] or text == one["template"]), None)
-
-        return await self.until(f"{text!r} on {number}", look)
 
 
 async def invited(page, first, number):
@@ -173,7 +94,7 @@ async def not_on_whatsapp(page):
 
 async def story(page_url):
     async with aiohttp.ClientSession() as http:
-        page = Page(page_url, http)
+        page = Page(page_url, http, "whatsapp")
         room = await consent(page)
         await conversation(page, room)
         await refusals(page, room)
