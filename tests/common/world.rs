@@ -74,6 +74,18 @@ pub enum Trouble {
     NotYet(Span),
 }
 
+/// What reached the world outside.
+#[derive(Clone, Debug)]
+pub enum Outside {
+    Posted(Posted),
+    Sent(Sent),
+    Opened { stream: StreamId, room: OpenRoom },
+    Members(Effect),
+    MembersKept(Effect),
+    /// Without an answer the provider refused it.
+    Asked { act: GroupAct, answer: Option<String> },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fed {
     Committed,
@@ -136,6 +148,8 @@ pub struct World {
     pub keeps_members: bool,
     /// What happened since somebody last looked.
     pub log: Vec<String>,
+    /// All of it in one order: who reads a line depends on what was done before.
+    pub outside: Vec<Outside>,
 }
 
 impl Default for World {
@@ -152,7 +166,9 @@ impl World {
     pub fn with(change: impl FnOnce(&mut Policy)) -> World {
         // `LIAISON_PLANT=<fault>` with the feature: do these tests see it?
         #[cfg(feature = "planted-faults")]
-        liaison::fault::plant(std::env::var("LIAISON_PLANT").ok().map(|name| &*name.leak()));
+        if let Ok(name) = std::env::var("LIAISON_PLANT") {
+            liaison::fault::plant(Some(name.leak()));
+        }
         let mut policy = policy();
         change(&mut policy);
         let mut world = World {
@@ -179,6 +195,7 @@ impl World {
             gone: BTreeSet::new(),
             keeps_members: false,
             log: Vec::new(),
+            outside: Vec::new(),
         };
         for (_, short, _, _) in PEOPLE {
             world.feed(Fact::UserFound { user: person(short) });
@@ -442,6 +459,7 @@ impl World {
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Upload(upload) => self.upload(upload),
             Effect::AddMember { .. } | Effect::RemoveMember { .. } | Effect::DemoteMember { .. } if self.keeps_members => {
+                self.outside.push(Outside::MembersKept(due.effect.clone()));
                 Outcome::Failed { code: "symphony-403".to_owned(), detail: "no owner".to_owned() }
             }
             Effect::Group(act) => self.group(act),
@@ -459,6 +477,7 @@ impl World {
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. } => {
                 self.members.push(due.effect.clone());
+                self.outside.push(Outside::Members(due.effect.clone()));
                 Outcome::Done { external_id: None }
             }
         };
@@ -479,10 +498,14 @@ impl World {
     fn group(&mut self, act: &GroupAct) -> Outcome {
         self.group_calls.push(act.call.clone());
         match self.group_troubles.pop_front() {
-            Some(code) => Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() },
+            Some(code) => {
+                self.outside.push(Outside::Asked { act: act.clone(), answer: None });
+                Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() }
+            }
             None => {
                 let answer = self.group_answer.take().unwrap_or_else(|| self.fresh("answer"));
                 self.answers.push(answer.clone());
+                self.outside.push(Outside::Asked { act: act.clone(), answer: Some(answer.clone()) });
                 Outcome::Done { external_id: Some(answer) }
             }
         }
@@ -511,6 +534,7 @@ impl World {
         let id = ChatMessageId::new(self.fresh("post"));
         let posted = Posted { place: name, stream, id: id.clone(), reply: reply.clone() };
         self.log.push(format!("{}: {}", posted.place, said_as(&posted)));
+        self.outside.push(Outside::Posted(posted.clone()));
         self.posts.push(posted);
         Outcome::Done { external_id: Some(id.0) }
     }
@@ -536,7 +560,10 @@ impl World {
         };
         self.taken_names.insert(name.clone());
         self.log.push(format!("room {name}"));
-        Outcome::Done { external_id: Some(format!("stream-{}\n{name}", room.key)) }
+        let stream = StreamId::new(format!("stream-{}", room.key));
+        let answer = format!("{stream}\n{name}");
+        self.outside.push(Outside::Opened { stream, room: OpenRoom { name, ..room.clone() } });
+        Outcome::Done { external_id: Some(answer) }
     }
 
     fn send(&mut self, send: &Send, trouble: Option<Trouble>) -> Outcome {
@@ -550,14 +577,16 @@ impl World {
         let to = send.to.phone.as_ref().map(|phone| phone.e164().to_owned()).or(send.to.user_id.clone());
         let to = send.to.group.as_ref().map(|group| group.to_string()).or(to).unwrap_or_default();
         self.log.push(format!("{} {to}: {}", send.channel.key(), read_as(&send.body)));
-        self.sends.push(Sent {
+        let sent = Sent {
             to,
             channel: send.channel,
             line: send.line.clone(),
             message: send.message.clone(),
             body: send.body.clone(),
             wamid: wamid.clone(),
-        });
+        };
+        self.outside.push(Outside::Sent(sent.clone()));
+        self.sends.push(sent);
         match trouble {
             Some(Trouble::UnknownButSent) => Outcome::Unknown { why: why() },
             Some(_) | None => Outcome::Done { external_id: Some(wamid.0) },
