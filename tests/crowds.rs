@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use town::Town;
 
-const CROWDS: u64 = 1_000;
+const CROWDS: u64 = 200;
 const FIRST_SEED: u64 = 20_260_601;
 const STEPS: usize = 40;
 

@@ -21,6 +21,7 @@ use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::words::Words;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::LazyLock;
 
 /// A midnight, UTC.
 pub const MIDNIGHT: Timestamp = Timestamp(1_799_971_200_000);
@@ -79,11 +80,17 @@ pub enum Trouble {
 pub enum Outside {
     Posted(Posted),
     Sent(Sent),
-    Opened { stream: StreamId, room: OpenRoom },
+    Opened {
+        stream: StreamId,
+        room: OpenRoom,
+    },
     Members(Effect),
     MembersKept(Effect),
     /// Without an answer the provider refused it.
-    Asked { act: GroupAct, answer: Option<String> },
+    Asked {
+        act: GroupAct,
+        answer: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -541,7 +548,9 @@ impl World {
 
     /// The bot is not in that room.
     fn is_locked_out(&self, stream: &StreamId) -> bool {
-        self.rooms().iter().any(|room| room.stream.as_ref() == Some(stream) && room.bot == Seat::Outside)
+        let key: Option<Pointer> = self.get(&Key::new("stream", stream));
+        let room: Option<Room> = key.and_then(|pointer| self.get(&Key::new("room", pointer.to)));
+        room.is_some_and(|room| room.bot == Seat::Outside)
     }
 
     fn name_of(&self, stream: &StreamId) -> String {
@@ -1001,8 +1010,11 @@ fn rights(short: &str, bundle: &str, sub_org: &str) -> (String, Rights) {
     (email.clone(), Rights::new(&email, &Channel::ALL, &permissions, sub_org))
 }
 
+/// Read once: a test may need a thousand worlds.
+static WORDS: LazyLock<Words> =
+    LazyLock::new(|| Words::parse(&std::fs::read_to_string("templates/keywords.toml").unwrap()).unwrap());
+
 pub fn policy() -> Policy {
-    let words = std::fs::read_to_string("templates/keywords.toml").unwrap();
     let template = |own: &[&str]| {
         let all = ["contact.first", "advisor.name", "firm"].iter().chain(own);
         BTreeMap::from([("en".to_owned(), all.map(|name| (*name).to_owned()).collect::<Vec<_>>())])
@@ -1039,7 +1051,7 @@ pub fn policy() -> Policy {
             rights("adam", "admin", "Private Clients"),
             rights("cora", "compliance", "Private Clients"),
         ]),
-        words: Words::parse(&words).unwrap(),
+        words: WORDS.clone(),
         templates: BTreeMap::from([
             ("follow_up".to_owned(), template(&[])),
             ("document_ready".to_owned(), template(&["document"])),

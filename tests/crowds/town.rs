@@ -20,8 +20,14 @@ const NUMBERS: [&str; 7] = [ANN, BEN, CID, DOT, EVI, SAM, STRANGER];
 const PRIVATE: &str = "Private Clients";
 const RETAIL: &str = "Retail";
 /// Who writes to clients. Olga answers for everybody, so she never goes.
-const ADVISORS: [(u64, &str, &str); 6] =
-    [(1, "jane", PRIVATE), (2, "bob", PRIVATE), (5, "carl", PRIVATE), (4, "olga", PRIVATE), (3, "eve", RETAIL), (7, "nina", RETAIL)];
+const ADVISORS: [(u64, &str, &str); 6] = [
+    (1, "jane", PRIVATE),
+    (2, "bob", PRIVATE),
+    (5, "carl", PRIVATE),
+    (4, "olga", PRIVATE),
+    (3, "eve", RETAIL),
+    (7, "nina", RETAIL),
+];
 const EVERYBODY: [&str; 8] = ["jane", "bob", "carl", "olga", "eve", "nina", "adam", "cora"];
 const MAY_GO: [&str; 5] = ["jane", "bob", "carl", "eve", "nina"];
 
@@ -121,8 +127,11 @@ impl Town {
                 self.agrees(number, Channel::WhatsApp);
             }
         }
-        if self.dice.per_mille(700) {
-            self.makes_a_group();
+        let all: Vec<String> = [ANN, BEN, CID].map(str::to_owned).to_vec();
+        match self.dice.below(10) {
+            0..=6 => self.makes_a_group_of("jane", all, false),
+            7 | 8 => self.makes_a_group_of("jane", all, true),
+            _ => {}
         }
     }
 
@@ -162,12 +171,15 @@ impl Town {
 
     fn is_done(&mut self, intent: &Intent, outside: &[Outside]) {
         let answered = |templates: &[&str]| {
-            let posted = |one: &Outside| matches!(one, Outside::Posted(posted) if templates.contains(&posted.reply.template.as_str()));
+            let posted =
+                |one: &Outside| matches!(one, Outside::Posted(posted) if templates.contains(&posted.reply.template.as_str()));
             outside.iter().any(posted)
         };
         const HANDED: [&str; 2] = ["handover-report", "handover-goes-on"];
         match intent {
-            Intent::ClientOut { stream, number } if answered(&["room-contact-removed"]) => self.watcher.client_is_out(stream, number),
+            Intent::ClientOut { stream, number } if answered(&["room-contact-removed"]) => {
+                self.watcher.client_is_out(stream, number)
+            }
             Intent::ClientIn { stream, number } if answered(&["room-contact-added"]) => self.watcher.client_is_in(stream, number),
             Intent::Blocked { number, now } if answered(&["contact-block", "contact-unblock"]) => {
                 self.watcher.blocked(number, *now);
@@ -290,8 +302,8 @@ impl Town {
 
     fn time_passes(&mut self) {
         let seconds = match self.dice.below(20) {
-            0..=11 => self.dice.between(1, 60),
-            12..=17 => self.dice.between(60, 5_400),
+            0..=13 => self.dice.between(1, 60),
+            14..=18 => self.dice.between(60, 5_400),
             _ => self.dice.between(18_000, 108_000),
         };
         let until = self.world.now + Span::seconds(seconds);
@@ -315,14 +327,14 @@ impl Town {
 
     fn somebody_acts(&mut self) {
         match self.dice.below(100) {
-            0..=27 => self.advisor_writes(),
-            28..=51 => self.client_writes(),
-            52..=66 => self.room_command(),
-            67..=70 => self.makes_a_group(),
-            71..=74 => self.contact_command(),
-            75..=76 => self.admin_command(),
-            77..=82 => self.by_hand(),
-            83..=90 => self.in_a_group(),
+            0..=23 => self.advisor_writes(),
+            24..=41 => self.client_writes(),
+            42..=57 => self.room_command(),
+            58..=60 => self.makes_a_group(),
+            61..=64 => self.contact_command(),
+            65..=66 => self.admin_command(),
+            67..=72 => self.by_hand(),
+            73..=90 => self.in_a_group(),
             91..=94 => self.presses_an_old_card(),
             95 => self.client_stops(),
             96..=97 => self.client_agrees(),
@@ -340,14 +352,18 @@ impl Town {
 
     /// A room that is open, and one who is in it; now and then somebody else.
     fn a_room(&mut self) -> Option<(String, &'static str)> {
-        let open: Vec<String> = self.watcher.places.iter().filter(|(_, place)| !place.closed).map(|(stream, _)| stream.clone()).collect();
+        let open: Vec<String> =
+            self.watcher.places.iter().filter(|(_, place)| !place.closed).map(|(stream, _)| stream.clone()).collect();
         if open.is_empty() {
             return None;
         }
-        let stream = self.dice.pick(&open).clone();
+        let native: Vec<String> = open.iter().filter(|stream| self.watcher.places[*stream].native).cloned().collect();
+        let among = if native.is_empty() || self.dice.per_mille(600) { &open } else { &native };
+        let stream = self.dice.pick(among).clone();
         let inside: Vec<&'static str> =
             EVERYBODY.into_iter().filter(|who| self.watcher.places[&stream].members.contains(&person(who).id.0)).collect();
-        let who = if inside.is_empty() || self.dice.per_mille(50) { *self.dice.pick(&EVERYBODY) } else { *self.dice.pick(&inside) };
+        let who =
+            if inside.is_empty() || self.dice.per_mille(50) { *self.dice.pick(&EVERYBODY) } else { *self.dice.pick(&inside) };
         Some((stream, who))
     }
 
@@ -372,21 +388,31 @@ impl Town {
 
     fn advisor_writes(&mut self) {
         let Some((stream, who)) = self.a_room() else { return };
+        self.writes_in(&stream, who);
+    }
+
+    fn writes_in(&mut self, stream: &str, who: &'static str) {
         for _ in 0..self.dice.between(1, 2) {
             let token = format!("tx{}xt", self.fresh());
-            self.watcher.wrote(&token, person(who).id.0, &stream);
+            self.watcher.wrote(&token, person(who).id.0, stream);
             if self.dice.per_mille(60) {
-                let troubles = [Trouble::Fails("131000"), Trouble::UnknownButSent, Trouble::UnknownAndLost, Trouble::NotYet(Span::minutes(3))];
+                let troubles = [
+                    Trouble::Fails("131000"),
+                    Trouble::UnknownButSent,
+                    Trouble::UnknownAndLost,
+                    Trouble::NotYet(Span::minutes(3)),
+                ];
                 let trouble = self.dice.pick(&troubles).clone();
                 self.world.troubles.push_back(trouble);
             }
-            self.commands(who, Some(&stream), &format!("Good day {token}"), Intent::Nothing);
+            self.commands(who, Some(stream), &format!("Good day {token}"), Intent::Nothing);
         }
     }
 
     fn room_command(&mut self) {
         let Some((stream, who)) = self.a_room() else { return };
-        let (colleague, number, nth) = (self.at_email(&EVERYBODY), self.number(), self.fresh());
+        let (colleague, nth) = (self.at_email(&EVERYBODY), self.fresh());
+        let number = self.client_of(&stream);
         let mut intent = Intent::Nothing;
         let line = match self.dice.below(13) {
             0..=2 => format!("/room add {colleague}"),
@@ -419,11 +445,21 @@ impl Town {
         self.commands(who, Some(&stream), &line, intent);
     }
 
+    /// One of the room's own clients, or anybody.
+    fn client_of(&mut self, stream: &str) -> String {
+        let own: Vec<String> = self.watcher.places.get(stream).iter().flat_map(|place| place.clients.iter().cloned()).collect();
+        if own.is_empty() || self.dice.per_mille(400) { self.number() } else { self.dice.pick(&own).clone() }
+    }
+
     fn makes_a_group(&mut self) {
         let who = *self.dice.pick(&["jane", "jane", "bob", "eve"]);
-        let mut clients: Vec<String> = [ANN, BEN, CID, DOT, EVI].into_iter().filter(|_| self.dice.per_mille(600)).map(str::to_owned).collect();
-        clients.dedup();
+        let clients: Vec<String> =
+            [ANN, BEN, CID, DOT, EVI].into_iter().filter(|_| self.dice.per_mille(600)).map(str::to_owned).collect();
         let standard = self.dice.per_mille(500);
+        self.makes_a_group_of(who, clients, standard);
+    }
+
+    fn makes_a_group_of(&mut self, who: &'static str, clients: Vec<String>, standard: bool) {
         let colleague = if self.dice.per_mille(400) { self.at_email(&MAY_GO) } else { String::new() };
         let name = format!("Crowd {}", self.fresh());
         self.watcher.wants(&name, clients.clone(), !standard);
@@ -433,13 +469,20 @@ impl Town {
         }
         // A colleague's clients are found once they are his too.
         for number in &clients {
-            if self.dice.per_mille(800) && self.world.find_contact(number).is_none_or(|contact| !contact.listed_by.contains(&person(who).id)) {
+            if self.dice.per_mille(800)
+                && self.world.find_contact(number).is_none_or(|contact| !contact.listed_by.contains(&person(who).id))
+            {
                 let digits = number.trim_start_matches('+');
                 let line = format!("/contact add Cli{} Lee phone={number} email=c{digits}@x.de channel=whatsapp", &digits[10..]);
                 self.commands(who, None, &line, Intent::Nothing);
             }
         }
-        self.commands(who, None, &format!("/group create \"{name}\" contacts={} {colleague}{flag}", clients.join(",")), Intent::Nothing);
+        self.commands(
+            who,
+            None,
+            &format!("/group create \"{name}\" contacts={} {colleague}{flag}", clients.join(",")),
+            Intent::Nothing,
+        );
     }
 
     fn contact_command(&mut self) {
@@ -505,7 +548,11 @@ impl Town {
             client = client.in_group(group);
         }
         let client = if channel == Channel::Sms { client.by_sms() } else { client };
-        if text == "consent:yes" { client.taps(text) } else { client.writes(text) };
+        if text == "consent:yes" {
+            client.taps(text)
+        } else {
+            client.writes(text)
+        };
         self.settles(&Intent::Nothing);
     }
 
@@ -577,7 +624,8 @@ impl Town {
 
     /// With his own link or one that somebody has passed on: the request looks the same.
     fn asks_to_join(&mut self, group: &str) {
-        let number = (*self.dice.pick(&NUMBERS)).to_owned();
+        let stream = self.watcher.groups.get(group).cloned().unwrap_or_default();
+        let number = if self.dice.per_mille(100) { STRANGER.to_owned() } else { self.client_of(&stream) };
         let request = format!("ask-{}", self.fresh());
         self.watcher.asks_to_join(&request, group, &number);
         if let Some(group) = self.groups.get_mut(group) {
@@ -599,6 +647,12 @@ impl Town {
         self.speaks(number, Channel::WhatsApp, Some(group), words.unwrap_or(&format!("Good day {token}")));
         if intruder {
             self.watcher.must_be_taken_out(group, number);
+        }
+        // Somebody answers while the group's window is open.
+        let stream = self.watcher.groups.get(group).cloned().unwrap_or_default();
+        let members = self.watcher.places.get(&stream).map(|place| place.members.clone()).unwrap_or_default();
+        if let Some(who) = EVERYBODY.into_iter().find(|who| members.contains(&person(who).id.0)) {
+            self.writes_in(&stream, who);
         }
     }
 

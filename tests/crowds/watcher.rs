@@ -216,7 +216,8 @@ impl Watcher {
             let number = |number: &&String| world.find_contact(number).map(|contact| contact.id) == room.contact;
             (self.clients.keys().filter(number).cloned().collect(), false)
         });
-        let channel = world.rooms().into_iter().find(|known| known.key == room.key).map_or(Channel::WhatsApp, |known| known.channel);
+        let channel =
+            world.rooms().into_iter().find(|known| known.key == room.key).map_or(Channel::WhatsApp, |known| known.channel);
         let owners: BTreeSet<u64> = room.owners.iter().map(|user| user.0).collect();
         let side = owners.first().map(|user| self.colleagues[user].side.clone()).unwrap_or_default();
         let members = owners.iter().copied().chain(room.members.iter().map(|user| user.0)).collect();
@@ -232,15 +233,21 @@ impl Watcher {
             side,
             stuck: false,
         };
-        self.saw(if native { "native room" } else if place.clients.len() > 1 { "standard room" } else { "1:1 room" });
+        self.saw(if native {
+            "native room"
+        } else if place.clients.len() > 1 {
+            "standard room"
+        } else {
+            "1:1 room"
+        });
         self.places.insert(stream.to_owned(), place);
     }
 
     fn members_changed(&mut self, effect: &Effect) {
         let (stream, user) = match effect {
-            Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user } | Effect::DemoteMember { stream, user } => {
-                (stream.as_str(), user.0)
-            }
+            Effect::AddMember { stream, user, .. }
+            | Effect::RemoveMember { stream, user }
+            | Effect::DemoteMember { stream, user } => (stream.as_str(), user.0),
             Effect::DeactivateRoom { stream } => {
                 if let Some(place) = self.places.get_mut(stream.as_str()) {
                     place.closed = true;
@@ -267,7 +274,8 @@ impl Watcher {
 
     fn members_kept(&mut self, effect: &Effect) {
         self.saw("members kept");
-        if let Effect::AddMember { stream, .. } | Effect::RemoveMember { stream, .. } | Effect::DemoteMember { stream, .. } = effect
+        if let Effect::AddMember { stream, .. } | Effect::RemoveMember { stream, .. } | Effect::DemoteMember { stream, .. } =
+            effect
             && let Some(place) = self.places.get_mut(stream.as_str())
         {
             place.stuck = true;
@@ -370,7 +378,8 @@ impl Watcher {
     fn went_into_group(&mut self, token: &str, text: &Text, stream: &str) {
         self.saw("text into a group");
         let place = self.places[stream].clone();
-        let what = |number: &str| format!("{token} of {} went into the group of {stream} with {number} in it: {place:?}", text.author);
+        let what =
+            |number: &str| format!("{token} of {} went into the group of {stream} with {number} in it: {place:?}", text.author);
         if stream != text.stream {
             self.complain("not of that room", what("anybody"));
         }
