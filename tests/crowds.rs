@@ -123,7 +123,6 @@ mod planted {
         fault_last_owner_gone_is_found: "last-owner-gone" "owner",
         fault_group_before_stop_is_found: "group-before-stop" "stopped or blocked",
         fault_nobody_answers_is_found: "nobody-answers" "nobody answers",
-        fault_removed_written_to_is_found: "removed-written-to" "not of that room",
         fault_number_shown_is_found: "number-shown" "number",
         fault_lane_order_lost_is_found: "lane-order-lost" "order",
     }

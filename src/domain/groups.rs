@@ -120,7 +120,8 @@ fn people(scene: &Scene, room: &Room, ids: &[ContactId]) -> [(&'static str, Stri
 fn name_for_clients(scene: &Scene, room: &Room, id: &ContactId) -> Option<String> {
     let listing = room.owner().and_then(|owner| scene.listing(owner, id))?;
     let digits = |name: &str| name.chars().filter(|c| c.is_numeric()).count();
-    let name = Some(listing.name()).filter(|name| !name.is_empty() && (digits(name) < DIGITS_OF_A_NUMBER || fault::planted("number-shown")));
+    let name = Some(listing.name())
+        .filter(|name| !name.is_empty() && (digits(name) < DIGITS_OF_A_NUMBER || fault::planted("number-shown")));
     name.map(|name| sending::shortened(&name, NAME_SHOWN))
 }
 

@@ -114,7 +114,7 @@ impl Town {
             ("eve", "Evi Roe", EVI, "whatsapp"),
             ("eve", "Ann Lee", ANN, "whatsapp"),
             ("jane", "Sam Hill", SAM, "sms"),
-            ("jane", "Cid Sims", CID, "sms"),
+            ("jane", "4915112345601 Lee", CID, "sms"),
         ];
         for (who, name, number, channel) in known {
             let digits = number.trim_start_matches('+');
@@ -129,8 +129,8 @@ impl Town {
         }
         let all: Vec<String> = [ANN, BEN, CID].map(str::to_owned).to_vec();
         match self.dice.below(10) {
-            0..=6 => self.makes_a_group_of("jane", all, false),
-            7 | 8 => self.makes_a_group_of("jane", all, true),
+            0..=4 => self.makes_a_group_of("jane", all, false),
+            5..=8 => self.makes_a_group_of("jane", all, true),
             _ => {}
         }
     }
@@ -422,8 +422,10 @@ impl Town {
                 format!("/room add {number}")
             }
             6 => {
-                intent = Intent::ClientOut { stream: stream.clone(), number: number.clone() };
-                format!("/room remove {number}")
+                let intent = Intent::ClientOut { stream: stream.clone(), number: number.clone() };
+                self.commands(who, Some(&stream), &format!("/room remove {number}"), intent);
+                // What is written next is for those who are left.
+                return self.writes_in(&stream, who);
             }
             7 => format!("/room promote {colleague}"),
             8 => format!("/room demote {colleague}"),

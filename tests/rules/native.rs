@@ -371,7 +371,11 @@ fn s1_26_s1_27_changes_are_told_to_the_group_and_the_name_follows() {
         world.in_scene(|scene, room| native::advisors_changed(scene, room, change), ROOM);
         let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!() };
         assert_eq!(vars["change"], word);
-        assert_eq!((vars["contact.first"].as_str(), vars["contact.last"].as_str()), ("Lee & Sons", ""), "no member's name or number");
+        assert_eq!(
+            (vars["contact.first"].as_str(), vars["contact.last"].as_str()),
+            ("Lee & Sons", ""),
+            "no member's name or number"
+        );
     }
 }
 

@@ -18,7 +18,6 @@ use crate::domain::saying::{Asking, ask_client};
 use crate::domain::scene::Scene;
 use crate::domain::sending;
 use crate::domain::sms;
-use crate::fault;
 use serde_json::json;
 
 // ---- in
@@ -177,7 +176,7 @@ fn take_out(scene: &mut Scene, given: &Given, mut room: Room, mut contact: Conta
         return 0;
     }
     let withdrawn = sending::withdraw_from_room(scene, &room, &contact.id);
-    room.contacts.retain(|id| *id != contact.id || fault::planted("removed-written-to"));
+    room.contacts.retain(|id| *id != contact.id);
     room.came_in.remove(&contact.id);
     room.announced.remove(&contact.id);
     room.last_exchange.remove(&contact.id);
