@@ -16,6 +16,7 @@ rust-test:
 
 # The same tests, run much longer.
 campaign: export VOYAGES := $(or $(VOYAGES),1000000)
+campaign: export CROWDS := $(or $(CROWDS),20000)
 campaign: export KILL_ROUNDS := $(or $(KILL_ROUNDS),1000)
 campaign: rust-test
 

@@ -14,6 +14,7 @@ use super::saying::{say_to_client, template_body, wording_body};
 use super::scene::Scene;
 use super::sending::{self, Accepted, Draft, contact_name};
 use super::sms;
+use crate::fault;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +120,8 @@ fn people(scene: &Scene, room: &Room, ids: &[ContactId]) -> [(&'static str, Stri
 fn name_for_clients(scene: &Scene, room: &Room, id: &ContactId) -> Option<String> {
     let listing = room.owner().and_then(|owner| scene.listing(owner, id))?;
     let digits = |name: &str| name.chars().filter(|c| c.is_numeric()).count();
-    let name = Some(listing.name()).filter(|name| !name.is_empty() && digits(name) < DIGITS_OF_A_NUMBER);
+    let name = Some(listing.name())
+        .filter(|name| !name.is_empty() && (digits(name) < DIGITS_OF_A_NUMBER || fault::planted("number-shown")));
     name.map(|name| sending::shortened(&name, NAME_SHOWN))
 }
 

@@ -60,6 +60,9 @@ pub struct Native {
     pub suspended: bool,
     /// Removed by us, and still in it: nothing is said there until they are out.
     pub reading_along: BTreeSet<ContactId>,
+    /// The same for people of whom we know nothing but what WhatsApp calls them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub strangers: BTreeSet<String>,
     /// When the room was last told that a stranger asked to join.
     pub strangers_told_at: Option<Timestamp>,
 }
@@ -77,6 +80,10 @@ impl Native {
     }
     pub fn joined(&self) -> impl Iterator<Item = &ContactId> {
         self.members.iter().filter(|(_, member)| member.state == Membership::Joined).map(|(id, _)| id)
+    }
+    /// Nobody reads along who may not.
+    fn is_among_us(&self) -> bool {
+        self.reading_along.is_empty() && self.strangers.is_empty()
     }
     fn wakes_at(&self) -> Option<Timestamp> {
         self.look_at.filter(|_| self.group.is_none())
@@ -154,6 +161,7 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         window: Window::default(),
         suspended: false,
         reading_along: BTreeSet::new(),
+        strangers: BTreeSet::new(),
         strangers_told_at: None,
     });
     scene.put(&room);

@@ -21,6 +21,7 @@ use liaison::domain::time::{Span, Timestamp};
 use liaison::domain::words::Words;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::LazyLock;
 
 /// A midnight, UTC.
 pub const MIDNIGHT: Timestamp = Timestamp(1_799_971_200_000);
@@ -72,6 +73,24 @@ pub enum Trouble {
     UnknownButSent,
     UnknownAndLost,
     NotYet(Span),
+}
+
+/// What reached the world outside.
+#[derive(Clone, Debug)]
+pub enum Outside {
+    Posted(Posted),
+    Sent(Sent),
+    Opened {
+        stream: StreamId,
+        room: OpenRoom,
+    },
+    Members(Effect),
+    MembersKept(Effect),
+    /// Without an answer the provider refused it.
+    Asked {
+        act: GroupAct,
+        answer: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +155,8 @@ pub struct World {
     pub keeps_members: bool,
     /// What happened since somebody last looked.
     pub log: Vec<String>,
+    /// All of it in one order: who reads a line depends on what was done before.
+    pub outside: Vec<Outside>,
 }
 
 impl Default for World {
@@ -152,7 +173,9 @@ impl World {
     pub fn with(change: impl FnOnce(&mut Policy)) -> World {
         // `LIAISON_PLANT=<fault>` with the feature: do these tests see it?
         #[cfg(feature = "planted-faults")]
-        liaison::fault::plant(std::env::var("LIAISON_PLANT").ok().map(|name| &*name.leak()));
+        if let Ok(name) = std::env::var("LIAISON_PLANT") {
+            liaison::fault::plant(Some(name.leak()));
+        }
         let mut policy = policy();
         change(&mut policy);
         let mut world = World {
@@ -179,6 +202,7 @@ impl World {
             gone: BTreeSet::new(),
             keeps_members: false,
             log: Vec::new(),
+            outside: Vec::new(),
         };
         for (_, short, _, _) in PEOPLE {
             world.feed(Fact::UserFound { user: person(short) });
@@ -442,6 +466,7 @@ impl World {
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Upload(upload) => self.upload(upload),
             Effect::AddMember { .. } | Effect::RemoveMember { .. } | Effect::DemoteMember { .. } if self.keeps_members => {
+                self.outside.push(Outside::MembersKept(due.effect.clone()));
                 Outcome::Failed { code: "symphony-403".to_owned(), detail: "no owner".to_owned() }
             }
             Effect::Group(act) => self.group(act),
@@ -459,6 +484,7 @@ impl World {
             | Effect::DeactivateRoom { .. }
             | Effect::AcceptConnection { .. } => {
                 self.members.push(due.effect.clone());
+                self.outside.push(Outside::Members(due.effect.clone()));
                 Outcome::Done { external_id: None }
             }
         };
@@ -479,10 +505,14 @@ impl World {
     fn group(&mut self, act: &GroupAct) -> Outcome {
         self.group_calls.push(act.call.clone());
         match self.group_troubles.pop_front() {
-            Some(code) => Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() },
+            Some(code) => {
+                self.outside.push(Outside::Asked { act: act.clone(), answer: None });
+                Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() }
+            }
             None => {
                 let answer = self.group_answer.take().unwrap_or_else(|| self.fresh("answer"));
                 self.answers.push(answer.clone());
+                self.outside.push(Outside::Asked { act: act.clone(), answer: Some(answer.clone()) });
                 Outcome::Done { external_id: Some(answer) }
             }
         }
@@ -511,13 +541,16 @@ impl World {
         let id = ChatMessageId::new(self.fresh("post"));
         let posted = Posted { place: name, stream, id: id.clone(), reply: reply.clone() };
         self.log.push(format!("{}: {}", posted.place, said_as(&posted)));
+        self.outside.push(Outside::Posted(posted.clone()));
         self.posts.push(posted);
         Outcome::Done { external_id: Some(id.0) }
     }
 
     /// The bot is not in that room.
     fn is_locked_out(&self, stream: &StreamId) -> bool {
-        self.rooms().iter().any(|room| room.stream.as_ref() == Some(stream) && room.bot == Seat::Outside)
+        let key: Option<Pointer> = self.get(&Key::new("stream", stream));
+        let room: Option<Room> = key.and_then(|pointer| self.get(&Key::new("room", pointer.to)));
+        room.is_some_and(|room| room.bot == Seat::Outside)
     }
 
     fn name_of(&self, stream: &StreamId) -> String {
@@ -536,7 +569,10 @@ impl World {
         };
         self.taken_names.insert(name.clone());
         self.log.push(format!("room {name}"));
-        Outcome::Done { external_id: Some(format!("stream-{}\n{name}", room.key)) }
+        let stream = StreamId::new(format!("stream-{}", room.key));
+        let answer = format!("{stream}\n{name}");
+        self.outside.push(Outside::Opened { stream, room: OpenRoom { name, ..room.clone() } });
+        Outcome::Done { external_id: Some(answer) }
     }
 
     fn send(&mut self, send: &Send, trouble: Option<Trouble>) -> Outcome {
@@ -550,14 +586,16 @@ impl World {
         let to = send.to.phone.as_ref().map(|phone| phone.e164().to_owned()).or(send.to.user_id.clone());
         let to = send.to.group.as_ref().map(|group| group.to_string()).or(to).unwrap_or_default();
         self.log.push(format!("{} {to}: {}", send.channel.key(), read_as(&send.body)));
-        self.sends.push(Sent {
+        let sent = Sent {
             to,
             channel: send.channel,
             line: send.line.clone(),
             message: send.message.clone(),
             body: send.body.clone(),
             wamid: wamid.clone(),
-        });
+        };
+        self.outside.push(Outside::Sent(sent.clone()));
+        self.sends.push(sent);
         match trouble {
             Some(Trouble::UnknownButSent) => Outcome::Unknown { why: why() },
             Some(_) | None => Outcome::Done { external_id: Some(wamid.0) },
@@ -972,8 +1010,11 @@ fn rights(short: &str, bundle: &str, sub_org: &str) -> (String, Rights) {
     (email.clone(), Rights::new(&email, &Channel::ALL, &permissions, sub_org))
 }
 
+/// Read once: a test may need a thousand worlds.
+static WORDS: LazyLock<Words> =
+    LazyLock::new(|| Words::parse(&std::fs::read_to_string("templates/keywords.toml").unwrap()).unwrap());
+
 pub fn policy() -> Policy {
-    let words = std::fs::read_to_string("templates/keywords.toml").unwrap();
     let template = |own: &[&str]| {
         let all = ["contact.first", "advisor.name", "firm"].iter().chain(own);
         BTreeMap::from([("en".to_owned(), all.map(|name| (*name).to_owned()).collect::<Vec<_>>())])
@@ -1010,7 +1051,7 @@ pub fn policy() -> Policy {
             rights("adam", "admin", "Private Clients"),
             rights("cora", "compliance", "Private Clients"),
         ]),
-        words: Words::parse(&words).unwrap(),
+        words: WORDS.clone(),
         templates: BTreeMap::from([
             ("follow_up".to_owned(), template(&[])),
             ("document_ready".to_owned(), template(&["document"])),

@@ -698,6 +698,19 @@ fn s4_40_who_comes_back_into_an_empty_room_owns_it() {
 }
 
 #[test]
+fn s1_20_who_is_brought_into_a_room_that_everybody_has_left_owns_it() {
+    for by_command in [true, false] {
+        let mut world = World::agreed(|_| {});
+        confirmed(&mut world, "jane", "/room leave");
+        match by_command {
+            true => drop(world.in_room(ROOM).says("adam", &format!("/room add {BOB}"))),
+            false => by_hand(&mut world, "adam", "bob", MemberChange::Joined),
+        }
+        assert_eq!((members(&world), did(&world).last().unwrap().as_str()), (vec!["bob*".to_owned()], "add 2*"));
+    }
+}
+
+#[test]
 fn s4_30_an_empty_room_whose_client_went_to_another_sub_organisation_is_not_restarted() {
     let mut world = World::agreed(|policy| policy.default_advisors = vec!["eve.fox@acme.com".to_owned()]);
     confirmed(&mut world, "jane", "/room leave");

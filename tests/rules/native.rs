@@ -315,6 +315,51 @@ fn nothing_is_said_while_somebody_who_was_removed_reads_along() {
 }
 
 #[test]
+fn s1_28_who_was_removed_and_writes_in_the_group_is_taken_out_once() {
+    let mut world = open();
+    world.removes_from_group(ROOM, ANN);
+    news(&mut world, GroupNews::Removed { who: who(ANN) });
+    let mark = world.group_calls.len();
+    writes(&mut world, ANN, "I am back");
+    writes(&mut world, ANN, "and still here");
+    assert!(matches!(&world.group_calls[mark..], [GroupCall::Remove { .. }]), "{:?}", &world.group_calls[mark..]);
+    assert!(!world.told(ROOM).concat().contains("I am back"));
+}
+
+#[test]
+fn s1_12_nothing_is_said_while_a_stranger_is_in_the_group() {
+    const STRANGER: &str = "+4915100000000";
+    for by_his_words in [false, true] {
+        let mut world = open();
+        let mark = world.group_calls.len();
+        match by_his_words {
+            true => writes(&mut world, STRANGER, "Who is this?"),
+            false => news(&mut world, GroupNews::Joined { who: who(STRANGER) }),
+        }
+        assert!(matches!(&world.group_calls[mark..], [GroupCall::Remove { .. }]), "{:?}", &world.group_calls[mark..]);
+        assert!(!world.told(ROOM).concat().contains("Who is this?"));
+        world.in_room(ROOM).says("jane", "among us");
+        assert_eq!(world.state_of("among us"), "held(room)");
+        news(&mut world, GroupNews::Removed { who: who(STRANGER) });
+        assert_eq!(into_group(&world), ["among us"]);
+    }
+}
+
+#[test]
+fn who_could_not_be_taken_out_and_leaves_by_himself_holds_nobody_up() {
+    let mut world = open();
+    world.client(BEN).taps("consent:yes");
+    news(&mut world, GroupNews::Joined { who: who(BEN) });
+    world.group_troubles.push_back("131000");
+    world.removes_from_group(ROOM, BEN);
+    world.in_room(ROOM).says("jane", "not for Ben");
+    assert_eq!(world.state_of("not for Ben"), "held(room)");
+    news(&mut world, GroupNews::Left { who: who(BEN) });
+    assert_eq!(world.state_of("not for Ben"), "sent");
+    assert_eq!(member(&world, BEN), Some(Membership::Barred));
+}
+
+#[test]
 fn s1_26_s1_27_changes_are_told_to_the_group_and_the_name_follows() {
     let mut world = open();
     world.in_scene(|scene, room| native::renamed(scene, room, "Lee & Sons"), ROOM);
@@ -326,6 +371,11 @@ fn s1_26_s1_27_changes_are_told_to_the_group_and_the_name_follows() {
         world.in_scene(|scene, room| native::advisors_changed(scene, room, change), ROOM);
         let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!() };
         assert_eq!(vars["change"], word);
+        assert_eq!(
+            (vars["contact.first"].as_str(), vars["contact.last"].as_str()),
+            ("Lee & Sons", ""),
+            "no member's name or number"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 use super::*;
 use crate::domain::event::{ClientKeys, GroupNews, GroupTold};
 use crate::domain::relay::{find_contact, learn_of};
+use crate::fault;
 
 /// A stranger who asks again and again is told of once in this time.
 const STRANGERS_TOLD_EVERY: Span = Span::hours(1);
@@ -180,7 +181,8 @@ pub fn call_failed(scene: &mut Scene, failed: &GroupAct, code: &str, detail: &st
 fn asks_to_join(scene: &mut Scene, room: &Room, group: &GroupId, request: &str, who: &ClientKeys) {
     let contact = find_contact(scene, who);
     let state = contact.as_ref().and_then(|contact| room.native.as_ref()?.state_of(&contact.id));
-    let approve = contact.as_ref().is_some_and(may_be_invited) && state.is_some_and(Membership::may_join) && room.is_live();
+    let may_join = |state: Membership| state.may_join() || fault::planted("barred-let-in");
+    let approve = contact.as_ref().is_some_and(may_be_invited) && state.is_some_and(may_join) && room.is_live();
     act(scene, room, GroupCall::Answer { group: group.clone(), request: request.to_owned(), approve });
     let kind = if approve { "group.request_approved" } else { "group.request_rejected" };
     let detail = json!({ "request": request, "state": state.map(Membership::name) });
@@ -234,11 +236,30 @@ pub(super) fn is_in(scene: &mut Scene, key: &RoomKey, contact: &Contact, who: &C
     tell(scene, &room, Reply::new(Code::Notice, "group-joined").about(&contact.id).with("name", name));
 }
 
+/// His own message shows that he is in, by whatever door (S1-28): he is taken out, which is asked for once.
+pub(super) fn show_out(scene: &mut Scene, room: &Room, group: &GroupId, contact: Option<&Contact>, who: &ClientKeys) {
+    let Some(native) = room.native.as_ref().filter(|_| room.is_live()) else { return };
+    let state = contact.and_then(|contact| native.state_of(&contact.id));
+    let asked = native.strangers.contains(&mark_of(who)) || contact.is_some_and(|c| native.reading_along.contains(&c.id));
+    if !asked && state.is_none_or(|state| state == Membership::Barred) {
+        take_out(scene, room, group, contact, who);
+    }
+}
+
+/// What WhatsApp calls somebody who is no contact.
+fn mark_of(who: &ClientKeys) -> String {
+    let phone = who.phone.as_ref().map(|phone| phone.digits().to_owned());
+    who.wa_id.clone().or(phone).or(who.user_id.clone()).unwrap_or_default()
+}
+
 fn take_out(scene: &mut Scene, room: &Room, group: &GroupId, contact: Option<&Contact>, who: &ClientKeys) {
-    if let (Some(contact), Some(mut room)) = (contact, scene.room(&room.key))
+    if let Some(mut room) = scene.room(&room.key)
         && let Some(native) = &mut room.native
     {
-        native.reading_along.insert(contact.id.clone());
+        match contact {
+            Some(contact) => drop(native.reading_along.insert(contact.id.clone())),
+            None => drop(native.strangers.insert(mark_of(who))),
+        }
         scene.put(&room);
     }
     let address = Address { phone: who.phone.clone(), user_id: who.user_id.clone(), group: None };
@@ -249,28 +270,30 @@ fn take_out(scene: &mut Scene, room: &Room, group: &GroupId, contact: Option<&Co
 }
 
 fn left(scene: &mut Scene, room: &Room, who: &ClientKeys) {
+    reads_no_more(scene, &room.key, who);
     step(scene, room, who, Step::Leave, "group-left");
 }
 
 /// Taken out: by us, or by somebody in the firm's own WhatsApp tools, which counts the same.
 fn removed(scene: &mut Scene, room: &Room, who: &ClientKeys) {
-    if let Some(contact) = find_contact(scene, who)
-        && let Some(mut room) = scene.room(&room.key)
-        && let Some(native) = &mut room.native
-        && native.reading_along.remove(&contact.id)
-    {
-        scene.put(&room);
-        removal_is_done(scene, &room.key);
-        talk::release(scene, &room.key);
-        if native_state(&room, &contact.id) == Some(Membership::Barred) {
-            return;
-        }
-    }
+    reads_no_more(scene, &room.key, who);
     step(scene, room, who, Step::Bar, "group-removed");
 }
 
-fn native_state(room: &Room, contact: &ContactId) -> Option<Membership> {
-    room.native.as_ref().and_then(|native| native.state_of(contact))
+/// Whoever had no right to be in it is out, taken out or by himself: what waited for that may go.
+fn reads_no_more(scene: &mut Scene, key: &RoomKey, who: &ClientKeys) {
+    let contact = find_contact(scene, who);
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(native) = &mut room.native else { return };
+    let known = contact.is_some_and(|contact| native.reading_along.remove(&contact.id));
+    if !native.strangers.remove(&mark_of(who)) && !known {
+        return;
+    }
+    scene.put(&room);
+    if known {
+        removal_is_done(scene, key);
+    }
+    talk::release(scene, key);
 }
 
 fn step(scene: &mut Scene, room: &Room, who: &ClientKeys, step: Step, template: &str) {

@@ -1,5 +1,5 @@
 //! What is said in a native group: by its members, by the advisors of its room, and by the program.
-use super::news::is_in;
+use super::news::{is_in, show_out};
 use super::*;
 use crate::domain::event::{ClientMessage, Content, Delivery};
 use crate::domain::gates::{self, GATES, Subject, Verdict};
@@ -7,12 +7,17 @@ use crate::domain::message::{Message, MessageState};
 use crate::domain::relay;
 use crate::domain::saying;
 use crate::domain::sending;
+use crate::fault;
 
 /// A member's message opens the group's window and no other; it stands in the group's room.
 pub fn client_wrote(scene: &mut Scene, said: &ClientMessage, group: &GroupId) {
     let at = scene.event.at.min(scene.now);
     let contact = relay::find_contact(scene, &said.from);
-    let (Some(room), Some(contact)) = (room_of(scene, group), contact) else {
+    let room = room_of(scene, group);
+    if let Some(room) = &room {
+        show_out(scene, room, group, contact.as_ref(), &said.from);
+    }
+    let (Some(room), Some(contact)) = (room, contact) else {
         let detail = json!({ "line": said.line, "message": said.id, "group": group });
         return scene.note(Entry::new("client.in_unknown_group", "client").told_at(at).detail(detail));
     };
@@ -70,6 +75,7 @@ pub fn objection(scene: &Scene, room: &Room, native: &Native, message: &Message)
     GATES.iter().find_map(|gate| {
         let verdict = match gate.id {
             "window" => window(scene, native, message),
+            "consent" if fault::planted("group-before-stop") => Verdict::Pass,
             "room" => room_verdict((gate.check)(&subject(first)), native),
             "blocked" | "address" | "consent" => worst(joined.iter().map(|contact| held((gate.check)(&subject(contact))))),
             _ => worst(joined.iter().map(|contact| (gate.check)(&subject(contact)))),
@@ -94,7 +100,7 @@ fn window(scene: &Scene, native: &Native, message: &Message) -> Verdict {
 
 /// Suspended, not made yet, or with somebody in it who was removed: it waits.
 fn room_verdict(verdict: Verdict, native: &Native) -> Verdict {
-    let ready = native.group.is_some() && !native.suspended && native.reading_along.is_empty();
+    let ready = native.group.is_some() && !native.suspended && native.is_among_us();
     if verdict == Verdict::Pass && !ready { Verdict::Hold } else { verdict }
 }
 
@@ -102,10 +108,10 @@ fn room_verdict(verdict: Verdict, native: &Native) -> Verdict {
 pub fn say_to_group(scene: &mut Scene, key: &RoomKey, name: &str, more: &[(&str, &str)]) {
     let Some(room) = scene.room(key).filter(|room| room.is_live()) else { return };
     let Some(first) = room.contacts.first().and_then(|id| scene.contact(id)) else { return };
-    if !room.native.as_ref().is_some_and(|native| is_fit(scene, native)) {
-        return;
-    }
-    let vars = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let Some(native) = room.native.as_ref().filter(|native| is_fit(scene, native)) else { return };
+    // All of them read it: no one's name or number stands where a template names a contact.
+    let nobody = [("contact.first", native.subject.as_str()), ("contact.last", "")];
+    let vars = nobody.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let body = saying::template_body(scene, &first, Some(key), None, name, vars);
     saying::say_to_group(scene, &first.id, &room, name, body);
 }
@@ -117,7 +123,7 @@ pub fn program_may_say(scene: &Scene, message: &Message) -> bool {
 }
 
 fn is_fit(scene: &Scene, native: &Native) -> bool {
-    let open = native.group.is_some() && !native.suspended && native.reading_along.is_empty();
+    let open = native.group.is_some() && !native.suspended && native.is_among_us();
     open && native.joined().next().is_some() && unsettled(scene, native).is_empty()
 }
 
