@@ -82,6 +82,7 @@ async fn a_whole_onboarding_within_symphonys_documents() {
     onboarding(&world, &jane).await;
     conversation(&world, &jane).await;
     rooms(&world, &jane).await;
+    owners(&world, &jane).await;
     lost_feed(&world, &jane).await;
     // What happened while it was away is looked up at the next start, and its tokens are old by then.
     bot.stop().await;
@@ -153,4 +154,36 @@ async fn rooms(world: &World, jane: &Jane<'_>) {
     let is_out = || world.pod.room(&room).unwrap().members.iter().all(|member| member.id != carl);
     jane.reads(&jane.chat(), "notice", "Carl Ito").await;
     until("Carl is out", PATIENCE, async || is_out()).await;
+}
+
+/// What an owner commands: ownership, the name, a colleague out and in again; and a second room that is closed for good.
+async fn owners(world: &World, jane: &Jane<'_>) {
+    let room = jane.room();
+    jane.writes(&room, "/room promote @sam.lee@acme.com");
+    jane.reads(&room, "answer", "is an owner").await;
+    jane.writes(&room, "/room demote @sam.lee@acme.com");
+    jane.reads(&room, "answer", "is a plain member").await;
+    jane.writes(&room, "/room rename \"Lee family\"");
+    jane.reads(&room, "answer", "Lee family").await;
+    until("the new name", PATIENCE, async || world.room_named("Lee family").is_some()).await;
+    jane.writes(&room, &format!("/room rename \"{ROOM}\""));
+    until("the old name", PATIENCE, async || world.room_named(ROOM).is_some()).await;
+    jane.writes(&room, "/room remove @sam.lee@acme.com");
+    let card = jane.reads(&room, "confirm", "").await;
+    jane.presses(&room, &card, "confirm", json!({"action": "confirm"}));
+    let sam = world.user(SAM);
+    let is_in = || world.pod.room(&room).unwrap().members.iter().any(|member| member.id == sam);
+    until("Sam is out", PATIENCE, async || !is_in()).await;
+    jane.writes(&room, "/room add @sam.lee@acme.com");
+    until("Sam is in", PATIENCE, async || is_in()).await;
+    jane.writes(&jane.chat(), &format!("/room create \"For a day\" {ANN}"));
+    let card = jane.reads(&jane.chat(), "confirm", "").await;
+    jane.presses(&jane.chat(), &card, "confirm", json!({"action": "new-room"}));
+    until("a second room", PATIENCE, async || world.room_named("For a day").is_some()).await;
+    let second = world.room_named("For a day").unwrap();
+    jane.reads(&second, "room_opened", "").await;
+    jane.writes(&second, "/room deactivate");
+    let card = jane.reads(&second, "confirm", "").await;
+    jane.presses(&second, &card, "confirm", json!({"action": "confirm"}));
+    until("it is closed", PATIENCE, async || !world.pod.room(&second).unwrap().active).await;
 }

@@ -50,7 +50,9 @@ POST /login/pubkey/authenticate | POST /relay/pubkey/authenticate | GET /pod/v2/
 GET /agent/v1/info | GET /agent/v4/stream/{sid}/message | POST /agent/v4/stream/{sid}/message/create
 POST /pod/v1/im/create | POST /pod/v3/room/create | POST /pod/v3/room/search | GET /pod/v2/room/{id}/membership/list
 POST /pod/v1/room/{id}/membership/add | POST /pod/v1/room/{id}/membership/remove
-POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/streams/list | POST /pod/v1/connection/accept
+POST /pod/v1/room/{id}/membership/promoteOwner | POST /pod/v1/room/{id}/membership/demoteOwner
+POST /pod/v3/room/{id}/update | POST /pod/v1/room/{id}/setActive
+POST /pod/v1/streams/list | POST /pod/v1/connection/accept
 """
 # The feeds with which the bot does its work, once each. Prism cannot pass a websocket on, so "websocket" goes to the pod directly;
 # "long-poll" is HTTP and goes through the proxies as well.
