@@ -41,11 +41,17 @@ pub const NOT_ON_WHATSAPP: &str = "131026";
 
 // ---- still allowed?
 
+/// The outbox may hear of two commits in the other order, and wants what it takes for the head of a lane: the records know.
+fn is_head(scene: &Scene, due: &Due) -> bool {
+    let first: Vec<Due> = scene.case.scan(&format!("{}{}/", Due::PREFIX, due.lane), None, 1);
+    first.first().is_none_or(|head| head.place_in_lane == due.place_in_lane)
+}
+
 /// Takes the effect, or sends it back to its lane, or lets it fall: a decision on fresh records.
 pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
     let Some(mut due) = scene.case.get::<Due>(key) else { return };
     let waiting = matches!(due.state, DueState::Waiting { .. });
-    if !waiting || due.attempt != attempt {
+    if !waiting || due.attempt != attempt || !is_head(scene, &due) {
         return;
     }
     let effect = due.effect.clone();

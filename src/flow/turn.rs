@@ -113,7 +113,12 @@ impl Turn {
     /// The fact is durable: an effect that was taken starts now or is put off, anything else ends the turn.
     pub fn kept(&mut self, with: Means) -> Next {
         let Some((attempt, prepared)) = self.wanted.take() else { return Next::Over(None) };
-        let Some(taken) = self.fresh(with).filter(|fresh| fresh.attempt == attempt + 1) else { return Next::Over(None) };
+        let fresh = self.fresh(with);
+        // Another one stands before it, of which the lane has not heard yet.
+        if fresh.as_ref().is_some_and(|due| due.attempt == attempt && matches!(due.state, DueState::Waiting { .. })) {
+            return Next::Over(Some(with.clock.now() + BEHIND));
+        }
+        let Some(taken) = fresh.filter(|fresh| fresh.attempt == attempt + 1) else { return Next::Over(None) };
         let DueState::Taken { at } = taken.state else { return Next::Over(None) };
         let now = with.clock.now();
         if now - at > STARTS_WITHIN {

@@ -402,7 +402,7 @@ impl World {
 
     // ---- the outbox
 
-    fn dues(&self) -> Vec<Due> {
+    pub fn dues(&self) -> Vec<Due> {
         let all = self.store.scan(Due::PREFIX, None, 100_000);
         all.iter().map(|(_, stored)| serde_json::from_slice(&stored.value).unwrap()).collect()
     }

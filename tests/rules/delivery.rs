@@ -2,7 +2,8 @@
 use crate::common::story::story_in;
 use crate::common::world::*;
 use expect_test::expect;
-use liaison::domain::effect::Outcome;
+use liaison::domain::case::Record;
+use liaison::domain::effect::{Effect, Outcome};
 use liaison::domain::event::{Delivery, DeliveryReported, Fact};
 use liaison::domain::ids::{Channel, LineId, Wamid};
 use liaison::domain::lines::StoppedLine;
@@ -455,4 +456,22 @@ fn a_status_that_refuses_the_line_before_the_answer_puts_the_message_back_once()
     world.outbox_stands = false;
     world.work_off();
     assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "hello").count(), 1, "the first never was");
+}
+
+/// The outbox may hear of the later commit first, and want what it takes for the head of the lane.
+#[test]
+fn what_stands_behind_another_in_its_lane_is_not_taken() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "one");
+    world.in_room("Ann Lee").says("jane", "two");
+    let sends = world.dues().into_iter().filter(|due| matches!(due.effect, Effect::Send(_)));
+    let second = sends.max_by_key(|due| due.place_in_lane).unwrap();
+    let wanted = Fact::EffectWanted { key: second.key(), attempt: second.attempt, text: None };
+    assert_eq!(world.feed(wanted), Fed::Nothing);
+    assert_eq!((world.state_of("one"), world.state_of("two")), ("ready".to_owned(), "ready".to_owned()));
+    world.outbox_stands = false;
+    world.work_off();
+    let sent = world.sent_to(ANN);
+    assert_eq!(sent[sent.len() - 2..], ["one", "two"]);
 }
