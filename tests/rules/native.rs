@@ -482,3 +482,18 @@ fn a_group_message_reaches_an_unknown_sender_nowhere() {
 fn asked_at(world: &World) -> liaison::domain::time::Timestamp {
     world.consent(BEN).since().unwrap()
 }
+
+#[test]
+fn s4_23_a_template_into_the_group_names_none_of_them() {
+    let mut world = joined();
+    world.passes(Span::hours(30));
+    world.in_room(ROOM).says("jane", "/template send follow_up");
+    world.presses("jane", "confirm");
+    assert_eq!(into_group(&world), ["<follow_up>"], "into a closed window, too");
+    let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!() };
+    assert_eq!(vars["contact.first"], ROOM);
+    assert!(!serde_json::to_string(vars).unwrap().contains("Ann"), "{vars:?}");
+    world.in_room(ROOM).says("jane", &format!("/template send follow_up to={ANN}"));
+    world.presses("jane", "confirm");
+    assert_eq!(world.sends.last().unwrap().to, ANN, "who is named reads it alone");
+}

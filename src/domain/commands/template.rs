@@ -98,15 +98,8 @@ fn not_approved(scene: &Scene, name: &str, languages: &[&String]) -> Vec<Value> 
 
 fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let name = known_template(scene, given.needed(0)?)?;
-    let contact = recipient(scene, given)?;
-    let name_of = given.name_of(scene, &contact);
-    let Some(room) = given.room_with(scene, &contact, Some(Channel::WhatsApp)) else {
-        if given.room.as_ref().is_some_and(|room| room.channel == Channel::Sms) {
-            let why = "is WhatsApp's; an SMS needs none, write it in your own words";
-            return Err(Refusal::bad_argument("template", why, SEND.example));
-        }
-        return Err(Refusal::new("membership").about(&contact.id).with("name", name_of));
-    };
+    let (contact, room) = addressee(scene, given)?;
+    let name_of = room.native.as_ref().map_or_else(|| given.name_of(scene, &contact), |native| native.subject.clone());
     let body = filled(scene, given, &contact, &room, &name)?;
     may_go(scene, given, &contact, &room)?;
     is_approved(scene, given, &contact, &room, &body)?;
@@ -128,6 +121,33 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         Accepted::Refused(gate) => Err(refused(scene, given, &contact, gate)),
         Accepted::Full(count) => Err(Refusal::new("held-max").about(&contact.id).with("count", count)),
     }
+}
+
+/// In a native group's room all of them, unless one is named; elsewhere the contact and the room with him.
+fn addressee(scene: &Scene, given: &Given) -> Result<(Contact, Room), Refusal> {
+    let names_one = given.key("to").is_some() || given.text(1).is_some();
+    if let Some(room) = given.room.as_ref().filter(|room| room.is_native() && !names_one)
+        && let Some(first) = room.contacts.first().and_then(|id| scene.contact(id))
+    {
+        return Ok((first, room.clone()));
+    }
+    let contact = recipient(scene, given)?;
+    let alone = given.room_with(scene, &contact, Some(Channel::WhatsApp)).filter(|room| !room.is_native());
+    if let Some(room) = alone.or_else(|| room_alone_with(scene, given, &contact)) {
+        return Ok((contact, room));
+    }
+    if given.room.as_ref().is_some_and(|room| room.channel == Channel::Sms) {
+        let why = "is WhatsApp's; an SMS needs none, write it in your own words";
+        return Err(Refusal::bad_argument("template", why, SEND.example));
+    }
+    Err(Refusal::new("membership").about(&contact.id).with("name", given.name_of(scene, &contact)))
+}
+
+/// Of the caller's rooms with him the one used last, native groups left out: they have many readers.
+fn room_alone_with(scene: &Scene, given: &Given, contact: &Contact) -> Option<Room> {
+    let rooms = contact.rooms.iter().filter_map(|key| scene.room(key)).filter(|room| room.is_live() && !room.is_native());
+    let mine = rooms.filter(|room| room.channel == Channel::WhatsApp && room.members.contains_key(&given.caller.id));
+    mine.max_by_key(|room| room.last_exchange_with(&contact.id))
 }
 
 fn recipient(scene: &Scene, given: &Given) -> Result<Contact, Refusal> {
@@ -175,6 +195,11 @@ fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &s
     let stray = given.args.keys.keys().find(|key| *key != "to" && !own.contains(key));
     if let Some(key) = stray {
         return Err(Refusal::bad_argument(key, "is no parameter of this template", given.command.usage));
+    }
+    if let Some(native) = &room.native {
+        // All of them read it: no one's name or number stands where the template names a contact.
+        more.insert("contact.first".to_owned(), native.subject.clone());
+        more.insert("contact.last".to_owned(), String::new());
     }
     let speaker = Some(given.caller.id);
     let body = match saying::template_body(scene, contact, Some(&room.key), speaker, name, more) {
