@@ -35,6 +35,9 @@ pub fn changed(scene: &mut Scene, stream: &StreamId, user: &Person, change: Memb
         return;
     }
     let member = room.members.get(&user.id).map(|member| member.owner);
+    if change == MemberChange::Promoted && member.is_none() {
+        return promoted_before_he_joined(scene, &room, stream, user, by);
+    }
     match (change, member) {
         (MemberChange::Joined, None) if !belongs(scene, &room, user.id) => {
             return show_out(scene, &room, stream, user.id, &known.name);
@@ -52,6 +55,14 @@ pub fn changed(scene: &mut Scene, stream: &StreamId, user: &Person, change: Memb
         return undo(scene, &room, user.id, change, by);
     }
     take_over(scene, room, user.id, change, by);
+}
+
+/// After a gap an event may overtake the comparing that finds him: whoever is an owner now has joined.
+fn promoted_before_he_joined(scene: &mut Scene, room: &Room, stream: &StreamId, user: &Person, by: &Person) {
+    changed(scene, stream, user, MemberChange::Joined, by);
+    if scene.room(&room.key).is_some_and(|room| room.members.contains_key(&user.id)) {
+        changed(scene, stream, user, MemberChange::Promoted, by);
+    }
 }
 
 /// What an owner did by hand is as good as his command.

@@ -213,3 +213,14 @@ fn differences_that_were_found_by_comparing_name_nobody_as_their_author() {
     let entry = world.entries.iter().rfind(|entry| entry.kind == "room.members_changed").unwrap();
     assert_eq!((entry.actor.as_str(), &entry.detail["compared"]), ("liaison", &serde_json::json!(true)));
 }
+
+#[test]
+fn a_promotion_that_overtakes_the_joining_is_not_lost() {
+    let mut world = World::agreed(|_| {});
+    world.member("Ann Lee", "bob", MemberChange::Promoted);
+    assert!(world.room("Ann Lee").members[&UserId(2)].owner);
+    world.member("Ann Lee", "bob", MemberChange::Joined);
+    assert!(world.room("Ann Lee").members[&UserId(2)].owner, "what comes later is known");
+    world.member("Ann Lee", "eve", MemberChange::Promoted);
+    assert!(!world.room("Ann Lee").members.contains_key(&person("eve").id), "who does not belong is shown out");
+}
