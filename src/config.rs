@@ -52,6 +52,7 @@ pub struct Config {
     pub whatsapp: WhatsApp,
     pub sms: Sms,
     pub policy: Policy,
+    pub sub_orgs: Vec<SubOrg>,
     pub advisors: Vec<Advisor>,
     /// What the operator should know although it keeps nothing from running, one sentence each.
     pub notes: Vec<String>,
@@ -231,6 +232,23 @@ pub struct Policy {
     pub quiet_hours: Option<WritingHours>,
 }
 
+/// A sub-organisation; what is not set is as in its parent, and without one as in `[policy]`.
+#[derive(Clone, Debug)]
+pub struct SubOrg {
+    pub name: String,
+    pub parent: Option<String>,
+    pub channels: Option<Vec<Channel>>,
+    /// Canonical e-mail addresses.
+    pub cover: Option<Vec<String>>,
+    pub native_groups: Option<bool>,
+    pub group_relay: Option<GroupRelay>,
+    /// `Some(None)` is "off".
+    pub quiet_hours: Option<Option<WritingHours>>,
+    pub waiting_notice: Option<bool>,
+    pub held_expiry: Option<Span>,
+    pub held_max: Option<u32>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Advisor {
     /// Canonical: trimmed and case-folded.
@@ -282,6 +300,7 @@ pub fn read(path: &Path, environment: &BTreeMap<String, String>) -> Reading {
         whatsapp: whatsapp(root.section("whatsapp")),
         sms: sms(root.section("sms")),
         policy: policy(root.section("policy")),
+        sub_orgs: root.tables("sub_orgs").into_iter().map(sub_org).collect(),
         advisors: root.tables("advisors").into_iter().map(advisor).collect(),
         notes: Vec::new(),
     };
@@ -435,13 +454,34 @@ fn policy(mut section: Section) -> Policy {
         onboarding_per_prefix: section.count("onboarding_per_prefix", 5),
         resend_after: section.span("resend_after", Span::hours(24)),
         waiting_notice: section.flag("waiting_notice", true),
-        group_relay: section.choice("group_relay", &[("all", GroupRelay::All), ("advisors", GroupRelay::Advisors)]),
-        held_expiry: section.span("held_expiry", Span::days(14)),
-        held_max: section.count("held_max", 20),
+        group_relay: section.choice("group_relay", GROUP_RELAYS),
+        held_expiry: section.span("held_expiry", HELD_EXPIRY),
+        held_max: section.count("held_max", HELD_MAX),
         quiet_hours: section.hours("quiet_hours"),
     };
     section.done();
     policy
+}
+
+const GROUP_RELAYS: &[(&str, GroupRelay)] = &[("all", GroupRelay::All), ("advisors", GroupRelay::Advisors)];
+const HELD_EXPIRY: Span = Span::days(14);
+const HELD_MAX: u32 = 20;
+
+fn sub_org(mut section: Section) -> SubOrg {
+    let sub_org = SubOrg {
+        name: section.required("name"),
+        parent: section.optional("parent").map(|(name, _)| name),
+        channels: section.own("channels", Section::channels),
+        cover: section.own("cover", Section::emails),
+        native_groups: section.own("native_groups", |section, name| section.flag(name, true)),
+        group_relay: section.own("group_relay", |section, name| section.choice(name, GROUP_RELAYS)),
+        quiet_hours: section.own("quiet_hours", Section::hours),
+        waiting_notice: section.own("waiting_notice", |section, name| section.flag(name, true)),
+        held_expiry: section.own("held_expiry", |section, name| section.span(name, HELD_EXPIRY)),
+        held_max: section.own("held_max", |section, name| section.count(name, HELD_MAX)),
+    };
+    section.done();
+    sub_org
 }
 
 fn advisor(mut section: Section) -> Advisor {

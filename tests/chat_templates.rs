@@ -21,7 +21,7 @@ mod xml;
 
 const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
-const PARTS: [&str; 2] = ["form-mistake", "gate-words"];
+const PARTS: [&str; 3] = ["form-mistake", "gate-words", "sub-org-settings"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
 const CHOOSING: [&str; 17] = [
     "change",
@@ -842,7 +842,9 @@ fn answers_on_advisors(table: &mut Table) {
     ] {
         held(name, table);
     }
-    let alone = |alone: bool, held: usize, id: Value| with(json!({ "alone": alone, "held": held, "id": id }));
+    let alone = |alone: bool, held: usize, id: Value| {
+        with(json!({ "alone": alone, "held": held, "id": id, "cover": if held > 0 { vec!["Bob Ray"] } else { vec![] } }))
+    };
     for name in ["confirm-room-leave", "you-left"] {
         table
             .insert(name, vec![alone(true, 0, json!("c-7F3KABCD")), alone(false, 2, Value::Null), alone(false, 0, json!("c-1"))]);
@@ -933,11 +935,12 @@ fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
     let all = json!({
         "from": "Jane", "to": "Bob", "sub_org": "Retail", "contacts": 60, "moved": ["Ann Lee", "Ben"], "rooms": 61, "held": 2,
         "refused": colleagues, "refused_count": 90, "left": ["Lee family"], "left_count": 3, "empty": ["Lee family"], "withdrawn": 1,
-        "lines": ["+1555"], "is_default": true,
+        "lines": ["+1555"], "is_default": true, "covers": ["Wealth"],
+        "settings": [{ "name": "held_max", "value": "3", "from": "Wealth" }, { "name": "cover", "value": "", "from": null }], "closed": ["SMS"],
     });
     let none = json!({
         "from": "Jane", "to": null, "sub_org": "", "contacts": 0, "moved": [], "rooms": 0, "held": 0, "refused": [],
-        "refused_count": 0, "left": [], "left_count": 0, "empty": [], "withdrawn": 0, "lines": [], "is_default": false,
+        "refused_count": 0, "left": [], "left_count": 0, "empty": [], "withdrawn": 0, "lines": [], "is_default": false, "covers": [], "settings": [], "closed": [],
     });
     let kinds = ["transfer", "offboard", "suborg"];
     let with_kind = |value: &Value| kinds.map(|kind| merged(value, &json!({ "kind": kind }))).to_vec();
@@ -957,10 +960,21 @@ fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
         ("handover-goes-on", [with_kind(&counted), with_kind(&merged(&counted, &json!({ "to": null })))].concat()),
         ("handed-to-you", vec![to_you(json!(["Ann Lee"]), 1), to_you(json!([]), 0)]),
         ("conversation-handed-over", [true, false].map(|stays| json!({ "by": "Jane", "user": "Bob", "stays": stays })).to_vec()),
-        ("room-without-advisors", [0, 2].map(|held| json!({ "name": "Jane", "room": "Lee family", "held": held })).to_vec()),
+        (
+            "room-without-advisors",
+            [0, 2]
+                .map(|held| json!({ "name": "Jane", "room": "Lee family", "held": held, "cover": vec!["Bob Ray"; held] }))
+                .to_vec(),
+        ),
         ("colleague-not-entitled", vec![json!({ "user": "Tom" })]),
         ("refusal-other-sub-org", vec![json!({ "user": "Tom" })]),
-        ("admin-suborg", vec![json!({ "name": "Tom", "sub_org": "Retail" })]),
+        (
+            "admin-suborg",
+            vec![
+                json!({ "name": "Tom", "sub_org": "Retail" }),
+                json!({ "name": "Tom", "sub_org": "Retail", "closed": ["SMS"], "settings": [{ "name": "held_max", "value": "3", "from": null }] }),
+            ],
+        ),
     ]
 }
 

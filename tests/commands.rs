@@ -155,6 +155,7 @@ fn policy() -> Policy {
         rooms_per_line: RoomsPerLine::Many,
         group_relay: GroupRelay::All,
         native_groups: true,
+        sub_orgs: BTreeMap::new(),
         advisors: BTreeMap::from([
             rights("jane.doe@acme.com", &whatsapp, &["advisor"]),
             rights("john.roe@acme.com", &whatsapp, &["advisor"]),

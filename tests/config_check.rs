@@ -370,6 +370,66 @@ fn strangers_need_nobody_where_they_are_refused() {
     assert_eq!(mistakes(&[nobody, ("[whatsapp]", "[policy]\nunknown_sender = \"park\"\n[whatsapp]")]).len(), 1);
 }
 
+const SUB_ORGS: &str = r#"
+[[sub_orgs]]
+name = "Wealth"
+channels = ["whatsapp"]
+cover = ["Olivia@acme.com"]
+quiet_hours = "08:00-21:00"
+held_expiry = "7d"
+[[sub_orgs]]
+name = "Private Clients"
+parent = "Wealth"
+quiet_hours = "off"
+cover = []
+group_relay = "advisors"
+native_groups = false
+waiting_notice = false
+held_max = 5
+"#;
+
+#[test]
+fn sub_organisations_set_what_they_name_and_nothing_else() {
+    let config = Folder::with(&format!("{GOOD}{SUB_ORGS}")).load(&[]).unwrap();
+    let [wealth, clients] = &config.sub_orgs[..] else { panic!("two of them") };
+    assert_eq!((wealth.name.as_str(), wealth.parent.as_deref()), ("Wealth", None));
+    assert_eq!(wealth.channels.as_deref(), Some(&[Channel::WhatsApp][..]));
+    assert_eq!(wealth.cover.as_deref(), Some(&["olivia@acme.com".to_owned()][..]));
+    assert_eq!(wealth.quiet_hours, Some(Some(config::WritingHours { from: 480, to: 1260 })));
+    assert_eq!((wealth.held_expiry, wealth.held_max, wealth.native_groups), (Some(Span::days(7)), None, None));
+    assert_eq!((clients.parent.as_deref(), &clients.channels), (Some("Wealth"), &None));
+    assert_eq!((&clients.cover, clients.quiet_hours), (&Some(Vec::new()), Some(None)), "switched off, not left out");
+    assert_eq!((clients.group_relay, clients.native_groups), (Some(config::GroupRelay::Advisors), Some(false)));
+    assert_eq!((clients.waiting_notice, clients.held_max, clients.held_expiry), (Some(false), Some(5), None));
+    let walled = "Nobody of the cover of \"Wealth\" belongs to \"Wealth\": clients whom everybody has left get a room of another";
+    assert!(config.notes.iter().any(|note| note.starts_with(walled)), "{:?}", config.notes);
+    let stray = SUB_ORGS.replace("[[sub_orgs]]\nname = \"Wealth\"", "sub_org = \"Retail\"\n[[sub_orgs]]\nname = \"Wealth\"");
+    let notes = Folder::with(&format!("{GOOD}{stray}")).load(&[]).unwrap().notes;
+    assert!(notes.iter().any(|note| note.starts_with("olivia@acme.com belongs to \"Retail\", which is not in")), "{notes:?}");
+}
+
+#[test]
+fn sub_organisations_that_stand_nowhere_are_told() {
+    let told = |old: &str, new: &str| {
+        assert!(SUB_ORGS.contains(old), "{old}");
+        mistakes(&[("[[advisors]]", &format!("{}[[advisors]]", SUB_ORGS.replacen(old, new, 1)))])
+    };
+    let one = |old: &str, new: &str, expected: &str| {
+        let mistakes = told(old, new);
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with(&format!("bot-config.toml: {expected}")), "{new}: {mistakes:?}");
+    };
+    one("parent = \"Wealth\"", "parent = \"Welth\"", "sub_orgs[1].parent: There is no sub-organisation \"Welth\".");
+    one("parent = \"Wealth\"", "name_of_parent = \"Wealth\"", "sub_orgs[1].name_of_parent: There is no such setting.");
+    one("name = \"Private Clients\"", "name = \"\"", "sub_orgs[1].name: The setting is missing or empty.");
+    one("held_max = 5", "held_max = 0", "sub_orgs[1].held_max: This is not a whole number above zero.");
+    one("\"08:00-21:00\"", "\"8-21\"", "sub_orgs[0].quiet_hours: \"8-21\" is not understood.");
+    let circle = told("name = \"Wealth\"", "name = \"Wealth\"\nparent = \"Private Clients\"");
+    assert_eq!(circle.len(), 2, "{circle:?}");
+    assert!(circle[0].contains("sub_orgs[0].parent: From \"Wealth\" upward the parents run in a circle"), "{circle:?}");
+    let twice = told("name = \"Wealth\"", "name = \"Private Clients\"");
+    assert!(twice.iter().any(|told| told.contains("The sub-organisation \"Private Clients\" is listed twice.")), "{twice:?}");
+}
+
 #[test]
 fn no_secret_shows_in_the_configuration() {
     let shown = format!("{:?}", Folder::with(GOOD).load(&[]).unwrap());

@@ -41,5 +41,7 @@ mod sms;
 mod sms_first;
 #[path = "rules/status.rs"]
 mod status;
+#[path = "rules/sub_orgs.rs"]
+mod sub_orgs;
 #[path = "rules/templates.rs"]
 mod templates;

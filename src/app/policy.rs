@@ -4,6 +4,7 @@ use crate::config::{self, Config};
 use crate::domain::entitlement::{Permission, Rights};
 use crate::domain::ids::*;
 use crate::domain::policy::*;
+use crate::domain::sub_orgs::SubOrg;
 use crate::domain::words::Words;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,21 +53,44 @@ pub fn policy(config: &Config, wording: &Wording, words: Words) -> Policy {
         waiting_notice: chosen.waiting_notice,
         held_expiry: chosen.held_expiry,
         held_max: chosen.held_max as usize,
-        quiet_hours: chosen.quiet_hours.map(|hours| QuietHours { open_from: hours.from, open_until: hours.to }),
+        quiet_hours: chosen.quiet_hours.map(hours),
         rooms_per_line: match config.whatsapp.rooms_per_line {
             config::RoomsPerLine::Many => RoomsPerLine::Many,
             config::RoomsPerLine::One => RoomsPerLine::One,
         },
-        group_relay: match chosen.group_relay {
-            config::GroupRelay::All => GroupRelay::All,
-            config::GroupRelay::Advisors => GroupRelay::Advisors,
-        },
+        group_relay: relay(chosen.group_relay),
         native_groups: config.whatsapp.native_groups,
+        sub_orgs: config.sub_orgs.iter().map(|sub_org| (sub_org.name.clone(), settings(sub_org))).collect(),
         advisors: config.advisors.iter().map(rights).map(|rights| (rights.email.clone(), rights)).collect(),
         words,
         templates: templates(wording),
         filed: filed(wording),
         languages: languages(wording),
+    }
+}
+
+fn settings(sub_org: &config::SubOrg) -> SubOrg {
+    SubOrg {
+        parent: sub_org.parent.clone(),
+        channels: sub_org.channels.as_ref().map(|channels| channels.iter().copied().collect()),
+        cover: sub_org.cover.clone(),
+        native_groups: sub_org.native_groups,
+        group_relay: sub_org.group_relay.map(relay),
+        quiet_hours: sub_org.quiet_hours.map(|chosen| chosen.map(hours)),
+        waiting_notice: sub_org.waiting_notice,
+        held_expiry: sub_org.held_expiry,
+        held_max: sub_org.held_max.map(|most| most as usize),
+    }
+}
+
+fn hours(chosen: config::WritingHours) -> QuietHours {
+    QuietHours { open_from: chosen.from, open_until: chosen.to }
+}
+
+fn relay(chosen: config::GroupRelay) -> GroupRelay {
+    match chosen {
+        config::GroupRelay::All => GroupRelay::All,
+        config::GroupRelay::Advisors => GroupRelay::Advisors,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one key alone cannot show: files that must be readable, names that must exist, settings that must fit each other.
 use super::reader::{Section, Sheet};
-use super::{Config, Sms, UnknownSender};
+use super::{Config, Sms, SubOrg, UnknownSender};
+use crate::domain::sub_orgs;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -104,6 +105,7 @@ pub(super) fn across(config: &Config, sheet: &Sheet) -> Vec<String> {
     lines_are_there_once(config, sheet);
     advisors_are_there_once(config, sheet);
     somebody_answers_strangers(config, sheet);
+    sub_orgs_stand_in_trees(config, sheet);
     notes(config)
 }
 
@@ -167,6 +169,38 @@ fn advisors_are_there_once(config: &Config, sheet: &Sheet) {
     }
 }
 
+fn sub_orgs_stand_in_trees(config: &Config, sheet: &Sheet) {
+    let mut names = BTreeSet::new();
+    for (place, sub_org) in config.sub_orgs.iter().enumerate() {
+        if !sub_org.name.is_empty() && !names.insert(&sub_org.name) {
+            let what = format!("The sub-organisation \"{}\" is listed twice.", sub_org.name);
+            sheet.wrong(&format!("sub_orgs[{place}].name"), what, "Put its settings into one entry.");
+        }
+        if let Some((what, remedy)) = wrong_parent(config, sub_org) {
+            sheet.wrong(&format!("sub_orgs[{place}].parent"), what, remedy);
+        }
+    }
+}
+
+/// Why the way up from here does not end at the firm.
+fn wrong_parent(config: &Config, sub_org: &SubOrg) -> Option<(String, &'static str)> {
+    let named = |name: &String| config.sub_orgs.iter().find(|other| other.name == *name);
+    let mut at = sub_org;
+    for _ in 0..sub_orgs::DEEPEST {
+        let parent = at.parent.as_ref()?;
+        let Some(above) = named(parent) else {
+            // Told where it is written.
+            let own = std::ptr::eq(at, sub_org);
+            let what = format!("There is no sub-organisation \"{parent}\".");
+            return own.then_some((what, "Name one of [[sub_orgs]], in the same letters."));
+        };
+        at = above;
+    }
+    let what =
+        format!("From \"{}\" upward the parents run in a circle, or are more than {}.", sub_org.name, sub_orgs::DEEPEST - 1);
+    Some((what, "Let each way up end at one that has no parent."))
+}
+
 fn somebody_answers_strangers(config: &Config, sheet: &Sheet) {
     if config.policy.unknown_sender == UnknownSender::Refuse || !config.policy.default_advisors.is_empty() {
         return;
@@ -199,5 +233,26 @@ fn notes(config: &Config) -> Vec<String> {
     for email in named.into_iter().filter(|email| !listed.contains(email.as_str())) {
         notes.push(format!("{email} answers strangers but is not listed in [[advisors]]; /admin entitle must have been used."));
     }
+    notes.extend(notes_on_sub_orgs(config));
     notes
+}
+
+fn notes_on_sub_orgs(config: &Config) -> Vec<String> {
+    let listed: BTreeSet<&str> = config.sub_orgs.iter().map(|sub_org| sub_org.name.as_str()).collect();
+    let strays = config.advisors.iter().filter(|advisor| !advisor.sub_org.is_empty() && !listed.contains(&*advisor.sub_org));
+    let strays = strays.filter(|_| !listed.is_empty()).map(|advisor| {
+        format!(
+            "{} belongs to \"{}\", which is not in [[sub_orgs]]: the settings of [policy] hold.",
+            advisor.email, advisor.sub_org
+        )
+    });
+    let of = |email: &String| config.advisors.iter().find(|advisor| advisor.email == *email);
+    let outside = |sub_org: &SubOrg, email: &String| of(email).is_some_and(|advisor| advisor.sub_org != sub_org.name);
+    let walled = |sub_org: &SubOrg| {
+        sub_org.cover.as_ref().is_some_and(|cover| !cover.is_empty() && cover.iter().all(|email| outside(sub_org, email)))
+    };
+    let walled = config.sub_orgs.iter().filter(|sub_org| walled(sub_org)).map(|sub_org| {
+        format!("Nobody of the cover of \"{0}\" belongs to \"{0}\": clients whom everybody has left get a room of another sub-organisation.", sub_org.name)
+    });
+    strays.chain(walled).collect()
 }

@@ -164,6 +164,15 @@ impl Section {
         Section::new(self.key(name), table, self.sheet.clone())
     }
 
+    /// What is written here; `None` where the key is not there and something else decides.
+    pub fn own<T>(&mut self, name: &'static str, read: impl FnOnce(&mut Section, &'static str) -> T) -> Option<T> {
+        let there = self.table.as_ref().is_some_and(|table| table.contains_key(name));
+        if !there {
+            self.taken.push(name);
+        }
+        there.then(|| read(self, name))
+    }
+
     /// A list of tables, each a section of its own.
     pub fn tables(&mut self, name: &'static str) -> Vec<Section> {
         let Some(value) = self.take(name) else { return Vec::new() };

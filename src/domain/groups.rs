@@ -37,7 +37,7 @@ const PLACE_OF_A_NAME: &str = "Participant number 30";
 
 /// The clients of this room read each other.
 pub fn is_shared(policy: &Policy, room: &Room) -> bool {
-    policy.group_relay == GroupRelay::All && room.is_group() && room.is_live()
+    policy.group_relay_of(&room.sub_org) == GroupRelay::All && room.is_group() && room.is_live()
 }
 
 // ---- who is there

@@ -199,9 +199,16 @@ fn actor_of(scene: &Scene, message: &Message) -> String {
 fn tell_admins(scene: &mut Scene, room: &Room, user: UserId, withdrawn: usize) {
     let reply = Reply::new(Code::Notice, "room-without-advisors").with("room", room.name.clone());
     let reply = reply.with("name", scene.user_name(user)).with("held", withdrawn);
+    let reply = reply.with("cover", cover_names(scene, &room.sub_org));
     for admin in scene.admins() {
         scene.post(admin, reply.clone());
     }
+}
+
+/// Those of the cover who are named and known, as people read them.
+pub fn cover_names(scene: &Scene, sub_org: &str) -> Vec<String> {
+    let name = |email: &String| scene.user_by_email(email).map_or_else(|| email.clone(), |user| user.name);
+    scene.policy.cover_of(sub_org).iter().map(name).collect()
 }
 
 // ---- what waits

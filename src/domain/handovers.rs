@@ -9,6 +9,7 @@ use super::ids::*;
 use super::room::{Room, RoomState};
 use super::scene::Scene;
 use super::sending;
+use super::sub_orgs;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -310,7 +311,7 @@ fn report(scene: &Scene, work: &Handover) -> Reply {
     let email = scene.user(work.from).map(|user| user.email).unwrap_or_default();
     let lines = scene.policy.lines.iter().filter(|line| line.advisor.as_deref() == Some(&*email));
     let lines: Vec<String> = lines.map(|line| line.number.e164().to_owned()).collect();
-    Reply::answer("handover-report")
+    let reply = Reply::answer("handover-report")
         .with("kind", kind_word(work))
         .with("from", scene.user_name(work.from))
         .with("to", work.to.map(|to| scene.user_name(to)))
@@ -326,7 +327,12 @@ fn report(scene: &Scene, work: &Handover) -> Reply {
         .with("empty", named(&done.empty))
         .with("withdrawn", done.withdrawn)
         .with("lines", lines)
-        .with("is_default", scene.policy.default_advisors.contains(&email))
+        .with("covers", scene.policy.covered_by(&email))
+        .with("is_default", scene.policy.default_advisors.contains(&email));
+    match work.kind {
+        Kind::SubOrg => sub_orgs::told(reply, scene.policy, &scene.given_rights(&email)),
+        Kind::Transfer | Kind::Offboard => reply,
+    }
 }
 
 /// For one who may see everybody by name, for others by what they know him by (S2-17).

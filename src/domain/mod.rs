@@ -47,6 +47,7 @@ pub mod scene;
 pub mod sending;
 pub mod sms;
 pub mod sms_length;
+pub mod sub_orgs;
 pub mod suggest;
 pub mod time;
 pub mod wakes;

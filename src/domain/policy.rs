@@ -1,6 +1,7 @@
 //! The firm's choices, as decisions read them; they come from the configuration and do not change while the program runs.
 use super::entitlement::Rights;
 use super::ids::*;
+use super::sub_orgs::SubOrg;
 use super::time::Span;
 use super::words::Words;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,8 @@ pub struct Policy {
     pub group_relay: GroupRelay,
     /// WhatsApp's own groups may be made.
     pub native_groups: bool,
+    /// By name; a sub-organisation that is not here has no settings of its own.
+    pub sub_orgs: BTreeMap<String, SubOrg>,
     /// By canonical e-mail address.
     pub advisors: BTreeMap<String, Rights>,
     pub words: Words,

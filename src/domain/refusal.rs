@@ -1,5 +1,6 @@
 //! Why the bot says no. The words stand in `templates/chat/refusal-<code>.<language>.toml`.
 use super::effect::{Code, Reply};
+use super::entitlement::{Permission, Rights};
 use super::ids::*;
 use serde_json::Value;
 
@@ -28,6 +29,14 @@ impl Refusal {
     }
     pub fn no_permission(name: &str) -> Refusal {
         Refusal::new("no-permission").with("permission", name)
+    }
+    /// Why these rights do not let somebody do this on this channel: he may not use it at all (S0-1), or lacks the permission.
+    pub fn lacking(rights: &Rights, permission: Permission, channel: Channel) -> Refusal {
+        let has_others = rights.channels.get(&channel).is_some_and(|held| !held.is_empty());
+        if has_others && !rights.may(permission, Some(channel)) {
+            return Refusal::no_permission(permission.name());
+        }
+        Refusal::new("not-entitled").with("channel", channel.name())
     }
     pub fn bad_argument(name: &str, why: impl Into<String>, example: &str) -> Refusal {
         Refusal::new("bad-argument").with("argument", name).with("why", why.into()).with("example", example)

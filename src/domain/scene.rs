@@ -157,8 +157,12 @@ impl<'a> Scene<'a> {
     pub fn user_name(&self, id: UserId) -> String {
         self.user(id).map(|user| user.name).filter(|name| !name.is_empty()).unwrap_or_else(|| "a colleague".to_owned())
     }
-    /// What an admin left for this address, else what is configured; nothing by default.
+    /// What he may do now: what he was given, within what his sub-organisation uses.
     pub fn rights_of_email(&self, email: &str) -> Rights {
+        self.given_rights(email).within(self.policy)
+    }
+    /// What an admin left for this address, else what is configured; nothing by default.
+    pub fn given_rights(&self, email: &str) -> Rights {
         if email.is_empty() {
             return Rights::default();
         }
@@ -167,6 +171,10 @@ impl<'a> Scene<'a> {
     }
     pub fn rights(&self, id: UserId) -> Rights {
         self.user(id).map(|user| self.rights_of_email(&user.email)).unwrap_or_default()
+    }
+    /// That of the room, whose settings hold in it.
+    pub fn sub_org_of(&self, room: &RoomKey) -> String {
+        self.room(room).map(|room| room.sub_org).unwrap_or_default()
     }
     pub fn actor(&self, id: UserId) -> String {
         self.user(id).filter(|u| !u.email.is_empty()).map(|u| u.email).unwrap_or_else(|| format!("user {id}"))

@@ -97,7 +97,7 @@ pub fn take_in(scene: &mut Scene, room: &Room, mut message: Message) -> Accepted
             make_ready(scene, &mut message);
             Accepted::Ready(message.id)
         }
-        _ if waiting >= scene.policy.held_max => Accepted::Full(waiting),
+        _ if waiting >= scene.policy.held_max_of(&room.sub_org) => Accepted::Full(waiting),
         _ => {
             let gate = verdict.map_or_else(|| gate_of_head(scene, &lane), |(gate, _)| gate);
             note_accepted(scene, &message);
@@ -256,7 +256,7 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
 pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     let Some(room) = message.room.clone() else { return };
     message.state = MessageState::Held { gate: gate.to_owned() };
-    message.expires_at.get_or_insert(message.accepted_at + scene.policy.held_expiry);
+    message.expires_at.get_or_insert(message.accepted_at + scene.policy.held_expiry_of(&scene.sub_org_of(&room)));
     scene.put(message);
     if let Some(chat) = &message.chat_message {
         scene.point_from_chat(chat, &message.id);
@@ -276,7 +276,7 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
 
 fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey, contact: &ContactId) {
     let Some(contact) = scene.contact(contact).filter(|_| gate == quiet_hours::GATE.id) else { return };
-    if let Some(at) = quiet_hours::opens_at(scene.policy, &contact, scene.now) {
+    if let Some(at) = quiet_hours::opens_at(scene.policy, &scene.sub_org_of(room), &contact, scene.now) {
         let wake = super::case::wake_key(at, &Key::new("morning", room));
         scene.point(wake, room);
     }
@@ -294,7 +294,7 @@ fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
         .with("name", name)
         .with("consent", consent.name())
         .with("channel", message.channel.name())
-        .with("notice", scene.policy.waiting_notice)
+        .with("notice", client_is_told(scene, message))
         .with("group", in_group)
 }
 
@@ -352,6 +352,12 @@ pub fn confirmation(scene: &mut Scene, asked: UserId, place: &Place, about: Abou
     ask
 }
 
+/// Whether the firm lets clients know of what waits in this message's room.
+fn client_is_told(scene: &Scene, message: &Message) -> bool {
+    let sub_org = message.room.as_ref().map(|room| scene.sub_org_of(room)).unwrap_or_default();
+    scene.policy.waiting_notice_of(&sub_org)
+}
+
 /// S0-24, S0-27, C6: one notice per silence, and never again for messages that were told once.
 pub fn tell_client_that_a_message_waits(scene: &mut Scene, contact: &ContactId, channel: Channel, line: &LineId) {
     let Some(mut contact) = scene.contact(contact) else { return };
@@ -359,10 +365,11 @@ pub fn tell_client_that_a_message_waits(scene: &mut Scene, contact: &ContactId, 
     let may_be_told = matches!(on.consent, Consent::Pending { .. } | Consent::OptedIn { .. });
     let silent = channel == Channel::WhatsApp && !on.window(line).is_open(scene.now);
     let every_time = fault::planted("notice-every-time");
-    if !scene.policy.waiting_notice || !may_be_told || !silent || (on.notice_sent && !every_time) {
+    if !may_be_told || !silent || (on.notice_sent && !every_time) {
         return;
     }
-    let waiting = held_messages(scene, &contact, channel);
+    let mut waiting = held_messages(scene, &contact, channel);
+    waiting.retain(|message| client_is_told(scene, message));
     if waiting.iter().all(|message| message.told && !every_time) {
         return;
     }

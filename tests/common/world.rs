@@ -1042,6 +1042,7 @@ pub fn policy() -> Policy {
         rooms_per_line: RoomsPerLine::Many,
         group_relay: GroupRelay::All,
         native_groups: true,
+        sub_orgs: BTreeMap::new(),
         advisors: BTreeMap::from([
             rights("jane", "advisor", "Private Clients"),
             rights("bob", "advisor", "Private Clients"),

@@ -65,7 +65,7 @@ fn s3_3_only_where_the_channel_is_on_for_the_advisor() {
     let mut world =
         World::with(|policy| drop(policy.advisors.get_mut("jane.doe@acme.com").unwrap().channels.remove(&Channel::WhatsApp)));
     let before = world.records();
-    assert_eq!(world.says("jane", ADD_ANN), ["refusal(no-permission)"]);
+    assert_eq!(world.says("jane", ADD_ANN), ["refusal(not-entitled)"]);
     assert_eq!(world.records(), before);
 }
 

@@ -38,7 +38,7 @@ fn it_is(world: &mut World, number: &str, now: &str) {
 fn leaves_at(mut world: World, text: &str) -> String {
     assert_eq!(world.in_room("Ann Lee").says("jane", text), ["held(quiet_hours)"]);
     let contact = world.find_contact(ANN).unwrap_or_else(|| world.all("contact/").remove(0));
-    let opens = quiet_hours::opens_at(&world.policy, &contact, world.now).unwrap();
+    let opens = quiet_hours::opens_at(&world.policy, "", &contact, world.now).unwrap();
     world.passes(opens - Span(1) - world.now);
     assert_eq!(world.state_of(text), "held(quiet_hours)", "not a moment before");
     world.passes(Span(1));

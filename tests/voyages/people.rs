@@ -148,6 +148,7 @@ pub fn policy_for(advisors: &[Advisor], dice: &mut Dice) -> Policy {
         rooms_per_line: RoomsPerLine::Many,
         group_relay: GroupRelay::All,
         native_groups: true,
+        sub_orgs: BTreeMap::new(),
         advisors: advisors.iter().map(|advisor| (advisor.email.clone(), advisor.rights())).chain([admin()]).collect(),
         words: WORDS.clone(),
         templates: BTreeMap::from([("follow_up".to_owned(), topics)]),

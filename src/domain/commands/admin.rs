@@ -16,6 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
 use crate::domain::sending::shortened;
+use crate::domain::sub_orgs;
 use serde_json::{Value, json};
 
 pub const ENTITLE: Command = Command {
@@ -81,7 +82,7 @@ fn entitle(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     rights.general.extend(permissions.iter().filter(|permission| permission.has_no_channel()));
     keep(scene, given, &rights, "admin.entitled");
     let reply = Reply::answer("admin-entitled").with("name", colleague.name).with("email", colleague.email);
-    Ok(Answer::Say(with_rights(reply, &rights)))
+    Ok(Answer::Say(sub_orgs::told(with_rights(reply, &rights), scene.policy, &rights)))
 }
 
 /// Takes effect at the next gate: what waits to be sent for him is refused there.
@@ -105,7 +106,8 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let granted = scene.case.holds(&Key::new("grant", &colleague.email));
     let met = scene.user_by_email(&colleague.email).map(|user| user.id.0);
     let reply = Reply::answer("admin-show").with("name", colleague.name).with("email", colleague.email);
-    Ok(Answer::Say(with_rights(reply, &rights).with("granted", granted).with("id", met)))
+    let reply = with_rights(reply, &rights).with("granted", granted).with("id", met);
+    Ok(Answer::Say(sub_orgs::told(reply, scene.policy, &rights)))
 }
 
 fn status(scene: &mut Scene, _given: &Given) -> Result<Answer, Refusal> {
@@ -213,7 +215,7 @@ fn channels(given: &Given, may_be_missing: bool) -> Result<Vec<Channel>, Refusal
 }
 
 pub(super) fn rights_of(scene: &Scene, colleague: &Colleague) -> Rights {
-    Rights { email: colleague.email.clone(), ..scene.rights_of_email(&colleague.email) }
+    Rights { email: colleague.email.clone(), ..scene.given_rights(&colleague.email) }
 }
 
 pub(super) fn keep(scene: &mut Scene, given: &Given, rights: &Rights, kind: &str) {

@@ -42,7 +42,7 @@ fn offboard(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 
 /// In the same commit as everything that follows: from here on nothing of his passes the gate.
 fn revoke_everything(scene: &mut Scene, given: &Given, leaver: &User) {
-    let before = scene.rights_of_email(&leaver.email);
+    let before = scene.given_rights(&leaver.email);
     // The sub-organisation stays: it says on which side of the wall his clients are.
     let none = Rights { email: leaver.email.clone(), sub_org: before.sub_org.clone(), ..Rights::default() };
     scene.put(&none);

@@ -7,6 +7,7 @@ use crate::domain::handovers::{self, Handover, Kind};
 use crate::domain::refusal::Refusal;
 use crate::domain::rooms;
 use crate::domain::scene::Scene;
+use crate::domain::sub_orgs;
 
 pub const SUBORG: Command = Command {
     path: "admin suborg",
@@ -25,7 +26,7 @@ const NAME_MAX: usize = 60;
 
 fn suborg(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let colleague = colleague(scene, given)?;
-    let name = name(given)?;
+    let name = name(scene, given)?;
     let mut rights = rights_of(scene, &colleague);
     if rights.sub_org == name {
         return Err(Refusal::bad_argument("name", "is the sub-organisation that this colleague has", SUBORG.example));
@@ -38,7 +39,7 @@ fn suborg(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     keep(scene, given, &rights, "admin.suborg_changed");
     let Some(user) = user else {
         let reply = Reply::answer("admin-suborg").with("name", colleague.name).with("sub_org", name);
-        return Ok(Answer::Say(reply));
+        return Ok(Answer::Say(sub_orgs::told(reply, scene.policy, &rights)));
     };
     let rooms = rooms::rooms_of(scene, user.id, views::ROOMS_MAX).len();
     let work = Handover::new(Kind::SubOrg, user.id, None, given.caller.id, Place::Direct(given.caller.id));
@@ -46,12 +47,27 @@ fn suborg(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     Ok(views::list(scene, given, rooms, report))
 }
 
-fn name(given: &Given) -> Result<String, Refusal> {
+fn name(scene: &Scene, given: &Given) -> Result<String, Refusal> {
     // A colleague who was not mentioned stands as a text before it.
     let position = usize::from(given.args.people().is_empty());
     let name = given.text(position).ok_or_else(|| Refusal::missing("name", SUBORG.example))?;
     if name.chars().count() > NAME_MAX {
         return Err(Refusal::new("name-too-long").with("most", NAME_MAX));
     }
+    if !is_known(scene, name) {
+        return Err(Refusal::bad_argument("name", not_listed(scene), SUBORG.example));
+    }
     Ok(name.to_owned())
+}
+
+/// Where the firm lists its sub-organisations a mistyped name would put a wall around a colleague.
+fn is_known(scene: &Scene, name: &str) -> bool {
+    let policy = scene.policy;
+    let configured = policy.advisors.values().any(|rights| rights.sub_org == name);
+    policy.sub_orgs.is_empty() || policy.sub_orgs.contains_key(name) || configured
+}
+
+fn not_listed(scene: &Scene) -> String {
+    let names: Vec<&str> = scene.policy.sub_orgs.keys().map(String::as_str).collect();
+    format!("is none of the sub-organisations of the configuration: {}", names.join(", "))
 }

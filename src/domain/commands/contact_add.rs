@@ -49,7 +49,7 @@ struct Typed {
 fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let typed = read(scene, given)?;
     if !given.rights.may(Permission::ContactCreate, Some(typed.channel)) {
-        return Err(Refusal::no_permission(Permission::ContactCreate.name()));
+        return Err(Refusal::lacking(&given.rights, Permission::ContactCreate, typed.channel).with("argument", "channel"));
     }
     if typed.channel == Channel::Sms && !sms::is_set_up(scene.policy) {
         return Err(Refusal::new("sms-not-set-up").with("argument", "channel"));
@@ -303,7 +303,7 @@ fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, r
 /// A room sends the invitation at once (S0-18), so it needs somebody who may be asked or has agreed.
 fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Typed) -> Result<(), Refusal> {
     if !given.rights.may(Permission::RoomCreate, Some(typed.channel)) {
-        return Err(Refusal::no_permission(Permission::RoomCreate.name()).with("argument", "room"));
+        return Err(Refusal::lacking(&given.rights, Permission::RoomCreate, typed.channel).with("argument", "room"));
     }
     let name = format!("{} {}", typed.first, typed.last);
     match contact.consent(typed.channel) {

@@ -202,9 +202,11 @@ fn told_line(scene: &Scene, place: &Place, reply: &Reply) -> Value {
     };
     let held_up = reply.contact.as_ref().filter(|_| reply.reason.as_deref() == Some(quiet_hours::GATE.id));
     let contact = held_up.and_then(|id| scene.contact(id));
-    let at = contact.and_then(|contact| quiet_hours::opens_at(scene.policy, &contact, scene.now));
-    let reason = reply.reason.clone();
     let message = reply.message.as_ref().and_then(|id| scene.message(id));
+    let room = message.as_ref().and_then(|message| message.room.as_ref());
+    let sub_org = room.map(|room| scene.sub_org_of(room)).unwrap_or_default();
+    let at = contact.and_then(|contact| quiet_hours::opens_at(scene.policy, &sub_org, &contact, scene.now));
+    let reason = reply.reason.clone();
     let parts = message.and_then(|message| parts(message.channel, &message.body));
     json!({ "kind": kind, "to": name, "where": place_name(scene, place), "reason": reason, "at": at, "parts": parts })
 }

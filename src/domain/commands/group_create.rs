@@ -71,7 +71,7 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contacts = contacts(scene, given)?;
     let channel = one_channel(scene, &contacts)?;
     if !given.rights.may(Permission::GroupNative, Some(channel)) || !given.rights.may_use(channel) {
-        return Err(Refusal::no_permission(Permission::GroupNative.name()));
+        return Err(Refusal::lacking(&given.rights, Permission::GroupNative, channel));
     }
     let colleagues = colleagues(scene, given, channel)?;
     for contact in &contacts {
@@ -126,7 +126,7 @@ fn why_standard(scene: &Scene, given: &Given, group: &Group) -> Option<Standard>
     if group.contacts.len() > native::CONTACTS_MAX {
         return Some(Standard::TooMany);
     }
-    (!scene.policy.native_groups).then_some(Standard::FeatureOff)
+    (!scene.policy.native_groups_of(&given.rights.sub_org)).then_some(Standard::FeatureOff)
 }
 
 /// On the line `--standard` says no; in the form a box that is not ticked.
@@ -160,7 +160,7 @@ fn ids(group: &Group) -> Vec<ContactId> {
 /// One room, each client reached by himself.
 fn standard(scene: &mut Scene, given: &Given, group: &Group, why: Standard) -> Result<Answer, Refusal> {
     let ids = ids(group);
-    let shared = scene.policy.group_relay == GroupRelay::All && ids.len() > 1;
+    let shared = scene.policy.group_relay_of(&given.rights.sub_org) == GroupRelay::All && ids.len() > 1;
     let mut reply = Reply::answer("group-standard").about(&ids[0]).with("name", group.name.clone());
     reply.reason = why.code().map(str::to_owned);
     let reply = reply.with("standard", why.name()).with("count", ids.len()).with("channel", group.channel.name());

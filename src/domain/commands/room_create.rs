@@ -35,7 +35,7 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contacts = contacts(scene, given)?;
     let channel = one_channel(scene, &contacts)?;
     if !given.rights.may(Permission::RoomCreate, Some(channel)) || !given.rights.may_use(channel) {
-        return Err(Refusal::no_permission(Permission::RoomCreate.name()));
+        return Err(Refusal::lacking(&given.rights, Permission::RoomCreate, channel));
     }
     let colleagues = colleagues(scene, given, channel)?;
     for contact in &contacts {

@@ -3,6 +3,7 @@ use super::room_owners::{another_owns, this_room};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
+use crate::domain::handover::cover_names;
 use crate::domain::notices::{self, AdvisorChange};
 use crate::domain::presence::{self, Cause, Step};
 use crate::domain::refusal::Refusal;
@@ -31,7 +32,7 @@ pub fn leave(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if !given.confirmed {
         let held = presence::held_of(scene, &room, given.caller.id).len();
         let card = Reply::new(Code::Confirm, "confirm-room-leave").with("room", room.name).with("held", held);
-        return Ok(Answer::Confirm(card.with("alone", alone)));
+        return Ok(Answer::Confirm(card.with("alone", alone).with("cover", cover_names(scene, &room.sub_org))));
     }
     let cause = Cause::command(scene, given.caller.id);
     let gone = presence::goes(scene, &room, given.caller.id, Step::Leaves, &cause);
@@ -39,5 +40,6 @@ pub fn leave(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     notices::tell_clients(scene, &gone.room, given.caller.id, AdvisorChange::Left);
     let contact = room.contacts.first().map(|id| id.to_string());
     let reply = Reply::answer("you-left").with("room", room.name).with("held", gone.withdrawn).with("alone", alone);
+    let reply = reply.with("cover", cover_names(scene, &gone.room.sub_org));
     Ok(Answer::Privately(reply.with("id", contact)))
 }

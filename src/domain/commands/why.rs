@@ -188,20 +188,22 @@ fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
         .with("holds", blocker.is_some_and(|(_, verdict)| *verdict == Verdict::Hold))
         .with("consent", question.contact.consent(question.channel).name())
         .with("template_goes", template_goes)
-        .with("quiet", quiet_row(scene, &question.contact))
+        .with("quiet", quiet_row(scene, question))
         .with("ask_again_at", ask_again_at(scene, question).map(|at| at.0))
         .with("before_it", before_it(scene, question))
         .with("now", scene.now.0)
 }
 
 /// What the gate of the quiet hours goes by: the client's clocks, and when they are all open. Null where it is switched off.
-fn quiet_row(scene: &Scene, contact: &Contact) -> Value {
-    if scene.policy.quiet_hours.is_none() {
+fn quiet_row(scene: &Scene, question: &Question) -> Value {
+    let sub_org = question.room.as_ref().map_or_else(|| scene.rights(question.author).sub_org, |room| room.sub_org.clone());
+    if scene.policy.quiet_hours_of(&sub_org).is_none() {
         return Value::Null;
     }
+    let contact = &question.contact;
     let zones: Vec<String> = quiet_hours::zones(scene.policy, contact).iter().map(quiet_hours::zone_name).collect();
     let row = |opens_at: Option<i64>, clock: &str, zone: &str, never_over: bool| json!({ "zones": zones, "opens_at": opens_at, "clock": clock, "zone": zone, "never_over": never_over });
-    match quiet_hours::quiet(scene.policy, contact, scene.now) {
+    match quiet_hours::quiet(scene.policy, &sub_org, contact, scene.now) {
         Quiet::No => row(None, "", "", false),
         Quiet::NeverOver => row(None, "", "", true),
         Quiet::Until(opening) => row(Some(opening.at.0), &opening.clock, &opening.zone, false),

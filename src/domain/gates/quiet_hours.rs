@@ -33,19 +33,20 @@ pub struct Opening {
 }
 
 fn check(subject: &Subject) -> Verdict {
-    let Some(hours) = subject.policy.quiet_hours else { return Verdict::Pass };
+    let sub_org = subject.room.map_or(&subject.rights.sub_org, |room| &room.sub_org);
+    let Some(hours) = subject.policy.quiet_hours_of(sub_org) else { return Verdict::Pass };
     let zones = zones(subject.policy, subject.contact);
     hold_unless(zones.iter().all(|zone| is_open(hours, zone, subject.now)))
 }
 
-/// Whether the hours keep messages from this client now, and until when.
-pub fn quiet(policy: &Policy, contact: &Contact, now: Timestamp) -> Quiet {
-    policy.quiet_hours.map_or(Quiet::No, |hours| in_zones(hours, &zones(policy, contact), now))
+/// Whether the hours of a sub-organisation keep messages from this client now, and until when.
+pub fn quiet(policy: &Policy, sub_org: &str, contact: &Contact, now: Timestamp) -> Quiet {
+    policy.quiet_hours_of(sub_org).map_or(Quiet::No, |hours| in_zones(hours, &zones(policy, contact), now))
 }
 
 /// When messages may go to this client again; `None` while they may, and where no hour suits all his zones.
-pub fn opens_at(policy: &Policy, contact: &Contact, now: Timestamp) -> Option<Timestamp> {
-    match quiet(policy, contact, now) {
+pub fn opens_at(policy: &Policy, sub_org: &str, contact: &Contact, now: Timestamp) -> Option<Timestamp> {
+    match quiet(policy, sub_org, contact, now) {
         Quiet::Until(opening) => Some(opening.at),
         Quiet::No | Quiet::NeverOver => None,
     }

@@ -3,10 +3,11 @@ use crate::domain::contact::Contact;
 use crate::domain::event::ClientMessage;
 use crate::domain::ids::*;
 use crate::domain::presence;
+use crate::domain::room::Room;
 use crate::domain::scene::Scene;
 
-/// Those who list him, else the line's advisor, else those who answer for everybody; nobody who has left him, unless there is
-/// nobody else.
+/// The cover of a room that everybody has left, those who list him, the line's advisor, those who answer for everybody: the
+/// first of them of whom there is one; nobody who has left him, unless there is nobody else.
 pub fn advisors_for(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Vec<UserId> {
     let there = |user: &UserId| !presence::has_gone(scene, contact, said.channel, *user);
     let found = advisors_by_rule(scene, contact, said, &there);
@@ -24,15 +25,29 @@ fn advisors_by_rule(scene: &Scene, contact: &Contact, said: &ClientMessage, ther
     if !of_line.is_empty() && (said.channel == Channel::Sms || listing.is_empty()) {
         return of_line;
     }
+    let left = room_that_was_left(scene, contact, said);
+    let cover = left.as_ref().map_or(&[][..], |room| scene.policy.cover_of(&room.sub_org));
+    let cover: Vec<UserId> = cover.iter().filter_map(by_email).filter(may).collect();
+    if !cover.is_empty() {
+        return those_who_may_read(scene, left.as_ref(), cover);
+    }
     if !listing.is_empty() {
         return same_sub_org(scene, listing);
     }
-    let mut defaults: Vec<UserId> = scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect();
-    // Those who may read the room that everybody has left come first.
+    let defaults: Vec<UserId> = scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect();
+    those_who_may_read(scene, left.as_ref(), defaults)
+}
+
+/// On the line on which he writes; he has no other, or he would not ask who answers.
+fn room_that_was_left(scene: &Scene, contact: &Contact, said: &ClientMessage) -> Option<Room> {
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    let left = rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).last();
-    defaults.sort_by_key(|user| left.as_ref().is_some_and(|room| scene.rights(*user).sub_org != room.sub_org));
-    same_sub_org(scene, defaults)
+    rooms.filter(|room| room.is_live() && room.channel == said.channel && room.line == said.line).last()
+}
+
+/// Those who may read the room that everybody has left come first, and decide whose room it is.
+fn those_who_may_read(scene: &Scene, left: Option<&Room>, mut users: Vec<UserId>) -> Vec<UserId> {
+    users.sort_by_key(|user| left.is_some_and(|room| scene.rights(*user).sub_org != room.sub_org));
+    same_sub_org(scene, users)
 }
 
 /// A room has one sub-organisation: that of its first owner (the ethical wall).
