@@ -138,7 +138,7 @@ fn with_a_former_member() -> World {
 }
 
 #[test]
-fn s1_20_to_s1_25_owners_and_only_owners_change_a_room() {
+fn s1_20_s1_21_s1_22_s1_23_s1_24_s1_25_owners_and_only_owners_change_a_room() {
     let lines = [
         "/room add @olga@acme.com".to_owned(),
         format!("/room remove {BOB}"),
@@ -312,7 +312,7 @@ fn who_has_left_reads_again_rather_than_nobody() {
 // ---- removing
 
 #[test]
-fn s4_35_to_s4_39_everybody_reads_his_own_sentence() {
+fn s4_35_s4_36_s4_37_s4_38_s4_39_everybody_reads_his_own_sentence() {
     let mut world = three();
     let before = world.sent_to(ANN).len();
     assert_eq!(world.in_room(ROOM).says("jane", &format!("/room remove {CARL}")), ["confirm confirm-room-remove"]);

@@ -87,6 +87,17 @@ fn s1_7_s1_13_the_group_bears_the_rooms_name_and_names_the_advisors() {
 }
 
 #[test]
+fn s1_9_advisors_are_in_at_once_and_contacts_are_not() {
+    let mut world = World::agreed(|_| {});
+    world.says("jane", &format!("/group create \"{ROOM}\" contacts={ANN} @bob.ray@acme.com"));
+    let advisors: Vec<u64> = world.room(ROOM).members.keys().map(|user| user.0).collect();
+    assert_eq!(advisors, [1, 2], "before WhatsApp has even made the group");
+    assert_eq!(member(&world, ANN), Some(Membership::Invited));
+    let [GroupCall::Create { description, .. }] = world.group_calls.as_slice() else { panic!("{:?}", world.group_calls) };
+    assert!(description.contains("Jane Doe") && description.contains("Bob Ray"), "{description}");
+}
+
+#[test]
 fn s1_10_s1_11_each_contact_gets_the_link_by_himself_and_only_with_consent() {
     let mut world = made();
     assert_eq!(world.sent_to(ANN).last().unwrap(), "[liaison_group_invite]", "her window is open");

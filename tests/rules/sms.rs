@@ -33,7 +33,7 @@ fn sam() -> World {
 }
 
 #[test]
-fn s2_1_to_5_contact_room_welcome_conversation_in_this_order() {
+fn s2_1_s2_2_s2_3_s2_4_s2_5_contact_room_welcome_conversation_in_this_order() {
     let mut world = world();
     let answer = world.says("jane", ADD_ANN_BY_SMS);
     assert_eq!(answer.last().unwrap(), "answer contact-added", "{answer:?}");
