@@ -80,6 +80,8 @@ fn news(news: &GroupNews) -> String {
         GroupNews::Removed { who: keys } => format!("removed {}", who(keys)),
         GroupNews::NotRemoved { who: keys, code, .. } => format!("not removed {} {code}", who(keys)),
         GroupNews::NotChanged { code, .. } => format!("not changed {code}"),
+        GroupNews::PictureChanged { request } => format!("picture changed for {request:.4}"),
+        GroupNews::PictureNotChanged { request, code, .. } => format!("picture not changed for {request:.4} {code}"),
         GroupNews::Deleted => "deleted".to_owned(),
         GroupNews::Suspended => "suspended".to_owned(),
         GroupNews::Unsuspended => "unsuspended".to_owned(),
@@ -130,7 +132,7 @@ fn each_recorded_webhook_becomes_these_facts() {
         metadocs.shape.group_participant_leaves: group left 16505551234
         metadocs.shape.group_remove_partial_fail: group removed 16505551234; group not removed 16505551235 131212
         metadocs.shape.group_removed_by_business: group removed 16505551234
-        metadocs.shape.group_settings_update_succeed: (group_settings_update)
+        metadocs.shape.group_settings_update_succeed: group picture changed for 784D
         metadocs.shape.group_status_delivered_alt_key: delivered by 16505551234 at group_service
         metadocs.shape.group_status_delivered_two_messages: delivered by 16505551234 at group_service; delivered by 16505551234 at group_service
         metadocs.shape.group_status_failed: failed 131020
@@ -150,7 +152,7 @@ fn each_recorded_webhook_becomes_these_facts() {
         metaspec.contact_sharing_message: contact card Lucía Gómez +1 (983) 555-2319 [pn]
         metaspec.group_create_message: group created for 784D without link; group joined 16505551234; group joined 16505551235
         metaspec.group_remove_participants: group removed 16505551234; group removed 16505551235
-        metaspec.group_settings_update: (group_settings_update)
+        metaspec.group_settings_update: group picture changed for 784D
         metaspec.image_message: picture with id Taj Mahal [pn]
         metaspec.interactive_button_reply_message: button cancel-button/Cancel [pn] quoting
         metaspec.interactive_list_reply_message: button priority_express/Priority Mail Expres [pn] quoting

@@ -15,6 +15,8 @@ mod delivery;
 mod files;
 #[path = "rules/forms.rs"]
 mod forms;
+#[path = "rules/group_picture.rs"]
+mod group_picture;
 #[path = "rules/groups.rs"]
 mod groups;
 #[path = "rules/identity.rs"]

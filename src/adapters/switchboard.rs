@@ -79,9 +79,12 @@ impl Performer for Switchboard {
                 (Effect::RenameRoom(rename), _) => self.symphony.rename_room(&rename.stream, &rename.name).await,
                 (Effect::DeactivateRoom { stream }, _) => self.symphony.deactivate(stream).await,
                 (Effect::AcceptConnection { user }, _) => self.symphony.accept_connection(*user).await,
-                (Effect::Group(act), _) => match &self.whatsapp {
-                    Some(whatsapp) => whatsapp.group(act).await,
-                    None => failed("channel-off", "this channel is not set up"),
+                (Effect::Group(act), _) => match (&self.whatsapp, &act.call) {
+                    (Some(whatsapp), GroupCall::Picture { group, file }) => {
+                        whatsapp.picture(&act.line, group, file, &self.vault).await
+                    }
+                    (Some(whatsapp), _) => whatsapp.group(act).await,
+                    (None, _) => channel_off(),
                 },
                 (Effect::FindUser { user, .. }, _) => self.symphony.find_user(*user).await,
             }

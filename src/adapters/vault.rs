@@ -3,6 +3,7 @@
 //! A kept file is a row of pieces, `length u32 | sealed piece`; the last piece says that it is the last, so that a file
 //! that was cut off does not read as a shorter one. Erasing a contact's key makes his files unreadable with the rest.
 mod magic;
+mod pixels;
 mod sweep;
 
 use crate::adapters::store::KeyRing;
@@ -10,7 +11,7 @@ use crate::domain::ids::{ContactId, MediaId};
 use crate::domain::media::{Found, Media};
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -327,6 +328,17 @@ impl Kept {
             }
         });
         futures_util::stream::unfold(from, async |mut from| Some((from.recv().await?, from)))
+    }
+
+    /// Width and height of a JPEG; `None` where its bytes do not tell.
+    pub async fn pixels(&self) -> Option<(u32, u32)> {
+        let (mut pieces, mut seeker) = (std::pin::pin!(self.pieces()), pixels::Seeker::default());
+        while let Some(Ok(piece)) = pieces.next().await {
+            if !seeker.push(&piece) {
+                break;
+            }
+        }
+        seeker.found()
     }
 
     /// A stranger's type may be no type at all.

@@ -24,6 +24,7 @@ pub mod room_deactivate;
 pub mod room_info;
 pub mod room_leave;
 pub mod room_owners;
+pub mod room_photo;
 pub mod room_remove;
 pub mod room_rename;
 pub mod room_restart;
@@ -129,6 +130,7 @@ pub const ALL: &[&Command] = &[
     &room_owners::PROMOTE,
     &room_owners::DEMOTE,
     &room_rename::RENAME,
+    &room_photo::PHOTO,
     &room_leave::LEAVE,
     &room_transfer::TRANSFER,
     &room_restart::RESTART,

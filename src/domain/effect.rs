@@ -67,6 +67,8 @@ pub enum Before {
     Message { channel: Channel, chat: ChatMessageId },
     /// Another client's message that is passed on with this file.
     PassedOn(MessageId),
+    /// The call that makes it the picture of this room's native group.
+    Group(RoomKey),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +99,9 @@ pub enum GroupCall {
     Find { subject: String, created_after: Timestamp },
     /// At least one of them.
     Change { group: GroupId, subject: Option<String>, description: Option<String> },
+    /// A picture for the group; `Done` carries the provider's id of the request, if it named one. Whether it is shown comes as
+    /// `GroupNews::PictureChanged` or `GroupNews::PictureNotChanged`.
+    Picture { group: GroupId, file: Box<Media> },
     /// `Done` carries the link; `anew` makes all earlier ones void.
     Link { group: GroupId, anew: bool },
     /// A join request, approved or rejected.

@@ -459,6 +459,15 @@ pub enum GroupNews {
         code: String,
         detail: String,
     },
+    /// The group has another picture; `request` is what the answer to the call named, or empty.
+    PictureChanged {
+        request: String,
+    },
+    PictureNotChanged {
+        request: String,
+        code: String,
+        detail: String,
+    },
     Deleted,
     Suspended,
     Unsuspended,

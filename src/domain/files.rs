@@ -7,8 +7,9 @@ use super::effect::*;
 use super::event::{Attached, ClientFile, ClientMessage, RoomMessage};
 use super::ids::*;
 use super::lane::Due;
-use super::media::{self, CHAT_FILES_MAX, Found, Media, MediaState, Source, Uploaded, sendable, shown_size};
+use super::media::{self, CHAT_FILES_MAX, Found, Media, MediaState, Sendable, Source, Uploaded, sendable, shown_size};
 use super::message::{Message, MessageState};
+use super::native::picture;
 use super::outbox;
 use super::refusal::Refusal;
 use super::scene::{PROGRAM, Scene};
@@ -117,25 +118,39 @@ pub fn from_advisor(scene: &mut Scene, contact: &ContactId, channel: Channel, sa
     let files = said.attachments.iter().filter_map(|file| Some((file, sendable(channel, &file.name)?)));
     let mut taken = Vec::new();
     for (file, known) in files {
-        let id = scene.new_media_id();
-        let media = Media {
-            name: media::safe_name(Some(&file.name), &id, known.mime),
-            id,
-            contact: contact.clone(),
-            kind: known.kind,
-            mime: known.mime.to_owned(),
-            size: file.size,
-            sha256: None,
-            source: Source::Chat { stream: said.stream.clone(), message: said.message.clone(), file: file.id.clone() },
-            state: MediaState::Wanted,
-            uploaded: None,
-        };
-        scene.put(&media);
+        let media = of_chat(scene, contact, (said, file, known));
         let before = Before::Message { channel, chat: said.message.clone() };
         scene.effect(Effect::Fetch(Fetch { media: Box::new(media.clone()), before }));
         taken.push(media);
     }
     taken
+}
+
+/// The picture of this room's native group, to be fetched before the call that hands it over; sealed for this contact.
+pub fn for_group(scene: &mut Scene, room: &RoomKey, contact: &ContactId, sent: (&RoomMessage, &Attached, Sendable)) -> Media {
+    let media = of_chat(scene, contact, sent);
+    let before = Before::Group(room.clone());
+    scene.effect(Effect::Fetch(Fetch { media: Box::new(media.clone()), before }));
+    media
+}
+
+/// A file in the chat is known from then on under our own id.
+fn of_chat(scene: &mut Scene, contact: &ContactId, (said, file, known): (&RoomMessage, &Attached, Sendable)) -> Media {
+    let id = scene.new_media_id();
+    let media = Media {
+        name: media::safe_name(Some(&file.name), &id, known.mime),
+        id,
+        contact: contact.clone(),
+        kind: known.kind,
+        mime: known.mime.to_owned(),
+        size: file.size,
+        sha256: None,
+        source: Source::Chat { stream: said.stream.clone(), message: said.message.clone(), file: file.id.clone() },
+        state: MediaState::Wanted,
+        uploaded: None,
+    };
+    scene.put(&media);
+    media
 }
 
 /// Before a message with a file becomes due: the provider needs a copy of it, and what is passed on may be on its way to us.
@@ -165,6 +180,7 @@ pub fn fetch_may_go(scene: &mut Scene, due: &Due, fetch: &Fetch) -> bool {
             let wanted = scene.media(&fetch.media.id).is_some_and(|media| media.state == MediaState::Wanted);
             wanted && scene.message(message).is_some_and(|message| message.state == MessageState::Ready)
         }
+        Before::Group(room) => picture::is_wanted(scene, room, &fetch.media.id),
     };
     if !needed {
         scene.settle(due);
@@ -208,11 +224,15 @@ pub fn fetched(scene: &mut Scene, fetch: &Fetch, found: Option<&str>) {
     (media.state, media.size, media.sha256) = (MediaState::Kept, Some(found.size), Some(found.sha256));
     scene.put(&media);
     note(scene, "media.kept", &media);
-    if let Before::Line(Place::Room(key)) = &fetch.before
-        && let Some(mut room) = scene.room(key)
-    {
-        room.files += 1;
-        scene.put(&room);
+    match &fetch.before {
+        Before::Line(Place::Room(key)) => {
+            if let Some(mut room) = scene.room(key) {
+                room.files += 1;
+                scene.put(&room);
+            }
+        }
+        Before::Group(room) => picture::fetched(scene, room, &media),
+        Before::Line(_) | Before::Message { .. } | Before::PassedOn(_) => {}
     }
 }
 
@@ -224,8 +244,10 @@ pub fn not_fetched(scene: &mut Scene, fetch: &Fetch, code: &str, why: &str) {
     media.state = MediaState::Lost { code: code.to_owned(), why: why.to_owned() };
     scene.put(&media);
     note(scene, "media.lost", &media);
-    if let Before::Message { chat, .. } = &fetch.before {
-        refuse(scene, chat, &media, why);
+    match &fetch.before {
+        Before::Message { chat, .. } => refuse(scene, chat, &media, why),
+        Before::Group(room) => picture::refused(scene, room, Some(&media.id), code, why),
+        Before::Line(_) | Before::PassedOn(_) => {}
     }
 }
 

@@ -71,6 +71,10 @@ impl OutboxLane {
     pub fn of_group(room: &RoomKey) -> String {
         format!("group/{room}")
     }
+    /// Apart from those: a file that cannot be had must keep nobody in the group or out of it.
+    pub fn of_picture(room: &RoomKey) -> String {
+        format!("picture/{room}")
+    }
     pub fn of_place(place: &Place) -> String {
         match place {
             Place::Stream(stream) => format!("stream/{stream}"),

@@ -1,11 +1,13 @@
 //! Native WhatsApp groups: asked for, made, joined by invitation, changed and ended. A room of ours bears one; what is
 //! written in the room goes into it, in `talk`; what WhatsApp tells of it is heard in `news`.
 mod news;
+pub mod picture;
 mod talk;
 
 pub use news::{call_done, call_failed, told};
 pub use talk::{client_wrote, objection, program_may_say, reached, say_to_group, window_was_closed};
 
+use self::picture::Picture;
 use super::commit::{Entry, Key};
 use super::consent::Consent;
 use super::contact::Contact;
@@ -63,6 +65,9 @@ pub struct Native {
     /// The same for people of whom we know nothing but what WhatsApp calls them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub strangers: BTreeSet<String>,
+    /// The picture that was asked for last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
     /// When the room was last told that a stranger asked to join.
     pub strangers_told_at: Option<Timestamp>,
 }
@@ -86,7 +91,8 @@ impl Native {
         self.reading_along.is_empty() && self.strangers.is_empty()
     }
     fn wakes_at(&self) -> Option<Timestamp> {
-        self.look_at.filter(|_| self.group.is_none())
+        let look = self.look_at.filter(|_| self.group.is_none());
+        look.into_iter().chain(self.picture.as_ref().and_then(Picture::wakes_at)).min()
     }
 }
 
@@ -94,7 +100,7 @@ impl Room {
     pub fn is_native(&self) -> bool {
         self.native.is_some()
     }
-    /// When its group, if it has one, wants to be looked for.
+    /// When its group, if it has one, or the group's picture, wants to be looked for.
     pub fn group_wakes_at(&self) -> Option<Timestamp> {
         self.native.as_ref().and_then(Native::wakes_at)
     }
@@ -162,6 +168,7 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         suspended: false,
         reading_along: BTreeSet::new(),
         strangers: BTreeSet::new(),
+        picture: None,
         strangers_told_at: None,
     });
     scene.put(&room);
@@ -356,8 +363,9 @@ pub fn room_closed(scene: &mut Scene, room: &Room) {
     }
 }
 
-/// It was asked for, and nobody has told of it.
+/// The group was asked for, or its picture, and nobody has told of it.
 pub fn woke(scene: &mut Scene, key: &RoomKey) {
+    picture::woke(scene, key);
     let Some(mut room) = scene.room(key) else { return };
     let now = scene.now;
     let Some(native) = &mut room.native else { return };

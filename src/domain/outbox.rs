@@ -68,6 +68,12 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
             due.effect = now.map_or(due.effect, Effect::Upload);
             goes
         }
+        Effect::Group(act) => {
+            let now = native::picture::call_may_go(scene, &due, act);
+            let goes = now.is_some();
+            due.effect = now.map_or(due.effect, Effect::Group);
+            goes
+        }
         Effect::OpenRoom(_)
         | Effect::AddMember { .. }
         | Effect::RemoveMember { .. }
@@ -75,7 +81,6 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
         | Effect::RenameRoom(_)
         | Effect::DeactivateRoom { .. }
         | Effect::AcceptConnection { .. }
-        | Effect::Group(_)
         | Effect::FindUser { .. } => true,
     };
     if goes {

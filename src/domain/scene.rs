@@ -267,6 +267,8 @@ impl<'a> Scene<'a> {
             Effect::Fetch(Fetch { media, before: Before::Message { channel, .. } }) => self.lane_of_chat_file(*channel, media),
             // A file that is passed on is another contact's than the one who gets it.
             Effect::Fetch(Fetch { media, before: Before::PassedOn(message) }) => self.lane_of_message(message, media),
+            Effect::Fetch(Fetch { before: Before::Group(room), .. })
+            | Effect::Group(GroupAct { room, call: GroupCall::Picture { .. }, .. }) => OutboxLane::of_picture(room),
             Effect::Upload(upload) => self.lane_of_message(&upload.message, &upload.media),
             Effect::Send(Send { room: Some(room), .. }) => OutboxLane::to_group(room),
             Effect::Send(send) => OutboxLane::to_contact(send.channel, &send.contact),

@@ -9,17 +9,17 @@ use liaison::domain::membership::Membership;
 use liaison::domain::native::{self, Changed, LOOK_AFTER};
 use liaison::domain::time::Span;
 
-const ROOM: &str = "Lee family";
-const GROUP: &str = "group-1";
-const LINK: &str = "https://chat.whatsapp.com/AbCdEf";
+pub const ROOM: &str = "Lee family";
+pub const GROUP: &str = "group-1";
+pub const LINK: &str = "https://chat.whatsapp.com/AbCdEf";
 
-fn news(world: &mut World, news: GroupNews) {
+pub fn news(world: &mut World, news: GroupNews) {
     let told = GroupTold { line: LineId::new(LINE), group: GroupId::new(GROUP), news };
     assert_eq!(world.feed(Fact::GroupTold(told)), Fed::Committed);
     world.work_off();
 }
 
-fn who(number: &str) -> ClientKeys {
+pub fn who(number: &str) -> ClientKeys {
     ClientKeys { phone: None, ..keys_of(number) }
 }
 
@@ -28,7 +28,7 @@ fn member(world: &World, number: &str) -> Option<Membership> {
 }
 
 /// Ann has agreed, Ben has not been asked; a group with both was asked for.
-fn asked_for() -> World {
+pub fn asked_for() -> World {
     let mut world = World::agreed(|_| {});
     world.says("jane", "/contact add Ben Lee phone=+4915112345699 email=ben@lee.de channel=whatsapp");
     let contacts = [world.contact(ANN).id, world.contact(BEN).id];
@@ -44,13 +44,13 @@ fn made() -> World {
     world
 }
 
-fn asks(world: &mut World, number: &str) -> Vec<GroupCall> {
+pub fn asks(world: &mut World, number: &str) -> Vec<GroupCall> {
     let mark = world.group_calls.len();
     news(world, GroupNews::AsksToJoin { request: format!("ask-{number}"), who: who(number) });
     world.group_calls[mark..].to_vec()
 }
 
-fn approved(calls: &[GroupCall]) -> bool {
+pub fn approved(calls: &[GroupCall]) -> bool {
     let [GroupCall::Answer { approve, .. }] = calls else { panic!("{calls:?}") };
     *approve
 }
@@ -64,7 +64,7 @@ fn joined() -> World {
 }
 
 /// And has written, so that the group's window is open.
-fn open() -> World {
+pub fn open() -> World {
     let mut world = joined();
     writes(&mut world, ANN, "Hello all");
     world
@@ -74,7 +74,7 @@ fn writes(world: &mut World, number: &str, text: &str) {
     world.client(number).in_group(GROUP).writes(text);
 }
 
-fn into_group(world: &World) -> Vec<String> {
+pub fn into_group(world: &World) -> Vec<String> {
     world.sent_to(GROUP)
 }
 

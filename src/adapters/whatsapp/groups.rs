@@ -22,7 +22,7 @@ const MAX_PAGES: usize = 16;
 const PARTLY: i64 = 131201;
 
 impl WhatsApp {
-    /// Asks for it once. What `Done` carries is told with each call.
+    /// Asks for it once. What `Done` carries is told with each call. A picture has a call of its own, `picture`.
     pub async fn group(&self, act: &GroupAct) -> Attempt {
         match &act.call {
             GroupCall::Create { subject, description } => self.create(&act.line, subject, description).await,
@@ -35,6 +35,7 @@ impl WhatsApp {
                 Some(path) => self.of_group(&act.line, &path, &act.call).await,
                 None => failed("no-such-group", "its id is none"),
             },
+            GroupCall::Picture { .. } => failed("attachment", "it goes with its bytes"),
         }
     }
 
@@ -73,7 +74,9 @@ impl WhatsApp {
                 None => failed("unsendable", "There is no address of this participant."),
             },
             GroupCall::Delete { .. } => self.plainly(line, self.delete(group)).await,
-            GroupCall::Create { .. } | GroupCall::Find { .. } => failed("no-such-group", "it has no id yet"),
+            GroupCall::Create { .. } | GroupCall::Find { .. } | GroupCall::Picture { .. } => {
+                failed("no-such-group", "it has no id yet")
+            }
         }
     }
 
@@ -129,7 +132,7 @@ impl WhatsApp {
     }
 
     /// An answer that says yes, or what is certain otherwise.
-    async fn answered(&self, line: &LineId, request: RequestBuilder) -> Result<Answer, Attempt> {
+    pub(super) async fn answered(&self, line: &LineId, request: RequestBuilder) -> Result<Answer, Attempt> {
         let answer = match self.exchange(request).await {
             Exchange::NotSent(why) => return Err(self.not_yet(why, NO_CONNECTION)),
             Exchange::Lost(why) => return Err(unknown(why)),
@@ -247,7 +250,7 @@ fn concerns_rights(code: i64) -> bool {
 }
 
 /// The one segment of an address that a group's id may become; whatever else it is must not become another path.
-fn path(group: &GroupId) -> Option<String> {
+pub(super) fn path(group: &GroupId) -> Option<String> {
     let id = group.as_str();
     let fits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-=:@".contains(&byte));
     fits.then(|| id.to_owned())

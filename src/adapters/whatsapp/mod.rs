@@ -5,6 +5,7 @@ pub mod groups;
 pub mod health;
 pub mod media;
 pub mod pacing;
+pub mod picture;
 pub mod send;
 pub mod templates;
 pub mod webhook;

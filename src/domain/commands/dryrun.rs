@@ -165,6 +165,9 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
             Some(json!({ "kind": "renamed", "room": from, "to": rename.name }))
         }
         Effect::DemoteMember { stream, user } => Some(told_member(scene, "demoted", stream, *user)),
+        Effect::Group(GroupAct { call: GroupCall::Picture { file, .. }, .. }) => {
+            Some(json!({ "kind": "picture", "file": file.name }))
+        }
         Effect::AcceptConnection { .. } | Effect::FindUser { .. } | Effect::Group(_) | Effect::Fetch(_) | Effect::Upload(_) => {
             None
         }

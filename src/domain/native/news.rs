@@ -30,6 +30,8 @@ pub fn told(scene: &mut Scene, told: &GroupTold) {
         | GroupNews::Removed { .. }
         | GroupNews::NotRemoved { .. }
         | GroupNews::NotChanged { .. }
+        | GroupNews::PictureChanged { .. }
+        | GroupNews::PictureNotChanged { .. }
         | GroupNews::Deleted
         | GroupNews::Suspended
         | GroupNews::Unsuspended => {
@@ -64,6 +66,8 @@ fn in_short(news: &GroupNews) -> (&'static str, Option<&ClientKeys>) {
         GroupNews::Removed { who } => ("removed", Some(who)),
         GroupNews::NotRemoved { who, .. } => ("not removed", Some(who)),
         GroupNews::NotChanged { .. } => ("not changed", None),
+        GroupNews::PictureChanged { .. } => ("picture changed", None),
+        GroupNews::PictureNotChanged { .. } => ("picture not changed", None),
         GroupNews::Deleted => ("deleted", None),
         GroupNews::Suspended => ("suspended", None),
         GroupNews::Unsuspended => ("unsuspended", None),
@@ -80,6 +84,8 @@ fn heard(scene: &mut Scene, room: Room, group: &GroupId, news: &GroupNews) {
         GroupNews::NotChanged { code, .. } => {
             tell(scene, &room, Reply::new(Code::Notice, "group-not-changed").because(code.clone()))
         }
+        GroupNews::PictureChanged { request } => picture::told(scene, &room, request, None),
+        GroupNews::PictureNotChanged { request, code, detail } => picture::told(scene, &room, request, Some((code, detail))),
         GroupNews::Deleted => ended(scene, room),
         GroupNews::Suspended => suspended(scene, room, true),
         GroupNews::Unsuspended => suspended(scene, room, false),
@@ -87,7 +93,7 @@ fn heard(scene: &mut Scene, room: Room, group: &GroupId, news: &GroupNews) {
     }
 }
 
-fn tell(scene: &mut Scene, room: &Room, reply: Reply) {
+pub(super) fn tell(scene: &mut Scene, room: &Room, reply: Reply) {
     scene.post(Place::Room(room.key.clone()), reply.with("room", room.name.clone()));
 }
 
@@ -129,6 +135,7 @@ pub fn call_done(scene: &mut Scene, done: &GroupAct, answer: Option<&str>) {
             scene.put(&room);
             send_links(scene, &done.room);
         }
+        GroupCall::Picture { file, .. } => picture::taken(scene, &done.room, &file.id, answer),
         GroupCall::Change { .. } | GroupCall::Answer { .. } | GroupCall::Remove { .. } | GroupCall::Delete { .. } => {}
     }
 }
@@ -168,6 +175,7 @@ pub fn call_failed(scene: &mut Scene, failed: &GroupAct, code: &str, detail: &st
             let keys = ClientKeys { phone: who.phone.clone(), user_id: who.user_id.clone(), ..ClientKeys::default() };
             not_removed(scene, &room, &keys, code);
         }
+        GroupCall::Picture { file, .. } => picture::refused(scene, &room.key, Some(&file.id), code, detail),
         GroupCall::Change { .. } | GroupCall::Link { .. } => {
             tell(scene, &room, Reply::new(Code::Notice, "group-not-changed").because(code));
         }

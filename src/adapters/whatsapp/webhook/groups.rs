@@ -26,6 +26,7 @@ struct Group {
     added_participants: Option<Vec<Participant>>,
     removed_participants: Option<Vec<Participant>>,
     failed_participants: Option<Vec<Participant>>,
+    profile_picture: Option<Setting>,
     group_subject: Option<Setting>,
     group_description: Option<Setting>,
     errors: Option<Vec<Complaint>>,
@@ -108,7 +109,7 @@ fn read_news(field: &str, kind: &str, group: Group, around: &Around) -> Result<V
             participants(group, around)
         }
         (_, "group_join_request_created" | "group_join_request_revoked") => join_request(kind, group, around),
-        (_, "group_settings_update") => Ok(not_changed(group).into_iter().collect()),
+        (_, "group_settings_update") => Ok(settings(group)),
         (_, "group_suspend") => Ok(vec![about_all(GroupNews::Suspended)]),
         (_, "group_suspend_cleared") => Ok(vec![about_all(GroupNews::Unsuspended)]),
         _ => Ok(Vec::new()),
@@ -164,7 +165,28 @@ fn join_request(kind: &str, group: Group, around: &Around) -> Result<Vec<Told>, 
     Ok(vec![(request, news)])
 }
 
-/// Nothing where all was taken over. The picture is nobody's business here.
+fn settings(group: Group) -> Vec<Told> {
+    let picture = picture(&group);
+    // What went wrong with the picture alone says nothing of the words.
+    let has_words = picture.is_none() || group.group_subject.is_some() || group.group_description.is_some();
+    let words = if has_words { not_changed(group) } else { None };
+    picture.into_iter().chain(words).collect()
+}
+
+/// How it went with the picture, for which an owner waits. Without a word on that nothing but a reason tells that it failed.
+fn picture(group: &Group) -> Option<Told> {
+    let setting = group.profile_picture.as_ref()?;
+    let own = setting.errors.as_ref().and_then(|errors| errors.first());
+    let complaint = own.or(group.errors.as_ref().and_then(|errors| errors.first()));
+    let request = group.request_id.clone().unwrap_or_default();
+    if setting.update_successful.unwrap_or(complaint.is_none()) {
+        return Some((request.clone(), GroupNews::PictureChanged { request }));
+    }
+    let (code, detail) = complaint.map_or_else(unknown, told_by);
+    Some((request.clone(), GroupNews::PictureNotChanged { request, code, detail }))
+}
+
+/// Nothing where name and description were taken over.
 fn not_changed(group: Group) -> Option<Told> {
     let settings = [group.group_subject, group.group_description];
     let failed = settings.into_iter().flatten().find(|setting| setting.update_successful == Some(false));
@@ -214,6 +236,8 @@ fn word(news: &GroupNews) -> &'static str {
         GroupNews::Removed { .. } => "removed",
         GroupNews::NotRemoved { .. } => "not-removed",
         GroupNews::NotChanged { .. } => "not-changed",
+        GroupNews::PictureChanged { .. } => "picture-changed",
+        GroupNews::PictureNotChanged { .. } => "picture-not-changed",
         GroupNews::Deleted => "deleted",
         GroupNews::Suspended => "suspended",
         GroupNews::Unsuspended => "unsuspended",
