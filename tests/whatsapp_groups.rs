@@ -4,6 +4,8 @@
 mod emulator;
 #[path = "whatsapp_groups/phones.rs"]
 mod phones;
+#[path = "whatsapp_groups/picture.rs"]
+mod picture;
 #[path = "whatsapp_groups/prism.rs"]
 mod prism;
 #[path = "whatsapp_groups/stub.rs"]

@@ -9,6 +9,8 @@ pub struct GroupView {
     pub id: String,
     pub name: String,
     pub description: String,
+    /// None until the firm gave one.
+    pub picture: Option<FileView>,
     /// The firm's name there.
     pub firm: String,
     /// "asked", "in", "left", "removed" or, where the group is no more, "over".

@@ -1,4 +1,5 @@
 //! WhatsApp groups by the phones' control calls, made by somebody's own client of the WhatsApp API.
+use super::files::{file, png};
 use super::outside::*;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -446,4 +447,73 @@ async fn a_crash_between_the_group_and_its_webhook_doubles_nothing() {
         let made = world.journal(&[]).iter().filter(|entry| entry["kind"] == "group.created").count();
         assert_eq!(made, 1, "{trouble}");
     }
+}
+
+/// What an advisor attaches: a frame of this size, and bytes of any kind.
+fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    let [[w1, w2], [h1, h2]] = [width, height].map(u16::to_be_bytes);
+    let frame = [0xFF, 0xD8, 0xFF, 0xC0, 0, 17, 8, h1, h2, w1, w2, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1, 0xFF, 0xDA, 0, 2];
+    frame.into_iter().chain((0..50_000).map(|n: u32| (n % 251) as u8)).collect()
+}
+
+#[tokio::test]
+async fn s1_20_to_s1_25_the_groups_picture_by_command_is_on_its_phones_and_nowhere_else() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    let name = format!("Lee family {}", ann.last);
+    world.native(&name, &[&ann, &bob], "@sam.lee@acme.com").await;
+    for client in [&ann, &bob] {
+        world.joins(client, &name).await;
+    }
+    world.writes_in_group(&ann, &name, "Hello all").await;
+    let got = world.received(&ann.number).await.len();
+    let picture = async |who: &str, file: Value| {
+        let asked = world.says_with_files(who, &name, "/room photo", file).await;
+        world.answer_to(who, &name, &asked).await
+    };
+    let square = jpeg(640, 640);
+    let family = || json!([file("family.jpg", "image/jpeg", &square)]);
+    world.room(SAM, &name).await;
+    let refused = picture(SAM, family()).await;
+    assert!(refused.refuses("not-owner"), "{refused:?}");
+    let refused = picture(JANE, json!([file("a.png", "image/png", &png(900))])).await;
+    assert!(refused.refuses("bad-argument") && refused.text.contains("must be a JPEG"), "{refused:?}");
+    let refused = world.remark(JANE, &name, "/room photo").await;
+    assert!(refused.refuses("bad-argument") && refused.text.contains("picture is missing"), "{refused:?}");
+
+    let answer = picture(JANE, json!([file("wide.jpg", "image/jpeg", &jpeg(640, 480))])).await;
+    assert!(answer.is("answer") && answer.text.contains("on its way"), "{answer:?}");
+    let why = |line: &Line| line.is("notice") && line.text.contains("wide.jpg is not square (640 × 480 pixels)");
+    world.line(JANE, &name, "why not", why).await;
+    assert!(world.group(&ann.number, &name).await.unwrap()["picture"].is_null());
+    picture(JANE, family()).await;
+    let told = |line: &Line| line.is("notice") && line.text.contains("The group's picture has been changed by Jane Doe.");
+    world.line(SAM, &name, "that it is there", told).await;
+    for number in [&ann.number, &bob.number] {
+        let shown = world.group(number, &name).await.unwrap()["picture"].clone();
+        assert_eq!(shown["mime"], "image/jpeg");
+        assert!(world.bytes(&format!("/api/phones/files/{}", shown["id"].as_str().unwrap())).await == square, "the same bytes");
+    }
+
+    world.trouble("whatsapp", "group-fails", 1).await;
+    picture(JANE, family()).await;
+    let why = |line: &Line| line.is("notice") && line.reason == "131000" && line.text.contains("stays as it was");
+    world.line(JANE, &name, "what WhatsApp says", why).await;
+    world.trouble("whatsapp", "group-lost", 1).await;
+    let answer = picture(JANE, family()).await;
+    assert!(answer.is("answer"), "{answer:?}");
+    let silent = async || {
+        world.advance("11m").await;
+        let lines = world.lines(JANE, &name).await;
+        lines.iter().any(|line| line.text.contains("has not said whether it shows it")).then_some(())
+    };
+    world.until("that nobody knows", silent).await;
+
+    assert_eq!(world.received(&ann.number).await.len(), got, "nothing of all this went to a client");
+    assert_eq!(world.read_in_group(&bob.number, &name).await, ["Hello all"], "nor into the group");
+    let kinds: Vec<String> = world.journal(&[]).iter().map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect();
+    let count = |kind: &str| kinds.iter().filter(|known| *known == kind).count();
+    assert_eq!((count("group.picture_asked"), count("group.picture_changed"), count("group.picture_refused")), (4, 1, 2));
+    assert_eq!(count("media.kept"), 4, "each is kept as evidence");
+    assert_eq!(world.program.end(), Some(0));
 }

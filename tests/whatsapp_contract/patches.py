@@ -107,6 +107,7 @@ UNNAMED = [
         GROUPS,
     ),
     ([*SCHEMAS, "Groups"], {"group_subject": SETTING, "group_description": SETTING}, GROUPS),
+    ([*SCHEMAS, "GroupProfilePicture"], {"update_successful": {"type": "boolean"}}, GROUPS),
     ([*SCHEMAS, "GroupParticipant"], {"user_id": ID}, GROUPS),
     ([*SCHEMAS, "MessageResponsePayload", "properties", "messages", "items"], {"group_id": TEXT}, GROUPS),
     ([*SCHEMAS, "SubscribedApp"], {"whatsapp_business_api_data": {"type": "object"}}, "The document's own examples have it."),

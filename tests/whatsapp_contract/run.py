@@ -120,6 +120,9 @@ class Run(Proof):
         news = {one["type"] for hook, _ in self.hub.kept[before:] for one in told(hook).get("groups", [])}
         if news != NEWS:
             raise Failure(f"of groups WhatsApp told {sorted(news)}")
+        settings = [one for hook, _ in self.hub.kept[before:] for one in told(hook).get("groups", []) if "profile_picture" in one]
+        if [one["profile_picture"]["update_successful"] for one in settings] != [True]:
+            raise Failure(f"of the picture WhatsApp told {settings}")
         self.hooks("webhooks of groups")
 
     async def doctor(self, data, environment):

@@ -97,6 +97,8 @@ async fn a_groups_life_is_as_metas_document_has_it() {
     let change =
         GroupCall::Change { group: group.clone(), subject: Some("The Days".to_owned()), description: Some("Jane".to_owned()) };
     assert!(!is_unknown(&world.call(change).await));
+    let (album, small) = (super::picture::Album::new(), super::picture::jpeg(192, 192, 20_000));
+    assert!(done(album.gives(&world.whatsapp, &group, &small).await).is_some());
     assert_eq!(code(world.send(&group, text()).await), "131047");
     let parameter = |name: &str, text: &str| json!({"type": "text", "parameter_name": name, "text": text});
     let components = json!([{"type": "body", "parameters": [parameter("firm", "Acme Wealth"), parameter("change", "added")]}]);

@@ -102,6 +102,40 @@ fn a_change_that_was_not_taken_over_is_told_with_its_reason() {
 }
 
 #[test]
+fn s1_24_of_a_picture_and_of_words_is_told_apart() {
+    let told = |mut more: Value| -> Vec<GroupNews> {
+        more["request_id"] = json!("R");
+        let found = elements("group_settings_update", json!({"groups": [change("group_settings_update", more)]}));
+        found
+            .iter()
+            .filter(|element| matches!(element.event.fact, Fact::GroupTold(_)))
+            .map(|element| news(element).clone())
+            .collect()
+    };
+    let changed = || GroupNews::PictureChanged { request: "R".to_owned() };
+    let refused =
+        |code: &str| GroupNews::PictureNotChanged { request: "R".to_owned(), code: code.to_owned(), detail: "Why.".to_owned() };
+    let words = |code: &str| GroupNews::NotChanged { code: code.to_owned(), detail: "Why.".to_owned() };
+    let why = |code: i64| json!([{"code": code, "error_data": {"details": "Why."}}]);
+    let (well, badly) = (json!({"update_successful": true}), json!({"update_successful": false}));
+    let table = [
+        (json!({"profile_picture": {"mime_type": "image/jpeg"}}), vec![changed()]),
+        (json!({"profile_picture": {"mime_type": "image/jpeg"}, "errors": why(131209)}), vec![refused("131209")]),
+        (json!({"profile_picture": badly, "errors": why(131210)}), vec![refused("131210")]),
+        (json!({"profile_picture": {"update_successful": false, "errors": why(131210)}}), vec![refused("131210")]),
+        (json!({"profile_picture": well, "group_subject": well}), vec![changed()]),
+        (json!({"profile_picture": well, "group_subject": badly, "errors": why(131000)}), vec![changed(), words("131000")]),
+        (json!({"group_subject": badly, "errors": why(131000)}), vec![words("131000")]),
+        (json!({"group_subject": well}), vec![]),
+    ];
+    for (said, expected) in table {
+        assert_eq!(told(said.clone()), expected, "{said}");
+    }
+    let nothing_said = told(json!({ "profile_picture": badly }));
+    assert!(matches!(&nothing_said[..], [GroupNews::PictureNotChanged { code, .. }] if code == "unknown"), "{nothing_said:?}");
+}
+
+#[test]
 fn what_is_new_or_broken_spoils_nothing_beside_it() {
     let groups = json!([
         change("group_moon_phase", json!({"phase": 3})),

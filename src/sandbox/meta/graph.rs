@@ -8,6 +8,7 @@ use super::trouble::{Trouble, Twist};
 use super::world::{Outgoing, Record};
 use super::{Inner, Meta};
 use axum::body::{Body, Bytes};
+use axum::extract::multipart::{MultipartError, MultipartRejection};
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -40,12 +41,12 @@ pub(super) fn router(meta: Meta) -> Router {
     let media_limit = DefaultBodyLimit::max(MAX_MEDIA_BYTES + MULTIPART_ROOM);
     Router::new()
         .route("/{version}/{id}/messages", post(send))
-        .route("/{version}/{id}/media", post(upload).layer(media_limit))
+        .route("/{version}/{id}/media", post(upload).layer(media_limit.clone()))
         .route("/{version}/{id}/message_templates", get(list_templates).post(create_template).delete(delete_template))
         .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .route("/{version}/{id}/subscribed_apps", get(subscribed_apps).post(subscribe).delete(unsubscribe))
         .merge(groups::calls::routes())
-        .route("/{version}/{id}", get(object).post(groups::calls::change).delete(delete_object))
+        .route("/{version}/{id}", get(object).post(groups::calls::change).delete(delete_object).layer(media_limit))
         .route("/whatsapp_business/attachments", get(download))
         .route("/whatsapp_business/attachments/", get(download))
         .fallback(unknown)
@@ -139,9 +140,24 @@ pub(super) fn lose(answer: Response) -> Response {
     Response::new(Body::from_stream(broken))
 }
 
-async fn upload(State(meta): State<Meta>, Path(path): Path<(String, String)>, mut form: Multipart) -> Answer {
+async fn upload(State(meta): State<Meta>, Path(path): Path<(String, String)>, form: Multipart) -> Answer {
     meta.inner.is_line(&path)?;
-    let bad = |error: axum::extract::multipart::MultipartError| GraphError::new(100, format!("Invalid form: {error}"));
+    let SentFile { mime, name, bytes } = sent_file(Ok(form)).await?;
+    let mime = mime.unwrap_or_else(|| "application/octet-stream".into());
+    let media = meta.inner.keep_media(&mime, name, bytes)?;
+    Ok(Json(json!({"id": media.id})))
+}
+
+/// The file of a form, and the type that its part or the form names.
+pub(super) struct SentFile {
+    pub mime: Option<String>,
+    pub name: Option<String>,
+    pub bytes: Bytes,
+}
+
+pub(super) async fn sent_file(form: Result<Multipart, MultipartRejection>) -> Result<SentFile, GraphError> {
+    let mut form = form.map_err(|error| GraphError::new(100, format!("Invalid form: {error}")))?;
+    let bad = |error: MultipartError| GraphError::new(100, format!("Invalid form: {error}"));
     let (mut file, mut kind, mut product) = (None, None, None);
     while let Some(field) = form.next_field().await.map_err(bad)? {
         match field.name().unwrap_or_default() {
@@ -158,9 +174,7 @@ async fn upload(State(meta): State<Meta>, Path(path): Path<(String, String)>, mu
         return Err(GraphError::new(100, "The parameter messaging_product is required."));
     }
     let (mime, name, bytes) = file.ok_or_else(|| GraphError::new(100, "The parameter file is required."))?;
-    let mime = mime.or(kind).unwrap_or_else(|| "application/octet-stream".into());
-    let media = meta.inner.keep_media(&mime, name, bytes)?;
-    Ok(Json(json!({"id": media.id})))
+    Ok(SentFile { mime: mime.or(kind), name, bytes })
 }
 
 async fn object(

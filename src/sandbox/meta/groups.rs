@@ -2,6 +2,7 @@
 mod acts;
 pub(super) mod calls;
 mod members;
+mod picture;
 mod send;
 mod shapes;
 
@@ -46,6 +47,9 @@ pub(super) struct Group {
     pub number: String,
     pub subject: String,
     pub description: String,
+    /// The media file that is its picture.
+    #[serde(default)]
+    pub picture: Option<String>,
     /// Whoever follows the link must be let in.
     pub approval: bool,
     pub created_at: i64,
@@ -71,6 +75,7 @@ impl Group {
             number,
             subject,
             description,
+            picture: None,
             approval,
             created_at,
             link,

@@ -32,16 +32,22 @@ export function showTalks(place, phone, app) {
   place.hidden = !groups.length;
   const chosen = groupOf(phone);
   const talks = [{ id: '', name: 'Firm' }, ...groups];
-  const stamp = (talk) => JSON.stringify([talk.name, talk.description, talk.standing, talk.suspended, talk.members, talk.id === (chosen?.id || '')]);
+  const stamp = (talk) => JSON.stringify([talk.name, talk.description, talk.standing, talk.suspended, talk.members, talk.picture?.id, talk.id === (chosen?.id || '')]);
   const choose = (talk) => () => {
     shown.set(phone.number, talk.id);
     app.refresh();
   };
   const tab = (talk) => el('button', {
     type: 'button', testid: 'phone-talk', 'data-group': talk.id, 'aria-pressed': String(talk.id === (chosen?.id || '')), onclick: choose(talk),
-  }, talk.name);
+  }, picture(talk), talk.name);
   const rows = chosen ? [...talks, { ...chosen, id: `about ${chosen.id}`, about: chosen }] : talks;
   keyed(place, rows, (row) => row.id, stamp, (row) => (row.about ? about(row.about, phone, app) : tab(row)));
+}
+
+/** The group's picture, where the firm gave one. */
+function picture(group) {
+  if (!group.picture) return null;
+  return el('img', { class: 'group-picture', testid: 'phone-group-picture', src: path('phones', 'files', group.picture.id), alt: '' });
 }
 
 function about(group, phone, app) {
@@ -52,7 +58,7 @@ function about(group, phone, app) {
   const people = [group.firm, ...group.members.map((member) => (member.number === phone.number ? 'You' : member.name))];
   const word = { in: 'Leave', asked: 'Take back' }[group.standing];
   return el('div', { class: 'about-group', testid: 'phone-group', 'data-standing': group.standing },
-    el('p', {}, el('strong', {}, group.name), word ? el('button', { type: 'button', testid: 'phone-leave', onclick: leave }, word) : null),
+    el('p', {}, picture(group), el('strong', {}, group.name), word ? el('button', { type: 'button', testid: 'phone-leave', onclick: leave }, word) : null),
     group.description ? el('p', {}, group.description) : null,
     el('p', { testid: 'phone-members' }, people.join(', ')),
     group.suspended ? el('p', {}, 'WhatsApp has suspended this group.') : null,

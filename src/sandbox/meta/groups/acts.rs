@@ -118,7 +118,7 @@ impl Inner {
         }
         let hook = self.hook("group_settings_update", &group, &told, twisted);
         self.keep_group(&mut world, group, vec![hook])?;
-        Ok(json!({"messaging_product": "whatsapp", "request_id": request}))
+        Ok(shapes::asked(&request))
     }
 
     pub(super) fn delete_group(&self, id: &str, twisted: Twisted) -> Result<Value, GraphError> {
@@ -238,7 +238,7 @@ impl Inner {
     }
 
     /// A group that something may be done to.
-    fn acting(&self, world: &World, id: &str) -> Result<Group, GraphError> {
+    pub(super) fn acting(&self, world: &World, id: &str) -> Result<Group, GraphError> {
         let group = world.groups.living(id)?;
         if group.suspended { Err(GraphError::new(131207, "The group is suspended")) } else { Ok(group.clone()) }
     }
@@ -339,6 +339,6 @@ pub(super) fn phone_of(world: &World, number: &str) -> Phone {
     world.phones.get(number).cloned().unwrap_or_else(|| Phone::new(number, number, true))
 }
 
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     format!("{:032X}", fastrand::u128(..))
 }

@@ -1,12 +1,12 @@
 //! The paths of the Groups API, and what is ordered to go wrong with them.
 use super::super::errors::GraphError;
-use super::super::graph::{Queried, chosen, is_version, lose, parsed};
+use super::super::graph::{Queried, chosen, is_version, lose, parsed, sent_file};
 use super::super::trouble::GroupTrouble;
 use super::super::{Inner, Meta};
 use super::acts::Twisted;
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, Multipart, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
@@ -88,9 +88,23 @@ pub(in super::super) fn group(meta: &Meta, path: &(String, String), fields: Opti
     })
 }
 
-/// `POST /{group}`.
-pub(in super::super) async fn change(State(meta): State<Meta>, Path((version, id)): Named, sent: Bytes) -> Response {
-    with_trouble(&meta, &version, true, |inner, twisted| Answered::well(inner.change_group(&id, &body(&sent)?, twisted)?))
+/// `POST /{group}`: its words as JSON, its picture in a form.
+pub(in super::super) async fn change(State(meta): State<Meta>, Path((version, id)): Named, request: Request) -> Response {
+    if is_form(&request) {
+        let sent = sent_file(Multipart::from_request(request, &()).await).await;
+        return with_trouble(&meta, &version, true, |inner, twisted| Answered::well(inner.picture_group(&id, sent?, twisted)?));
+    }
+    match Bytes::from_request(request, &()).await {
+        Err(refused) => refused.into_response(),
+        Ok(sent) => with_trouble(&meta, &version, true, |inner, twisted| {
+            Answered::well(inner.change_group(&id, &body(&sent)?, twisted)?)
+        }),
+    }
+}
+
+fn is_form(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("multipart/form-data"))
 }
 
 /// `DELETE /{group}`.

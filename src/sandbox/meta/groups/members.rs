@@ -237,6 +237,7 @@ impl Inner {
             id: group.id.clone(),
             name: group.subject.clone(),
             description: group.description.clone(),
+            picture: group.picture.as_deref().and_then(|id| shown_file(world, id)),
             firm: self.settings.line_name.clone(),
             standing: standing.to_string(),
             suspended: group.suspended,

@@ -1,6 +1,7 @@
 //! Webhooks about groups as Meta's pages show them, and the statuses of messages to a group.
 use super::super::MetaSettings;
 use super::super::errors::GraphError;
+use super::super::media::Media;
 use super::super::shapes::{change, seconds};
 use super::super::world::Phone;
 use super::{Group, GroupMessage};
@@ -26,6 +27,20 @@ pub(super) fn created(request: &str, group: &Group) -> Value {
 
 pub(super) fn failed(kind: &str, request: &str, error: &GraphError) -> Value {
     json!({"type": kind, "request_id": request, "errors": [error.in_group()]})
+}
+
+/// The answer to a call of which a webhook will tell more.
+pub(super) fn asked(request: &str) -> Value {
+    json!({"messaging_product": "whatsapp", "request_id": request})
+}
+
+pub(super) fn picture(request: &str, media: &Media, well: bool) -> Value {
+    let picture = json!({"mime_type": media.mime, "update_successful": well, "sha256": media.sha256_base64()});
+    let mut told = json!({"type": "group_settings_update", "request_id": request, "profile_picture": picture});
+    if !well {
+        told["errors"] = json!([GraphError::new(131000, "The group was not changed").in_group()]);
+    }
+    told
 }
 
 pub(super) fn person(phone: &Phone) -> Value {
