@@ -48,6 +48,21 @@ async function write(phone, text) {
   await phone.locator('[data-testid="phone-message"][data-direction="out"]', { hasText: text }).waitFor();
 }
 
+/** A picture as a browser paints it, in the form in which Meta takes it. */
+async function pictured(page, group) {
+  const base64 = await page.evaluate(() => {
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 200;
+    canvas.getContext('2d').fillRect(20, 20, 80, 80);
+    return canvas.toDataURL('image/jpeg').split(',')[1];
+  });
+  const form = new FormData();
+  form.append('messaging_product', 'whatsapp');
+  form.append('file', new Blob([Buffer.from(base64, 'base64')], { type: 'image/jpeg' }), 'family.jpg');
+  const answer = await fetch(`${whatsapp}/v25.0/${group}`, { method: 'POST', body: form, headers: { Authorization: 'Bearer sandbox-token' } });
+  if (!answer.ok) throw new Error(`the picture: ${await answer.text()}`);
+}
+
 async function story(page) {
   const on = (number) => page.locator(`[data-testid="phone"][data-number="${number}"]`);
   const [ann, bob] = [on(ANN), on(BOB)];
@@ -55,6 +70,14 @@ async function story(page) {
   for (const [phone, number] of [[ann, ANN], [bob, BOB]]) {
     await invited(phone, number, link);
     await approved(phone, group);
+  }
+  if (await ann.locator('[data-testid="phone-group-picture"]').count()) throw new Error('a picture before there is one');
+  await pictured(page, group);
+  for (const place of [bob.locator('[data-testid="phone-group"]'), ann.locator(`[data-testid="phone-talk"][data-group="${group}"]`)]) {
+    const picture = place.locator('[data-testid="phone-group-picture"]');
+    await picture.waitFor();
+    const width = await picture.evaluate((image) => image.decode().then(() => image.naturalWidth));
+    if (width !== 200) throw new Error(`the picture is ${width} pixels wide`);
   }
   await write(ann, 'Hello <b>all</b>');
   await bob.locator('[data-testid="phone-message"][data-direction="in"]', { hasText: 'Hello <b>all</b>' }).waitFor();
