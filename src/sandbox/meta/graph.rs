@@ -41,7 +41,7 @@ pub(super) fn router(meta: Meta) -> Router {
     let media_limit = DefaultBodyLimit::max(MAX_MEDIA_BYTES + MULTIPART_ROOM);
     Router::new()
         .route("/{version}/{id}/messages", post(send))
-        .route("/{version}/{id}/media", post(upload).layer(media_limit.clone()))
+        .route("/{version}/{id}/media", post(upload).layer(media_limit))
         .route("/{version}/{id}/message_templates", get(list_templates).post(create_template).delete(delete_template))
         .route("/{version}/{id}/phone_numbers", get(phone_numbers))
         .route("/{version}/{id}/subscribed_apps", get(subscribed_apps).post(subscribe).delete(unsubscribe))
