@@ -76,6 +76,12 @@ PATCHES = [
         ["regular", "free_customer_service", "free_entry_point", "free_group_customer_service"],
         "Meta's page on statuses has a fourth, for what is said within a group's window.",
     ),
+    (
+        "profile",
+        ["components", "parameters", "ContentType", "schema"],
+        {"type": "string", "pattern": "^(application/(json|x-www-form-urlencoded)|multipart/form-data; boundary=.+)$"},
+        "A form names what stands between its parts; as the document has it none could be sent.",
+    ),
     ("profile", [*ANSWER, "file_size"], NUMBER, "A text on Meta's page, a number in what users have captured."),
 ]
 

@@ -108,7 +108,9 @@ class Run(Proof):
         """The bot's own adapter makes a group and does all that can be done with it; phones join, write and leave."""
         before = len(self.hub.kept)
         sandbox, page, _ = await self.sandbox("groups", "--whatsapp-callback", self.hub_at)
-        environment = os.environ | {"CONTRACT_GRAPH_URL": self.url("profile"), "CONTRACT_PAGE_URL": page}
+        environment = os.environ | {
+            "CONTRACT_GRAPH_URL": self.url("profile"), "CONTRACT_WHATSAPP_URL": self.graph, "CONTRACT_PAGE_URL": page,
+        }
         story = await self.child("groups", self.groups_command, talks=False, environment=environment)
         if await asyncio.wait_for(story.process.wait(), GROUPS_SECONDS):
             raise Failure(f"the story of a group fails:\n{story.told()}")
@@ -243,6 +245,8 @@ class Run(Proof):
             ("POST", messages, {"json": {**TEXT, "to": 4915}, "headers": token}),
             ("POST", messages, {"json": {**TEXT, "messaging_product": "chat"}, "headers": token}),
             ("POST", messages, {"json": TEXT}),
+            ("POST", "/v25.0/a-group", {"data": form(messaging_product="whatsapp", invented="1"), "headers": token}),
+            ("POST", "/v25.0/a-group", {"data": form(messaging_product="chat"), "headers": token}),
             ("POST", f"/v25.0/{LINE}/nothing", {"json": TEXT, "headers": token}),
             ("GET", f"/v25.0/{ACCOUNT}/message_templates", {}),
         ]
@@ -280,6 +284,13 @@ class Run(Proof):
 
 def told(hook):
     return json.loads(hook)["entry"][0]["changes"][0]["value"]
+
+
+def form(**fields):
+    """As a group's picture is sent."""
+    made = aiohttp.FormData(fields)
+    made.add_field("file", b"bytes", filename="family.jpg", content_type="image/jpeg")
+    return made
 
 
 def signature(body):

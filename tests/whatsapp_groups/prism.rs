@@ -28,6 +28,10 @@ impl Proxied {
         Proxied { whatsapp, graph, page: told("CONTRACT_PAGE_URL"), http: reqwest::Client::new() }
     }
 
+    fn past_the_proxy(&self) -> WhatsApp {
+        adapter(&told("CONTRACT_WHATSAPP_URL"), &Arc::new(AtomicI64::new(jiff::Timestamp::now().as_millisecond())))
+    }
+
     async fn call(&self, call: GroupCall) -> Attempt {
         self.whatsapp.group(&act(call)).await
     }
@@ -98,7 +102,10 @@ async fn a_groups_life_is_as_metas_document_has_it() {
         GroupCall::Change { group: group.clone(), subject: Some("The Days".to_owned()), description: Some("Jane".to_owned()) };
     assert!(!is_unknown(&world.call(change).await));
     let (album, small) = (super::picture::Album::new(), super::picture::jpeg(192, 192, 20_000));
-    assert!(done(album.gives(&world.whatsapp, &group, &small).await).is_some());
+    // Prism finds the form as the document has it, and hands it on as text, which spoils every picture …
+    assert_eq!(code(album.gives(&world.whatsapp, &group, &small).await), "100");
+    // … so the picture itself passes it by; what WhatsApp tells of it does not.
+    assert!(done(album.gives(&world.past_the_proxy(), &group, &small).await).is_some());
     assert_eq!(code(world.send(&group, text()).await), "131047");
     let parameter = |name: &str, text: &str| json!({"type": "text", "parameter_name": name, "text": text});
     let components = json!([{"type": "body", "parameters": [parameter("firm", "Acme Wealth"), parameter("change", "added")]}]);
