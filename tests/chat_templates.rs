@@ -351,6 +351,17 @@ fn replies(table: &mut Table) {
         ("group-removed", vec![ann.clone()]),
         ("group-not-removed", [json!("Ann Lee"), Value::Null].map(|name| json!({ "name": name })).to_vec()),
         ("group-not-changed", vec![json!({ "room": "Lee" })]),
+        ("group-picture-asked", vec![json!({ "file": "family.jpg" })]),
+        ("group-picture-changed", vec![json!({ "name": "Jane Doe", "room": "Lee" })]),
+        ("group-picture-silent", vec![json!({ "room": "Lee" })]),
+        (
+            "group-picture-not-changed",
+            ["not-square", "131209", "too-small", "131210", "too-large", "wrong-type", "131207", "131000", "not-fetched"]
+                .map(|why| json!({ "why": why, "detail": "640 × 480 pixels", "file": "family.jpg", "room": "Lee" }))
+                .into_iter()
+                .chain([json!({ "why": "131000", "detail": "", "file": "family.jpg", "room": "Lee" })])
+                .collect(),
+        ),
         (
             "group-request-rejected",
             [(Value::Null, Value::Null), (json!("Ann Lee"), Value::Null), (json!("Ann Lee"), json!("BARRED"))]
@@ -736,6 +747,7 @@ fn answers_on_messages(table: &mut Table) {
 fn dry_runs() -> Vec<Value> {
     let line = |kind: &str, reason: Value, at: Value| json!({ "kind": kind, "to": "Ann Lee", "where": "Lee", "reason": reason, "at": at, "parts": null });
     let items = [
+        json!({ "kind": "picture", "file": "family.jpg" }),
         json!({ "kind": "message", "to": "Ann Lee", "channel": "WhatsApp", "gist": "Good morning", "parts": null }),
         json!({ "kind": "message", "to": "Ann Lee", "channel": "SMS", "gist": "Good morning", "parts": 3 }),
         merged(&line("held", json!("consent"), Value::Null), &json!({ "parts": 1 })),
