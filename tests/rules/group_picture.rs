@@ -1,4 +1,4 @@
-//! S1-20 to S1-25, of the group's picture: who gives it, what is taken, and when the room reads that it is there.
+//! S1-22 and S1-25, of the group's picture: who gives it, what is taken, and when the room reads that it is there.
 use super::native::*;
 use crate::common::world::*;
 use liaison::domain::effect::*;
@@ -29,7 +29,7 @@ fn picture_news(world: &mut World, request: &str, trouble: Option<&str>) -> Stri
 const FAMILY: [(&str, u64); 1] = [("family.jpg", 70_000)];
 
 #[test]
-fn s1_20_to_s1_25_an_owner_gives_the_group_a_picture_and_the_room_reads_when_it_is_there() {
+fn s1_25_an_owner_gives_the_group_a_picture_and_the_room_reads_when_it_is_there() {
     let mut world = open();
     let (to_ann, into_group_before) = (world.sent_to(ANN).len(), into_group(&world).len());
     world.log.clear();
@@ -51,7 +51,7 @@ fn s1_20_to_s1_25_an_owner_gives_the_group_a_picture_and_the_room_reads_when_it_
 }
 
 #[test]
-fn s1_25_only_owners_change_the_groups_picture() {
+fn s1_22_s1_25_only_owners_change_the_groups_picture() {
     let mut world = open();
     world.in_room(ROOM).says("jane", "/room add @bob.ray@acme.com");
     let (calls, refusal) = gives_a_picture(&mut world, "bob", &FAMILY);
@@ -65,7 +65,7 @@ fn s1_25_only_owners_change_the_groups_picture() {
 }
 
 #[test]
-fn s1_22_s1_25_what_is_no_picture_for_a_group_is_said_before_anything_is_called() {
+fn s1_25_what_is_no_picture_for_a_group_is_said_before_anything_is_called() {
     let mut world = open();
     let sent = world.sends.len();
     world.log.clear();
@@ -90,7 +90,7 @@ fn s1_22_s1_25_what_is_no_picture_for_a_group_is_said_before_anything_is_called(
 }
 
 #[test]
-fn s1_20_to_s1_25_only_a_whatsapp_group_has_a_picture() {
+fn s1_25_only_a_whatsapp_group_has_a_picture() {
     let mut world = World::agreed(|_| {});
     world.in_room("Ann Lee").sends_files("jane", "/room photo", &FAMILY);
     let refusal = world.last_reply("Ann Lee");

@@ -457,7 +457,7 @@ fn jpeg(width: u16, height: u16) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn s1_20_to_s1_25_the_groups_picture_by_command_is_on_its_phones_and_nowhere_else() {
+async fn s1_25_the_groups_picture_by_command_is_on_its_phones_and_nowhere_else() {
     let world = own();
     let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
     let name = format!("Lee family {}", ann.last);

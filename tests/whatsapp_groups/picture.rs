@@ -77,7 +77,7 @@ async fn stub(answer: Value) -> (WhatsApp, Asked) {
 }
 
 #[tokio::test]
-async fn s1_24_the_picture_leaves_as_metas_form_and_the_request_is_known_if_it_has_a_name() {
+async fn the_picture_leaves_as_metas_form_and_the_request_is_known_if_it_has_a_name() {
     for (answer, request) in [(json!({"request_id": "784D"}), Some("784D")), (json!({"success": true}), None)] {
         let ((whatsapp, asked), album, bytes) = (stub(answer).await, Album::new(), jpeg(640, 640, 200_000));
         assert_eq!(done(album.gives(&whatsapp, &GroupId::new("G1"), &bytes).await).as_deref(), request);
@@ -92,7 +92,7 @@ async fn s1_24_the_picture_leaves_as_metas_form_and_the_request_is_known_if_it_h
 }
 
 #[tokio::test]
-async fn s1_24_what_cannot_be_a_groups_picture_is_known_before_anything_is_called() {
+async fn what_cannot_be_a_groups_picture_is_known_before_anything_is_called() {
     let ((whatsapp, asked), album, group) = (stub(json!({})).await, Album::new(), GroupId::new("G1"));
     for (width, height, expected) in [(640, 480, "not-square"), (191, 191, "too-small"), (191, 640, "not-square")] {
         let attempt = album.gives(&whatsapp, &group, &jpeg(width, height, 9_000)).await;
@@ -109,7 +109,7 @@ async fn s1_24_what_cannot_be_a_groups_picture_is_known_before_anything_is_calle
 }
 
 #[tokio::test]
-async fn s1_24_a_picture_is_on_the_phones_as_soon_as_it_is_told() {
+async fn a_picture_is_on_the_phones_as_soon_as_it_is_told() {
     let (stage, album) = (Stage::new().await, Album::new());
     let (group, link) = stage.group("Lee family").await;
     stage.joins(ANN, &group, &link).await;

@@ -102,7 +102,7 @@ fn a_change_that_was_not_taken_over_is_told_with_its_reason() {
 }
 
 #[test]
-fn s1_24_of_a_picture_and_of_words_is_told_apart() {
+fn of_a_picture_and_of_words_is_told_apart() {
     let told = |mut more: Value| -> Vec<GroupNews> {
         more["request_id"] = json!("R");
         let found = elements("group_settings_update", json!({"groups": [change("group_settings_update", more)]}));
