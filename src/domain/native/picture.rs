@@ -93,7 +93,9 @@ pub fn fits(file: &Attached) -> Result<Sendable, String> {
     };
     match file.size {
         Some(0) => Err(format!("has no bytes: {} is empty", file.name)),
-        Some(size) if size > MOST => Err(format!("may have {} at most: {} has {}", shown_size(MOST), file.name, shown_size(size))),
+        Some(size) if size > MOST => {
+            Err(format!("may have {} at most: {} has {}", shown_size(MOST), file.name, shown_size(size)))
+        }
         Some(_) | None => Ok(known),
     }
 }
