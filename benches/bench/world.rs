@@ -353,6 +353,7 @@ fn room(nth: u64, owner: UserId, stream: StreamId) -> Room {
         line: LineId(LINE.to_owned()),
         members: BTreeMap::from([(owner, RoomMember { name: "Ada".to_owned(), owner: true })]),
         contacts: vec![contact],
+        lead: Some(owner),
         sub_org: "Bench".to_owned(),
         state: RoomState::Active,
         created_at: now(),

@@ -13,6 +13,7 @@ use super::room::{Room, RoomState};
 use super::scene::Scene;
 use super::sending;
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// A message that its author's successor has not confirmed; it never goes by itself.
 pub const HANDED_OVER: &str = "handover";
@@ -103,6 +104,18 @@ pub fn give_entry(scene: &mut Scene, entry: &Listing, to: UserId, actor: &str) {
     scene.put(&theirs);
 }
 
+/// The contact is on this colleague's list too, on one channel and by the name that another gave him.
+pub fn share(scene: &mut Scene, entry: &Listing, to: UserId, channel: Channel) {
+    let actor = scene.actor(entry.user);
+    give_entry(scene, &Listing { channels: BTreeSet::from([channel]), ..entry.clone() }, to, &actor);
+    if let Some(mut contact) = scene.contact(&entry.contact) {
+        contact.listed_by.insert(to);
+        scene.put(&contact);
+    }
+    let detail = json!({ "by": actor, "with": scene.actor(to) });
+    scene.note(Entry::new("contact.shared", actor).about(&entry.contact).detail(detail));
+}
+
 // ---- rooms
 
 /// The colleague owns the room; the other goes, but for one who has further contacts of his own in it.
@@ -110,6 +123,9 @@ fn take_over(scene: &mut Scene, mut room: Room, passing: &Passing) -> usize {
     let (from, to) = (passing.from, passing.to);
     let stays = room.contacts.iter().any(|contact| scene.listing(from, contact).is_some());
     let newcomer = comes_as_owner(scene, &mut room, to, passing.actor);
+    if !stays && room.owner() == Some(from) {
+        presence::leads(scene, &mut room, to);
+    }
     let waiting = if stays { Vec::new() } else { waiting_of(scene, &room, from) };
     if !stays {
         goes(scene, &mut room, from, passing.actor);

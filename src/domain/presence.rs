@@ -9,6 +9,7 @@ use super::contact::{Contact, Pointer};
 use super::effect::*;
 use super::entitlement::{Permission, User};
 use super::event::Person;
+use super::handover;
 use super::ids::*;
 use super::members;
 use super::message::{Message, MessageState};
@@ -105,7 +106,7 @@ pub fn belongs(scene: &Scene, room: &Room, user: UserId) -> bool {
 }
 
 pub fn is_owner(room: &Room, user: UserId) -> bool {
-    room.members.get(&user).is_some_and(|member| member.owner)
+    room.is_owned_by(user)
 }
 
 pub fn has_another_owner(room: &Room, user: UserId) -> bool {
@@ -208,8 +209,10 @@ pub struct Gone {
 /// He is out, in our records and on the platform. Who owns the room then, and what becomes of his words, is left to the caller.
 pub fn steps_out(scene: &mut Scene, room: &mut Room, user: UserId, how: Step, cause: &Cause) {
     step(scene, room, user, how);
+    room.lead = room.owner();
     room.members.remove(&user);
     scene.put(room);
+    pass_lead(scene, room);
     scene.case.remove::<Pointer>(&member_key(user, &room.key));
     if let (false, Some(stream)) = (cause.by_hand, room.stream.clone()) {
         scene.effect(Effect::RemoveMember { stream, user });
@@ -239,18 +242,47 @@ pub fn heir_of(scene: &Scene, room: &Room, but: Option<UserId>) -> Option<UserId
     if room.members.values().any(|member| member.owner) || fault::planted("last-owner-gone") {
         return None;
     }
-    let since = |user: UserId| match presence(scene, room, user) {
+    let rank = |user: &UserId| (but == Some(*user), !belongs(scene, room, *user), since(scene, room, *user), *user);
+    room.members.keys().copied().min_by_key(rank)
+}
+
+fn since(scene: &Scene, room: &Room, user: UserId) -> Timestamp {
+    match presence(scene, room, user) {
         Some(Presence::In { since }) => since,
         Some(Presence::Left { .. } | Presence::Removed { .. }) | None => room.created_at,
-    };
-    let rank = |user: &UserId| (but == Some(*user), !belongs(scene, room, *user), since(*user), *user);
-    room.members.keys().copied().min_by_key(rank)
+    }
+}
+
+/// Whoever answers for a room does so until he goes, or owns it no more; then it is the owner who is there longest.
+fn pass_lead(scene: &mut Scene, room: &mut Room) {
+    if room.lead.is_some_and(|lead| room.is_owned_by(lead)) {
+        return;
+    }
+    if let Some(next) = room.owners().min_by_key(|user| (!belongs(scene, room, *user), since(scene, room, *user), *user)) {
+        leads(scene, room, next);
+    }
+}
+
+/// From now on this owner answers for the room. Its contacts are his, under the names by which they are known in it: clients
+/// go on reading the same names, and he finds them on his list.
+pub fn leads(scene: &mut Scene, room: &mut Room, user: UserId) {
+    let before = room.lead.replace(user);
+    scene.put(room);
+    let Some(before) = before.filter(|before| *before != user && belongs(scene, room, user)) else { return };
+    for id in &room.contacts {
+        let entry = scene.listing(before, id).filter(|entry| !entry.incomplete);
+        let known = scene.listing(user, id).is_some_and(|entry| !entry.incomplete);
+        if let (Some(entry), false) = (entry, known) {
+            handover::share(scene, &entry, user, room.channel);
+        }
+    }
 }
 
 fn crown(scene: &mut Scene, room: &mut Room, heir: UserId) {
     let Some(member) = room.members.get_mut(&heir) else { return };
     member.owner = true;
     scene.put(room);
+    pass_lead(scene, room);
     if let Some(stream) = room.stream.clone() {
         scene.effect(Effect::AddMember { stream, user: heir, owner: true });
     }
@@ -260,9 +292,11 @@ fn crown(scene: &mut Scene, room: &mut Room, heir: UserId) {
 
 /// S1-22, S1-23. Gives the one who owns the room instead, where it would have been nobody.
 pub fn set_owner(scene: &mut Scene, room: &mut Room, user: UserId, owner: bool, cause: &Cause) -> Option<UserId> {
+    room.lead = room.owner();
     let member = room.members.get_mut(&user)?;
     member.owner = owner;
     scene.put(room);
+    pass_lead(scene, room);
     note_change(scene, room, user, if owner { "Promoted" } else { "Demoted" }, cause);
     native::advisors_changed(scene, &room.key, if owner { Changed::Promoted } else { Changed::Demoted });
     if let (false, Some(stream)) = (cause.by_hand, room.stream.clone()) {

@@ -22,6 +22,10 @@ pub struct Room {
     pub contacts: Vec<ContactId>,
     /// Advisors, the bot left out.
     pub members: BTreeMap<UserId, RoomMember>,
+    /// The owner who answers for it: clients read his name, and in it contacts have the names that he gave them. The one for
+    /// whom it was made, then the one to whom it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead: Option<UserId>,
     /// The sub-organisation of its first owner.
     pub sub_org: String,
     pub state: RoomState,
@@ -107,8 +111,16 @@ impl Room {
     pub fn is_group(&self) -> bool {
         self.contacts.len() > 1 && self.native.is_none()
     }
+    /// The one who answers for it; of a room without owners anybody who is in it.
     pub fn owner(&self) -> Option<UserId> {
-        self.members.iter().find(|(_, m)| m.owner).or(self.members.iter().next()).map(|(id, _)| *id)
+        let lead = self.lead.filter(|user| self.is_owned_by(*user));
+        lead.or_else(|| self.owners().next()).or_else(|| self.members.keys().next().copied())
+    }
+    pub fn owners(&self) -> impl Iterator<Item = UserId> {
+        self.members.iter().filter(|(_, member)| member.owner).map(|(user, _)| *user)
+    }
+    pub fn is_owned_by(&self, user: UserId) -> bool {
+        self.members.get(&user).is_some_and(|member| member.owner)
     }
     pub fn last_exchange_with(&self, contact: &ContactId) -> Timestamp {
         self.last_exchange.get(contact).copied().unwrap_or(self.created_at)

@@ -66,6 +66,7 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         line,
         contacts: plan.contacts.to_vec(),
         members: members.clone(),
+        lead: Some(plan.owner),
         sub_org,
         state: RoomState::Opening,
         created_at: scene.now,

@@ -896,10 +896,8 @@ fn a_hand_over_meets_nobody_in_between() {
     let mut world = World::agreed(|_| {});
     confirmed(&mut world, "jane", &format!("/room transfer {BOB}"));
     world.client(ANN).writes("Who is there?");
-    assert_eq!(
-        world.last_told(ROOM),
-        format!("client_message {ANN}: Who is there?"),
-        "in the same room, not by Jane's name for her"
-    );
+    assert_eq!(world.last_told(ROOM), "client_message Ann Lee: Who is there?", "in the same room");
+    let entry = world.listing("bob", ANN).expect("she is his now, by the name that Jane gave her");
+    assert_eq!((entry.name().as_str(), entry.added_by.as_str()), ("Ann Lee", "jane.doe@acme.com"));
     assert_eq!(world.rooms().len(), 1);
 }

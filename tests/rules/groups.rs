@@ -745,3 +745,32 @@ fn s1_28_who_was_removed_from_a_native_group_is_barred_by_the_command_too() {
     assert_eq!(world.in_room(GROUP).says("jane", "/room remove Cid Roe"), ["refusal(no-such-contact)"]);
     assert_eq!(the_room(&world).state, RoomState::Active);
 }
+
+// ---- who answers for it
+
+#[test]
+fn s1_22_a_promotion_changes_nothing_that_clients_read() {
+    // Olga makes the group; Bob, whose number in the records is lower, is in it and lists nobody.
+    let mut world = World::with(|_| {});
+    world.says("olga", "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp");
+    world.says("olga", "/contact add Ben Orr phone=+4915112345699 email=ben@orr.de channel=whatsapp");
+    world.says("olga", &format!("/room create \"{GROUP}\" {ANN} {BEN} @bob.ray@acme.com"));
+    for number in [ANN, BEN] {
+        world.client(number).taps("consent:yes");
+    }
+    let from_ann = |world: &mut World, text: &str| {
+        world.client(ANN).writes(text);
+        world.sent_to(BEN).pop().unwrap()
+    };
+    assert_eq!(from_ann(&mut world, "one"), "Ann Lee: one");
+    world.in_room(GROUP).says("olga", "/room promote @bob.ray@acme.com");
+    assert_eq!(from_ann(&mut world, "two"), "Ann Lee: two");
+    assert_eq!(world.last_told(GROUP), "client_message Ann Lee: two");
+    assert!(world.listing("bob", ANN).is_none(), "and nobody's list changes");
+    // Who answers for the group goes: then Bob does, and the names stay.
+    world.in_room(GROUP).says("olga", "/room leave");
+    world.presses("olga", "confirm");
+    assert_eq!(from_ann(&mut world, "three"), "Ann Lee: three");
+    assert_eq!(world.listing("bob", ANN).unwrap().name(), "Ann Lee");
+    assert!(world.contact(ANN).listed_by.contains(&UserId(2)));
+}
