@@ -972,6 +972,7 @@ fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
         ("handover-goes-on", [with_kind(&counted), with_kind(&merged(&counted, &json!({ "to": null })))].concat()),
         ("handed-to-you", vec![to_you(json!(["Ann Lee"]), 1), to_you(json!([]), 0)]),
         ("conversation-handed-over", [true, false].map(|stays| json!({ "by": "Jane", "user": "Bob", "stays": stays })).to_vec()),
+        ("stand-ins", vec![json!({ "names": ["Bob Ray"] }), json!({ "names": ["Bob Ray", "Eve Fox"] })]),
         (
             "room-without-advisors",
             [0, 2]

@@ -1,4 +1,6 @@
 //! Several clients in one room: each reads who else is in it, and what one of them writes is passed on to the others.
+use super::case::Record;
+use super::commit::Key;
 use super::contact::Contact;
 use super::effect::{Body, Code, Place, Reply};
 use super::event::Content;
@@ -15,6 +17,7 @@ use super::scene::Scene;
 use super::sending::{self, Accepted, Draft, contact_name};
 use super::sms;
 use crate::fault;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +67,7 @@ pub fn bring_in(scene: &mut Scene, key: &RoomKey) {
     }
     let invited = room.contacts.iter().filter(|id| before.is_empty() && reads(scene, &room, id, Moment::NowOrLater));
     let announced: BTreeSet<ContactId> = invited.chain(&newcomers).cloned().collect();
+    announced.iter().for_each(|id| remember_name(scene, &room, id));
     room.announced.extend(announced);
     room.came_in.extend(newcomers.iter().cloned());
     scene.put(&room);
@@ -116,13 +120,46 @@ fn people(scene: &Scene, room: &Room, ids: &[ContactId]) -> [(&'static str, Stri
     [("members", names.join(", ")), ("unnamed", if unnamed == 0 { String::new() } else { unnamed.to_string() })]
 }
 
-/// The name under which the room's owner keeps this contact; never a number, and not what he calls himself.
+/// The name under which the room's owner keeps this contact, else the one by which the others have come to know him; never a
+/// number, and not what he calls himself.
 fn name_for_clients(scene: &Scene, room: &Room, id: &ContactId) -> Option<String> {
-    let listing = room.owner().and_then(|owner| scene.listing(owner, id))?;
-    let digits = |name: &str| name.chars().filter(|c| c.is_numeric()).count();
-    let name = Some(listing.name())
-        .filter(|name| !name.is_empty() && (digits(name) < DIGITS_OF_A_NUMBER || fault::planted("number-shown")));
-    name.map(|name| sending::shortened(&name, NAME_SHOWN))
+    let listed = room.owner().and_then(|owner| scene.listing(owner, id)).and_then(|entry| shown_name(&entry.name()));
+    listed.or_else(|| scene.case.get::<KnownAs>(&KnownAs::key_of(&room.key, id)).map(|known| known.name))
+}
+
+fn shown_name(name: &str) -> Option<String> {
+    let digits = name.chars().filter(|c| c.is_numeric()).count();
+    let may_be_shown = !name.is_empty() && (digits < DIGITS_OF_A_NUMBER || fault::planted("number-shown"));
+    may_be_shown.then(|| sending::shortened(name, NAME_SHOWN))
+}
+
+/// What the other clients of a room have read that one of them is called: it stays when his advisor goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct KnownAs {
+    room: RoomKey,
+    contact: ContactId,
+    name: String,
+}
+
+impl KnownAs {
+    fn key_of(room: &RoomKey, contact: &ContactId) -> Key {
+        Key::new("knownas", format_args!("{room}/{contact}"))
+    }
+}
+
+impl Record for KnownAs {
+    fn key(&self) -> Key {
+        KnownAs::key_of(&self.room, &self.contact)
+    }
+    fn sealed_for(&self) -> Option<ContactId> {
+        Some(self.contact.clone())
+    }
+}
+
+fn remember_name(scene: &mut Scene, room: &Room, id: &ContactId) {
+    if let Some(name) = name_for_clients(scene, room, id) {
+        scene.put(&KnownAs { room: room.key.clone(), contact: id.clone(), name });
+    }
 }
 
 /// How somebody without a name is told apart from the others.

@@ -6,6 +6,7 @@ use super::effect::{Code, Place, Reply};
 use super::entitlement::Permission;
 use super::handover::{self, Passed, Passing};
 use super::ids::*;
+use super::presence;
 use super::room::{Room, RoomState};
 use super::scene::Scene;
 use super::sending;
@@ -33,6 +34,18 @@ pub enum Kind {
     Offboard,
     /// He leaves the rooms of other sub-organisations than his own.
     SubOrg,
+    /// He leaves the rooms of a channel that he may not use any more.
+    Revoke,
+}
+
+impl Kind {
+    /// Whoever only leaves rooms keeps his list.
+    fn first_step(self) -> Step {
+        match self {
+            Kind::Transfer | Kind::Offboard => Step::Contacts,
+            Kind::SubOrg | Kind::Revoke => Step::Rooms,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +93,7 @@ struct Done {
 
 impl Handover {
     pub fn new(kind: Kind, from: UserId, to: Option<UserId>, by: UserId, place: Place) -> Handover {
-        let step = if kind == Kind::SubOrg { Step::Rooms } else { Step::Contacts };
+        let step = kind.first_step();
         let done = Done::default();
         Handover { kind, from, to, by, place, step, after: None, again: false, rests: false, looks: 0, done, wake: None }
     }
@@ -232,7 +245,7 @@ fn once_more_or_over(work: &mut Handover) {
     if work.again && work.looks < LOOKS {
         (work.again, work.rests) = (false, true);
         work.looks += 1;
-        work.step = if work.kind == Kind::SubOrg { Step::Rooms } else { Step::Contacts };
+        work.step = work.kind.first_step();
     } else {
         work.step = Step::Over;
     }
@@ -267,7 +280,7 @@ fn must_leave(scene: &Scene, work: &Handover, room: &Room) -> bool {
     match work.kind {
         Kind::Transfer => false,
         Kind::Offboard => true,
-        Kind::SubOrg => room.sub_org != scene.rights(work.from).sub_org,
+        Kind::SubOrg | Kind::Revoke => !presence::belongs(scene, room, work.from),
     }
 }
 
@@ -278,6 +291,7 @@ fn kind_word(work: &Handover) -> &'static str {
         Kind::Transfer => "transfer",
         Kind::Offboard => "offboard",
         Kind::SubOrg => "suborg",
+        Kind::Revoke => "revoke",
     }
 }
 
@@ -331,7 +345,7 @@ fn report(scene: &Scene, work: &Handover) -> Reply {
         .with("is_default", scene.policy.default_advisors.contains(&email));
     match work.kind {
         Kind::SubOrg => sub_orgs::told(reply, scene.policy, &scene.given_rights(&email)),
-        Kind::Transfer | Kind::Offboard => reply,
+        Kind::Transfer | Kind::Offboard | Kind::Revoke => reply,
     }
 }
 

@@ -1,13 +1,14 @@
 //! Who is in a room, changed by the people themselves: colleagues come and go, become owners, and the bot itself may be
 //! taken out. What cannot be said in a room meanwhile is said to one who belongs to it, in his own chat.
 use super::commit::{Entry, Key};
-use super::contact::Pointer;
+use super::contact::{Contact, Pointer};
 use super::effect::*;
 use super::event::{MemberChange, Person};
+use super::handover;
 use super::ids::*;
 use super::notices::{self, AdvisorChange};
 use super::presence::{self, Cause, Presence, Step, belongs};
-use super::room::{Room, Seat};
+use super::room::{Room, RoomState, Seat};
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
 use super::time::Span;
@@ -162,6 +163,26 @@ fn show_out(scene: &mut Scene, room: &Room, stream: &StreamId, user: UserId, nam
     tell_reader(scene, room, reply.with("channel", room.channel.name()));
     let detail = json!({ "user": scene.actor(user), "why": "not entitled for this room" });
     scene.note(Entry::new("room.member_shown_out", PROGRAM).room(&room.key).detail(detail));
+}
+
+/// Invariant 9: before a client's next words are posted, whoever may not read them any more (his rights were revoked, or the
+/// configuration changed) is out of the rooms in which they may stand.
+pub fn keep_to_readers(scene: &mut Scene, contact: &Contact, channel: Channel) {
+    for key in &contact.rooms {
+        if scene.room(key).is_some_and(|room| room.channel == channel) {
+            keep_room_to_readers(scene, key);
+        }
+    }
+}
+
+pub fn keep_room_to_readers(scene: &mut Scene, key: &RoomKey) {
+    let Some(room) = scene.room(key).filter(|room| room.state == RoomState::Active) else { return };
+    let strangers: Vec<UserId> = room.members.keys().copied().filter(|user| !belongs(scene, &room, *user)).collect();
+    for user in strangers {
+        if let Some(room) = scene.room(key) {
+            handover::take_out(scene, room, user, PROGRAM);
+        }
+    }
 }
 
 /// The platform did not let us change a member. An outsider who could not be taken out reads along: until he is gone

@@ -179,6 +179,7 @@ pub fn comes(scene: &mut Scene, room: &mut Room, user: UserId, owner: bool, caus
     room.outsiders.remove(&user);
     room.members.insert(user, RoomMember { name, owner });
     scene.put(room);
+    pass_lead(scene, room);
     scene.point(member_key(user, &room.key), &room.key);
     if let (false, Some(stream)) = (cause.by_hand, room.stream.clone()) {
         scene.effect(Effect::AddMember { stream, user, owner });
@@ -209,7 +210,7 @@ pub struct Gone {
 /// He is out, in our records and on the platform. Who owns the room then, and what becomes of his words, is left to the caller.
 pub fn steps_out(scene: &mut Scene, room: &mut Room, user: UserId, how: Step, cause: &Cause) {
     step(scene, room, user, how);
-    room.lead = room.owner();
+    room.lead = room.lead.or_else(|| room.owner());
     room.members.remove(&user);
     scene.put(room);
     pass_lead(scene, room);
@@ -254,6 +255,7 @@ fn since(scene: &Scene, room: &Room, user: UserId) -> Timestamp {
 }
 
 /// Whoever answers for a room does so until he goes, or owns it no more; then it is the owner who is there longest.
+/// What the one before called the contacts stays his (S2-17).
 fn pass_lead(scene: &mut Scene, room: &mut Room) {
     if room.lead.is_some_and(|lead| room.is_owned_by(lead)) {
         return;
@@ -263,12 +265,17 @@ fn pass_lead(scene: &mut Scene, room: &mut Room) {
     }
 }
 
-/// From now on this owner answers for the room. Its contacts are his, under the names by which they are known in it: clients
-/// go on reading the same names, and he finds them on his list.
 pub fn leads(scene: &mut Scene, room: &mut Room, user: UserId) {
-    let before = room.lead.replace(user);
+    room.lead = Some(user);
     scene.put(room);
-    let Some(before) = before.filter(|before| *before != user && belongs(scene, room, user)) else { return };
+}
+
+/// The owner gives the room to another. Its contacts are his now, under the names that they had: clients go on reading the
+/// same names, and he finds them on his list.
+pub fn is_given(scene: &mut Scene, room: &mut Room, user: UserId) {
+    let before = room.owner();
+    leads(scene, room, user);
+    let Some(before) = before.filter(|before| *before != user) else { return };
     for id in &room.contacts {
         let entry = scene.listing(before, id).filter(|entry| !entry.incomplete);
         let known = scene.listing(user, id).is_some_and(|entry| !entry.incomplete);
@@ -292,7 +299,7 @@ fn crown(scene: &mut Scene, room: &mut Room, heir: UserId) {
 
 /// S1-22, S1-23. Gives the one who owns the room instead, where it would have been nobody.
 pub fn set_owner(scene: &mut Scene, room: &mut Room, user: UserId, owner: bool, cause: &Cause) -> Option<UserId> {
-    room.lead = room.owner();
+    room.lead = room.lead.or_else(|| room.owner());
     let member = room.members.get_mut(&user)?;
     member.owner = owner;
     scene.put(room);

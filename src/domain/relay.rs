@@ -22,6 +22,7 @@ use super::groups;
 use super::ids::*;
 use super::inbound::{self, Why};
 use super::media::Media;
+use super::members;
 use super::native;
 use super::policy::StopScope;
 use super::returning;
@@ -39,6 +40,7 @@ use identity::{note_arrival, who_wrote};
 use serde_json::json;
 use std::collections::BTreeSet;
 use who_answers::advisors_for;
+pub use who_answers::somebody_is_there;
 
 /// The question as reply buttons is shown at most once in this time (RULES, Consent).
 const QUESTION_EVERY: Span = Span::hours(24);
@@ -70,6 +72,7 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         }
         return blocking::keep_message(scene, &contact.id, said);
     }
+    members::keep_to_readers(scene, &contact, said.channel);
     // The room first, so that whoever answers this client reads of a yes or a stop in it too.
     let opened = open_if_there_is_no_room(scene, &contact, said);
     let consented = if contact.was_another(at) {

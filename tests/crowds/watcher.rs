@@ -5,6 +5,10 @@ use liaison::domain::effect::{Code, Effect, GroupCall};
 use liaison::domain::ids::Channel;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Adam, who looks after the bot, and Olga, who answers those whom nobody else does.
+const ADMIN: u64 = 6;
+const STANDS_IN: u64 = 4;
+
 /// What a person of the firm may do.
 #[derive(Clone, Debug)]
 pub struct Colleague {
@@ -306,7 +310,22 @@ impl Watcher {
                     self.complain("twice", what);
                 }
             }
-            self.may_all_read(stream, &token, channel);
+            if posted.reply.template == "parked" {
+                self.is_rightly_parked(stream, &token, channel);
+            } else {
+                self.may_all_read(stream, &token, channel);
+            }
+        }
+    }
+
+    /// What nobody may read who answers clients is kept for those who look after the bot.
+    fn is_rightly_parked(&mut self, stream: &str, token: &str, channel: Channel) {
+        self.saw("parked");
+        if stream != format!("im-{ADMIN}") {
+            self.complain("reads", format!("{token} is parked in {stream}"));
+        }
+        if self.may(STANDS_IN, channel) && !self.words[token].in_group {
+            self.complain("responsible", format!("{token} is parked, and {STANDS_IN} may answer it"));
         }
     }
 

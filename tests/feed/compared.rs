@@ -74,6 +74,7 @@ impl Here {
             stream: Some(stream),
             name: "Ann Lee".to_owned(),
             channel: Channel::WhatsApp,
+            lead: None,
             line: LineId::new("1"),
             contacts: Vec::new(),
             members: BTreeMap::from([(jane, RoomMember { name: "Jane Doe".to_owned(), owner: true })]),

@@ -424,6 +424,38 @@ fn without_a_native_group_the_room_is_a_standard_one() {
 }
 
 #[test]
+fn s4_33_when_everybody_has_left_the_groups_words_reach_those_who_stand_in() {
+    let mut world = open();
+    world.policy.default_advisors = vec!["eve.fox@acme.com".to_owned(), "bob.ray@acme.com".to_owned()];
+    world.in_room(ROOM).says("jane", "/room leave");
+    world.presses("jane", "confirm");
+    assert!(world.room(ROOM).members.is_empty());
+    writes(&mut world, ANN, "Anybody here?");
+    let room = world.room(ROOM);
+    assert_eq!(room.members.keys().map(|user| user.0).collect::<Vec<_>>(), [2], "not Eve, who is behind the wall");
+    assert_eq!(room.owner(), Some(UserId(2)));
+    assert_eq!(world.last_told(ROOM), format!("client_message {ANN}: Anybody here?"), "Jane's name for her is Jane's");
+    assert!(world.told(ROOM).contains(&"notice stand-ins".to_owned()));
+    let brought = |effect: &_| matches!(effect, Effect::AddMember { user: UserId(2), owner: true, .. });
+    assert!(world.members.iter().any(brought), "{:?}", world.members);
+    world.in_room(ROOM).says("bob", "I am here");
+    assert_eq!(world.state_of("I am here"), "sent");
+}
+
+#[test]
+fn s4_33_where_nobody_may_stand_in_for_a_group_its_words_are_kept_for_the_admins() {
+    let mut world = open();
+    world.policy.default_advisors = vec!["eve.fox@acme.com".to_owned()];
+    world.in_room(ROOM).says("jane", "/room leave");
+    world.presses("jane", "confirm");
+    world.revoke("jane");
+    writes(&mut world, ANN, "Anybody here?");
+    assert!(world.room(ROOM).members.is_empty());
+    assert_eq!(world.told("adam").last().unwrap(), "info parked");
+    assert!(world.told("eve").is_empty());
+}
+
+#[test]
 fn a_lost_webhook_is_made_up_for_by_a_look_at_the_list() {
     let mut world = asked_for();
     world.passes(Span(LOOK_AFTER.0 + 60_000));

@@ -542,6 +542,45 @@ fn invariant_9_when_the_last_advisor_is_gone_the_next_message_reaches_the_defaul
     assert_eq!(world.told("adam").last().unwrap(), "info parked");
 }
 
+// ---- revoked
+
+#[test]
+fn invariant_9_whoever_loses_a_channel_is_out_of_its_rooms() {
+    let mut world = World::agreed(|policy| policy.default_advisors = vec!["olga@acme.com".to_owned()]);
+    world.member("Ann Lee", "bob", MemberChange::Joined);
+    let told = world.says("adam", "/admin revoke @jane.doe@acme.com channel=whatsapp");
+    assert!(told.contains(&"answer admin-revoked".to_owned()), "{told:?}");
+    let reports: Vec<_> = world.posts.iter().filter(|post| post.reply.template == "handover-report").collect();
+    assert_eq!(reports.len(), 1);
+    let report = &reports[0].reply.vars;
+    assert_eq!((&report["kind"], &report["left"]), (&"revoke".into(), &serde_json::json!(["Ann Lee"])));
+    assert_eq!((owners(&world, "Ann Lee"), world.room("Ann Lee").members.len()), (vec![2], 1), "Bob owns it");
+    assert_eq!(effects(&world), ["remove 1", "add 2 owner=true"]);
+    assert_eq!(world.listing("jane", ANN).unwrap().name(), "Ann Lee", "her list stays hers");
+    world.client(ANN).writes("Still there?");
+    assert_eq!(world.last_told("Ann Lee"), format!("client_message {ANN}: Still there?"));
+    // The last one loses it: nobody would read the next word.
+    world.says("adam", "/admin revoke @bob.ray@acme.com channel=whatsapp");
+    assert!(world.told("adam").contains(&"notice room-without-advisors".to_owned()));
+    world.client(ANN).writes("Anybody?");
+    let new = world.rooms().into_iter().find(|room| room.owner() == Some(UserId(4))).expect("Olga stands in");
+    assert!(world.posts.iter().any(|post| Some(&post.stream) == new.stream.as_ref() && said_as(post).ends_with("Anybody?")));
+}
+
+#[test]
+fn invariant_9_rights_that_the_configuration_takes_end_with_the_clients_next_word() {
+    let mut world = World::agreed(|policy| policy.default_advisors = vec!["bob.ray@acme.com".to_owned()]);
+    world.policy.advisors.remove("jane.doe@acme.com");
+    world.client(ANN).writes("A secret");
+    assert!(!world.room("Ann Lee").members.contains_key(&UserId(1)));
+    assert_eq!(effects(&world)[0], "remove 1");
+    let read: Vec<_> = world.posts.iter().filter(|post| said_as(post).ends_with("A secret")).collect();
+    assert_eq!(read.len(), 1);
+    let room = world.rooms().into_iter().find(|room| room.stream.as_ref() == Some(&read[0].stream)).unwrap();
+    assert_eq!(room.members.keys().copied().collect::<Vec<_>>(), [UserId(2)]);
+    assert!(world.kinds().contains(&"room.members_changed"), "what happened is in the journal");
+}
+
 // ---- sub-organisations
 
 #[test]

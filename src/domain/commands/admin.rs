@@ -1,19 +1,22 @@
 //! `/admin entitle`, `revoke`, `show` and `status`: who may do what, and what this installation is.
 use super::help::with_rights;
-use super::views::LOOKED_THROUGH;
+use super::views::{LOOKED_THROUGH, ROOMS_MAX};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::commit::{Entry, Key};
 use crate::domain::contact::Contact;
-use crate::domain::effect::Reply;
+use crate::domain::effect::{Place, Reply};
 use crate::domain::email;
 use crate::domain::entitlement::{Permission, Rights};
 use crate::domain::grammar::Who;
+use crate::domain::handovers::{self, Handover, Kind};
 use crate::domain::health::{Health, LineHealth};
 use crate::domain::ids::Channel;
 use crate::domain::lane::Lane;
 use crate::domain::policy::{Line, Policy};
+use crate::domain::presence;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
+use crate::domain::rooms;
 use crate::domain::scene::Scene;
 use crate::domain::sending::shortened;
 use crate::domain::sub_orgs;
@@ -95,9 +98,24 @@ fn revoke(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     rights.channels.retain(|channel, _| !channels.contains(channel));
     keep(scene, given, &rights, "admin.revoked");
+    leave_rooms(scene, given, &colleague);
     let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
     let reply = Reply::answer("admin-revoked").with("name", colleague.name).with("email", colleague.email);
     Ok(Answer::Say(with_rights(reply, &rights).with("revoked", names)))
+}
+
+/// Invariant 9: what clients write there is not his to read any more. What was left is told by itself; whose rooms are being
+/// handed over already goes out of those that are left with the next word of a client.
+fn leave_rooms(scene: &mut Scene, given: &Given, colleague: &Colleague) {
+    let Some(user) = scene.user_by_email(&colleague.email).filter(|user| !handovers::is_under_way(scene, user.id)) else {
+        return;
+    };
+    let rooms = rooms::rooms_of(scene, user.id, ROOMS_MAX);
+    if rooms.iter().any(|room| room.is_live() && !presence::belongs(scene, room, user.id)) {
+        let place = Place::Direct(given.caller.id);
+        let report = handovers::begin(scene, Handover::new(Kind::Revoke, user.id, None, given.caller.id, place.clone()));
+        scene.post(place, report);
+    }
 }
 
 fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {

@@ -60,7 +60,7 @@ fn hand_over(scene: &mut Scene, given: &Given, room: &Room, user: &User, held: u
     } else {
         presence::comes(scene, &mut room, user.id, true, &cause);
     }
-    presence::leads(scene, &mut room, user.id);
+    presence::is_given(scene, &mut room, user.id);
     // Before the old advisor goes, or they would be withdrawn for good.
     let waiting = presence::take_out_held(scene, &room, from);
     let gone = presence::goes(scene, &room, from, Step::Leaves, &cause);

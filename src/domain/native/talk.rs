@@ -3,6 +3,7 @@ use super::news::{is_in, show_out};
 use super::*;
 use crate::domain::event::{ClientMessage, Content, Delivery};
 use crate::domain::gates::{self, GATES, Subject, Verdict};
+use crate::domain::members;
 use crate::domain::message::{Message, MessageState};
 use crate::domain::relay;
 use crate::domain::saying;
@@ -37,6 +38,10 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage, group: &GroupId) {
     {
         native.window.opened(at);
         scene.put(&room);
+    }
+    members::keep_room_to_readers(scene, &room.key);
+    if !relay::somebody_is_there(scene, &room.key, &contact, said) {
+        return relay::park(scene, said, "nobody who may use this channel is left in the group's room");
     }
     relay::heed_and_show(scene, &contact.id, said, &room.key);
     release(scene, &room.key);

@@ -8,6 +8,7 @@ use crate::domain::contact::{Contact, Pointer};
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::event::{CallStage, ClientCalled, ClientMessage, Content};
 use crate::domain::ids::*;
+use crate::domain::members;
 use crate::domain::scene::{CLIENT, Scene};
 use crate::domain::sending::contact_name;
 use crate::domain::sms;
@@ -69,6 +70,7 @@ fn without_a_word(channel: Channel, line: &LineId, id: &str, from: crate::domain
 }
 
 fn first_heard_of(scene: &mut Scene, contact: &Contact, said: &ClientMessage, call: &ClientCalled, known: Key, at: Timestamp) {
+    members::keep_to_readers(scene, contact, call.channel);
     let mut record = Call {
         id: call.id.clone(),
         contact: contact.id.clone(),

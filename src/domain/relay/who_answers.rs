@@ -1,8 +1,9 @@
 //! Who is put before a client who writes and has no room that anybody reads.
 use crate::domain::contact::Contact;
+use crate::domain::effect::{Code, Reply};
 use crate::domain::event::ClientMessage;
 use crate::domain::ids::*;
-use crate::domain::presence;
+use crate::domain::presence::{self, Cause};
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
 
@@ -36,6 +37,23 @@ fn advisors_by_rule(scene: &Scene, contact: &Contact, said: &ClientMessage, ther
     }
     let defaults: Vec<UserId> = scene.policy.default_advisors.iter().filter_map(by_email).filter(may).collect();
     those_who_may_read(scene, left.as_ref(), defaults)
+}
+
+/// A group's words stand in its own room: when everybody has left it, those who stand in come into it. False where nobody may.
+pub fn somebody_is_there(scene: &mut Scene, key: &RoomKey, contact: &Contact, said: &ClientMessage) -> bool {
+    let Some(mut room) = scene.room(key) else { return false };
+    if !room.members.is_empty() {
+        return true;
+    }
+    let mut users = advisors_for(scene, contact, said);
+    users.retain(|user| presence::belongs(scene, &room, *user));
+    for user in &users {
+        let owner = room.members.is_empty();
+        presence::comes(scene, &mut room, *user, owner, &Cause::rule());
+    }
+    let names: Vec<String> = users.iter().map(|user| scene.user_name(*user)).collect();
+    presence::tell_room(scene, &room, Reply::new(Code::Notice, "stand-ins").with("names", names));
+    !users.is_empty()
 }
 
 /// On the line on which he writes; he has no other, or he would not ask who answers.
