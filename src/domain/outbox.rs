@@ -1,4 +1,5 @@
 //! An effect on its way: may it still go, and how did it end.
+pub mod order;
 mod reported;
 
 pub use self::reported::delivery_reported;
@@ -124,6 +125,11 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
     let verdict = if fault::planted("no-gate-at-taking") { None } else { verdict_now(scene, &message) };
     match verdict {
         // The line may have been out of order all that time.
+        None if order::an_older_one_waits(scene, &message) => {
+            scene.settle(due);
+            order::wait_in_line(scene, message);
+            false
+        }
         None if scene.now - due.since > SEND_TRIES_LAST => {
             scene.settle(due);
             message_failed(scene, message, NOT_SENT, "It could not be handed over in time.");

@@ -12,6 +12,7 @@ use super::ids::*;
 use super::lane::{Due, DueState, Lane, OutboxLane};
 use super::message::{Author, Message, MessageState};
 use super::native;
+use super::outbox::order;
 use super::policy::MESSAGE_WAITING;
 use super::room::Room;
 use super::saying::{say_to_client, template_body};
@@ -252,6 +253,22 @@ pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     }
 }
 
+/// Into the lane behind those that wait there, and for what they wait.
+pub fn wait_behind_the_head(scene: &mut Scene, message: &mut Message) {
+    let Some(room) = message.room.clone() else { return };
+    let gate = gate_of_head(scene, &scene.lane(&room, &message.contact));
+    put_into_lane(scene, message, gate);
+}
+
+/// The line of a message that is held after all.
+pub fn tell_if_held(scene: &mut Scene, message: &Message) {
+    let MessageState::Held { gate } = &message.state else { return };
+    if message.passed_on_from().is_none() {
+        let reply = held_line(scene, message, gate);
+        tell_room(scene, message, reply);
+    }
+}
+
 /// Back into its lane at the place that it had.
 pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     let Some(room) = message.room.clone() else { return };
@@ -431,10 +448,15 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
     let reason = withdrawn.first().map(|(_, gate)| *gate);
     tell_withdrawn(scene, withdrawn.into_iter().map(|(message, _)| message).collect(), reason.unwrap_or_default());
     tell_released(scene, room, contact, &gone);
+    let count = gone.len();
+    if let Some(first) = gone.iter().filter(|message| message.is_free_text()).min_by_key(|message| message.order) {
+        gone.extend(order::taken_back_behind(scene, &lane, &first.clone()));
+        gone.sort_by_key(|message| message.order);
+    }
     for message in &mut gone {
         make_ready(scene, message);
     }
-    gone.len()
+    count
 }
 
 fn tell_released(scene: &mut Scene, room: &RoomKey, contact: &ContactId, gone: &[Message]) {

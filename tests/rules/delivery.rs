@@ -102,6 +102,42 @@ fn c1_131047_puts_the_message_back_to_wait_for_the_client() {
 }
 
 #[test]
+fn invariant_5_what_comes_back_goes_before_what_was_due_behind_it() {
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    for text in ["one", "two", "three"] {
+        world.in_room("Ann Lee").says("jane", text);
+    }
+    let due = world.take_only().unwrap();
+    world.ends(&due, Outcome::Failed { code: "131047".to_owned(), detail: "re-engagement".to_owned() });
+    assert_eq!(["one", "two"].map(|text| world.state_of(text)), ["held(window)", "ready"], "nobody has looked at the second yet");
+    world.now = world.now + Span::minutes(1);
+    world.client(ANN).writes("I am here");
+    world.outbox_stands = false;
+    world.work_off();
+    let sent = world.sent_to(ANN);
+    assert_eq!(sent[sent.len() - 3..], ["one", "two", "three"]);
+}
+
+#[test]
+fn invariant_5_nothing_is_taken_while_an_older_text_waits() {
+    // Ann's morning has come, the wake-up has not: the second text would pass by itself.
+    let mut world = World::agreed(|_| {});
+    world.outbox_stands = true;
+    for text in ["one", "two"] {
+        world.in_room("Ann Lee").says("jane", text);
+    }
+    world.policy.quiet_hours = Some(QuietHours { open_from: 0, open_until: 1 });
+    assert!(world.take_only().is_none(), "it is night");
+    assert_eq!(["one", "two"].map(|text| world.state_of(text)), ["held(quiet_hours)", "ready"]);
+    world.policy.quiet_hours = None;
+    world.outbox_stands = false;
+    world.work_off();
+    let sent = world.sent_to(ANN);
+    assert_eq!(sent[sent.len() - 2..], ["one", "two"]);
+}
+
+#[test]
 fn c1_131047_by_a_status_of_what_was_sent_before() {
     let mut world = World::agreed(|_| {});
     world.in_room("Ann Lee").says("jane", "one");
