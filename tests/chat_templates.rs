@@ -1529,9 +1529,10 @@ fn a_notice_bears_its_text_in_the_clients_language() {
 /// The longest list of names that the core gives still fits into the template's 1024 characters.
 #[test]
 fn the_longest_notice_fits_into_its_template() {
-    let members = vec!["x".repeat(60); 10].join(", ");
+    let members = vec!["x".repeat(30); 10].join(", ");
     let vars = [
         ("notice_text", "group_members"),
+        ("advisors", members.as_str()),
         ("members", members.as_str()),
         ("unnamed", "19"),
         ("firm", "Acme Wealth Management"),
@@ -1558,9 +1559,22 @@ fn s2_17_the_nameless_of_a_group_are_told_apart() {
         assert_eq!(read(channel, "group_message", "en", &vars), "Participant 2: Hello");
         assert_eq!(read(channel, "group_message", "de", &vars), "Person 2: Hello");
         assert_eq!(read(channel, "group_thing", "en", &vars), "Participant 2 sent something that cannot be shown here. Hello");
-        let members = [("members", ""), ("unnamed", "1"), ("firm", "Acme"), ("advisor.name", "Jane")];
-        let told =
-            "This is a group conversation of Acme with Jane and one more person. Everybody in it reads what you write here.";
-        assert_eq!(read(channel, "group_members", "en", &members), told);
+        for (advisors, members, unnamed, people) in [
+            ("Jane", "", "1", " with Jane and one more person"),
+            ("Jane, Bob", "Ann Lee", "", " with Jane, Bob, Ann Lee"),
+            ("Jane", "Ann Lee", "3", " with Jane, Ann Lee and 3 more people"),
+            ("", "Ann Lee", "", " with Ann Lee"),
+            ("", "", "2", " with 2 more people"),
+            ("", "", "", ""),
+        ] {
+            let vars = [("advisors", advisors), ("members", members), ("unnamed", unnamed), ("firm", "Acme")];
+            let told = format!("This is a group conversation of Acme{people}. Everybody in it reads what you write here.");
+            assert_eq!(read(channel, "group_members", "en", &vars), told);
+            let german = read(channel, "group_members", "de", &vars);
+            assert!(
+                german.contains(advisors) && german.contains(members) && german.contains(unnamed.trim_matches('1')),
+                "{german}"
+            );
+        }
     }
 }

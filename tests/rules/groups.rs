@@ -3,12 +3,13 @@ use crate::common::world::*;
 use liaison::domain::consent::Consent;
 use liaison::domain::contact::Contact;
 use liaison::domain::effect::{Body, Code, Effect, GroupCall};
+use liaison::domain::entitlement::Rights;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::media::Kind;
 use liaison::domain::message::{Message, MessageState};
 use liaison::domain::policy::*;
-use liaison::domain::room::{Room, RoomState};
+use liaison::domain::room::{Room, RoomMember, RoomState};
 use liaison::domain::time::Span;
 use serde_json::{Value, json};
 
@@ -377,6 +378,60 @@ fn each_contact_reads_who_is_in_the_group_when_he_comes_in_and_the_others_that_h
     assert_eq!(vars(&world, ANN, "group_joined")["members"], "Ben Orr");
     world.client(BEN).writes("Hello");
     assert_eq!(world.sent_to(BEN).iter().filter(|text| *text == "group_members").count(), 1, "once");
+}
+
+#[test]
+fn s4_4_a_client_who_comes_in_reads_of_every_advisor_who_is_there() {
+    let mut world = contacts(|_| {});
+    world.says("jane", &format!("/group create \"{GROUP}\" contacts={ANN},{BEN} @bob.ray@acme.com --standard"));
+    world.client(ANN).taps("consent:yes");
+    let read = vars(&world, ANN, "group_members");
+    assert_eq!((read["advisors"].as_str(), read["members"].as_str()), ("Jane Doe, Bob Ray", "Ben Orr"), "the owner first");
+    // Who comes later is announced by himself, and named to those who come after him.
+    world.in_room(GROUP).says("jane", "/room add @olga@acme.com");
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "advisor_joined");
+    world.in_room(GROUP).says("jane", "/room remove @bob.ray@acme.com");
+    world.presses("jane", "confirm");
+    world.client(BEN).taps("consent:yes");
+    assert_eq!(vars(&world, BEN, "group_members")["advisors"], "Jane Doe, Olga Onboarder");
+}
+
+#[test]
+fn s4_4_advisors_who_are_not_named_are_counted() {
+    let mut world = contacts(|policy| {
+        let rights = policy.advisors["bob.ray@acme.com"].clone();
+        for nth in 0..40 {
+            let email = format!("a{nth}@acme.com");
+            policy.advisors.insert(email.clone(), Rights { email, ..rights.clone() });
+        }
+    });
+    create(&mut world, &[ANN, BEN]);
+    let mut room = the_room(&world);
+    for nth in 0..40 {
+        let name = format!("Advisor Number-{nth} {}", "x".repeat(70));
+        let (id, email) = (UserId(100 + nth), Some(format!("a{nth}@acme.com")));
+        world.feed(Fact::UserFound { user: Person { id, name: name.clone(), email, service: false } });
+        room.members.insert(id, RoomMember { name, owner: false });
+    }
+    world.put(&room);
+    world.client(ANN).taps("consent:yes");
+    let read = vars(&world, ANN, "group_members");
+    let named = read["advisors"].split(", ").count();
+    assert!(read["advisors"].starts_with("Jane Doe, ") && named > 1, "{read:?}");
+    assert_eq!(read["unnamed"], (41 - named).to_string(), "all of them: Ben is named");
+    assert!(read["advisors"].chars().count() + read["members"].chars().count() <= 640, "it fits into a notice");
+}
+
+#[test]
+fn a_room_that_every_advisor_has_left_names_none_to_a_client_who_comes_in() {
+    let mut world = group();
+    world.in_room(GROUP).says("jane", "/room add Cid Roe");
+    world.presses("jane", "confirm");
+    world.in_room(GROUP).says("jane", "/room leave");
+    world.presses("jane", "confirm");
+    world.client(CID).taps("consent:yes");
+    let read = vars(&world, CID, "group_members");
+    assert_eq!((read["advisors"].as_str(), read["members"].as_str(), read["unnamed"].as_str()), ("", "Ann Lee, Ben Orr", ""));
 }
 
 #[test]
