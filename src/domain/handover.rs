@@ -23,14 +23,8 @@ pub struct Passing<'p> {
     pub from: UserId,
     pub to: UserId,
     pub actor: &'p str,
-}
-
-/// What went with a contact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
-    pub rooms: usize,
-    /// Messages that the colleague is asked about.
-    pub held: usize,
+    /// He leaves every room, also one in which a contact stays his.
+    pub leaves_all: bool,
 }
 
 /// The rooms with this contact that are this advisor's own.
@@ -63,18 +57,20 @@ pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> 
     rooms.iter().any(|room| room.state == RoomState::Opening).then_some("busy")
 }
 
-/// The caller has asked `objection`.
-pub fn pass(scene: &mut Scene, id: &ContactId, passing: &Passing) -> Passed {
-    move_entry(scene, id, passing);
-    let Some(contact) = scene.contact(id) else { return Passed::default() };
-    let rooms = owned_rooms(scene, &contact, passing.from);
+/// These contacts and rooms pass; the caller has asked `objection`. Returns how many messages the colleague is asked about.
+pub fn pass(scene: &mut Scene, ids: &[ContactId], rooms: &[Room], passing: &Passing) -> usize {
+    // All entries first: from the moment in which the colleague owns a room its clients bear the names that he has for them.
+    ids.iter().for_each(|id| move_entry(scene, id, passing));
     let held = rooms.iter().map(|room| take_over(scene, room.clone(), passing)).sum();
-    let detail = json!({
-        "from": scene.actor(passing.from), "to": scene.actor(passing.to), "held": held,
-        "rooms": rooms.iter().map(|room| &room.key).collect::<Vec<_>>(),
-    });
-    scene.note(Entry::new("contact.transferred", passing.actor).about(id).detail(detail));
-    Passed { rooms: rooms.len(), held }
+    for id in ids {
+        let own = rooms.iter().filter(|room| room.contacts.contains(id));
+        let detail = json!({
+            "from": scene.actor(passing.from), "to": scene.actor(passing.to), "held": held,
+            "rooms": own.map(|room| &room.key).collect::<Vec<_>>(),
+        });
+        scene.note(Entry::new("contact.transferred", passing.actor).about(id).detail(detail));
+    }
+    held
 }
 
 /// The entry goes with its name, unless the colleague has a name of his own for the contact (S2-17).
@@ -121,7 +117,7 @@ pub fn share(scene: &mut Scene, entry: &Listing, to: UserId, channel: Channel) {
 /// The colleague owns the room; the other goes, but for one who has further contacts of his own in it.
 fn take_over(scene: &mut Scene, mut room: Room, passing: &Passing) -> usize {
     let (from, to) = (passing.from, passing.to);
-    let stays = room.contacts.iter().any(|contact| scene.listing(from, contact).is_some());
+    let stays = !passing.leaves_all && room.contacts.iter().any(|contact| scene.listing(from, contact).is_some());
     let newcomer = comes_as_owner(scene, &mut room, to, passing.actor);
     if !stays && room.owner() == Some(from) {
         presence::leads(scene, &mut room, to);
