@@ -997,7 +997,9 @@ fn answers_on_people(table: &mut Table) {
     table.insert("contact-block", [0, 1, 2].map(|withdrawn| ann(json!({ "reason": "spam", "withdrawn": withdrawn }))).to_vec());
     table.insert("contact-blocked", vec![ann(json!({ "reason": "spam" }))]);
     for name in ["contact-unblock", "contact-unblocked"] {
-        table.insert(name, [(0, 0), (3, 0), (1, 2)].map(|(m, c)| ann(json!({ "messages": m, "calls": c }))).to_vec());
+        let groups = |messages: i32| if messages == 3 { vec!["Lee family", "Lee & sons"] } else { Vec::new() };
+        let row = |(m, c)| ann(json!({ "messages": m, "calls": c, "groups": groups(m) }));
+        table.insert(name, [(0, 0), (3, 0), (1, 2)].map(row).to_vec());
     }
     let inbound =
         json!({ "channel": "WhatsApp", "room": "Estate", "at": BEFORE, "now": NOW, "others": [], "moves": [], "quoted": null });

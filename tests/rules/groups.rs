@@ -517,6 +517,30 @@ fn nothing_is_passed_on_to_one_who_is_blocked_or_from_him() {
     assert!(!all_of(&world, ANN).contains("Buy this"));
 }
 
+#[test]
+fn s3_1_one_who_was_blocked_when_the_group_was_made_reads_who_is_there_before_his_words_are_passed_on() {
+    let mut world = contacts(|_| {});
+    for number in [ANN, BEN] {
+        world.set_consent(number, Consent::OptedIn { at: MIDNIGHT });
+    }
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    create(&mut world, &[ANN, BEN]);
+    assert!(world.sent_to(BEN).is_empty());
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!(world.last_reply("cora").vars["groups"], json!([GROUP]), "who lifted it reads what the client reads");
+    assert_eq!(world.sent_to(BEN), ["<liaison_notice>"], "he has not written yet");
+    assert_eq!(vars(&world, BEN, "<liaison_notice>")["notice_text"], "group_members");
+    world.client(ANN).writes("I am Ann");
+    world.client(BEN).writes("Hello all");
+    assert!(world.told(GROUP).contains(&"client_message Ben Orr: Hello all".to_owned()));
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "Ben Orr: Hello all", "his first word is passed on");
+    // Whoever was in it before is told nothing.
+    let before = world.sent_to(BEN).len();
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!((world.sent_to(BEN).len(), &world.last_reply("cora").vars["groups"]), (before, &json!([])));
+}
+
 // ---- into the room and out
 
 #[test]
@@ -788,6 +812,35 @@ fn s1_1_where_whatsapp_makes_none_its_clients_read_each_other_as_in_a_standard_g
     world.in_room(GROUP).says("jane", "Hello");
     world.client(ANN).writes("Hello Ben");
     assert_eq!(world.sent_to(BEN).last().unwrap(), "Ann Lee: Hello Ben");
+}
+
+#[test]
+fn s1_10_one_who_was_blocked_gets_his_link_and_the_group_its_words_when_the_block_ends() {
+    let mut world = contacts(|_| {});
+    for number in [ANN, BEN] {
+        world.set_consent(number, Consent::OptedIn { at: MIDNIGHT });
+    }
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    world.says("jane", &format!("/group create \"{GROUP}\" contacts={ANN},{BEN}"));
+    let request = world.answers.last().unwrap().clone();
+    let (group, link) = (GroupId::new("group-1"), Some("https://chat.whatsapp.com/x".to_owned()));
+    world.feed(Fact::GroupTold(GroupTold { line: LineId::new(LINE), group, news: GroupNews::Created { request, link } }));
+    world.work_off();
+    assert_eq!((world.sent_to(ANN).len(), world.sent_to(BEN).len()), (1, 0));
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!(world.sent_to(BEN), ["<liaison_group_invite>"]);
+    for (number, who) in [(ANN, "joined"), (BEN, "joined")] {
+        let news = GroupNews::Joined { who: keys_of(number) };
+        world.feed(Fact::GroupTold(GroupTold { line: LineId::new(LINE), group: GroupId::new("group-1"), news }));
+        world.work_off();
+        assert!(world.told(GROUP).contains(&"notice group-joined".to_owned()), "{who}");
+    }
+    world.client(ANN).in_group("group-1").writes("Hello");
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    world.in_room(GROUP).says("jane", "Good morning");
+    assert_eq!(world.state_of("Good morning"), "held(blocked)");
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!(world.state_of("Good morning"), "sent");
 }
 
 #[test]
