@@ -225,6 +225,8 @@ fn replies(table: &mut Table) {
     let line = json!({ "name": "Ann Lee", "text": "Hello" });
     let wide = |rule: &str| json!({ "name": "Ann Lee", "channel": "WhatsApp", "text": "Hi\nthere", "rule": rule });
     let with = |value: Value, more: Value| merged(&value, &more);
+    let reason = |why: &&str| json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp", "why": why });
+    let reasons = |whys: &[&str]| whys.iter().map(reason).collect();
     let answer = json!({ "name": "Ann", "word": "no", "text": "STOP", "channel": "WhatsApp", "waiting": 0 });
     let rows: Vec<(&'static str, Vec<Value>)> = vec![
         ("info", vec![json!({ "text": "A line" })]),
@@ -251,7 +253,8 @@ fn replies(table: &mut Table) {
         ("member-added", vec![json!({ "name": "Tom", "room": "Lee family" })]),
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
         ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
-        ("outsider-stays", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
+        ("outsider-stays", reasons(&["removed", "other-sub-org", "not-enabled"])),
+        ("you-are-not-in", vec![json!({ "room": "Lee family" })]),
         ("bot-removed", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
         ("bot-demoted", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
         ("bot-back", vec![json!({ "owner": true }), json!({ "owner": false })]),
@@ -823,18 +826,14 @@ fn answers_on_advisors(table: &mut Table) {
     let tom = json!({ "user": "Tom Roe", "name": "Tom Roe", "by": "Jane Doe", "room": "Lee family", "channel": "WhatsApp" });
     let plain = ["you-removed", "you-were-removed", "you-were-added", "colleague-joined", "rename-stays", "room-handed-over"];
     let more = ["restart-asked", "restart-yes", "restart-no", "restart-void", "colleague-deactivated"];
-    let refused = [
-        "refusal-not-enabled",
-        "refusal-other-sub-org",
-        "refusal-not-owner",
-        "refusal-last-owner",
-        "refusal-same-name",
-        "refusal-deactivated",
-    ];
+    let refused =
+        ["refusal-not-enabled", "refusal-other-sub-org", "refusal-last-owner", "refusal-same-name", "refusal-deactivated"];
     for name in plain.into_iter().chain(more).chain(refused) {
         table.insert(name, vec![tom.clone()]);
     }
     let with = |more: Value| merged(&tom, &more);
+    let no_owner = |outside: bool| with(json!({ "bot": true, "outside": outside }));
+    table.insert("refusal-not-owner", vec![tom.clone(), no_owner(false), no_owner(true)]);
     table.insert("colleague-removed", vec![with(json!({ "owner": "Ada" })), with(json!({ "owner": null }))]);
     table.insert("owner-set", vec![with(json!({ "owner": true })), with(json!({ "owner": false }))]);
     table.insert("owner-instead", vec![json!({ "owner": "Ada" })]);
@@ -938,7 +937,8 @@ fn body(topic: &str) -> Value {
 
 /// Each kind with everything and with nothing.
 fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
-    const WHYS: [&str; 7] = ["other-sub-org", "not-entitled", "already-there", "no-permission", "not-theirs", "busy", "another"];
+    const WHYS: [&str; 8] =
+        ["other-sub-org", "not-entitled", "already-there", "no-permission", "not-theirs", "bot-not-owner", "busy", "another"];
     let colleagues: Vec<Value> = WHYS.iter().map(|why| json!({ "name": "Tom", "why": why })).collect();
     let shared = vec![
         json!({ "name": "Ann Lee", "colleagues": [{ "name": "Bob Ray", "why": null }] }),

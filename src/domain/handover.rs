@@ -5,6 +5,7 @@ use super::contact::{Contact, Listing};
 use super::effect::{Code, Effect, Place, Reply};
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::members;
 use super::message::{Message, MessageState};
 use super::notices::{AdvisorChange, tell_client_of_advisor};
 use super::outbox;
@@ -17,6 +18,9 @@ use std::collections::BTreeSet;
 
 /// A message that its author's successor has not confirmed; it never goes by itself.
 pub const HANDED_OVER: &str = "handover";
+
+/// Why a room does not pass in which the platform lets the bot change nobody.
+pub const BOT_NOT_OWNER: &str = "bot-not-owner";
 
 /// From whom to whom, and by whose order.
 pub struct Passing<'p> {
@@ -37,7 +41,8 @@ pub fn owns(room: &Room, user: UserId) -> bool {
     room.members.contains_key(&user) && (room.owner() == Some(user) || room.members[&user].owner)
 }
 
-/// Why this contact does not pass: `not-theirs`, `not-entitled`, `other-sub-org`, or `busy` while a room is being made.
+/// Why this contact does not pass: `not-theirs`, `not-entitled`, `other-sub-org`, `bot-not-owner`, or `busy` while a room is being
+/// made.
 pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> Option<&'static str> {
     let listing = scene.listing(from, &contact.id);
     let rooms = owned_rooms(scene, contact, from);
@@ -53,6 +58,9 @@ pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> 
     let walled = !theirs.sub_org.is_empty() && theirs.sub_org != rights.sub_org;
     if walled || rooms.iter().any(|room| room.sub_org != rights.sub_org) {
         return Some("other-sub-org");
+    }
+    if rooms.iter().any(|room| members::may_change(room).is_err()) {
+        return Some(BOT_NOT_OWNER);
     }
     rooms.iter().any(|room| room.state == RoomState::Opening).then_some("busy")
 }

@@ -1,5 +1,5 @@
 //! `/room transfer`: the conversation goes to a colleague, who owns it from then on (S4-41).
-use super::room_owners::{OWNERS, colleague, owned_room};
+use super::room_owners::{OWNERS, colleague, changeable_room};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::ask::About;
 use crate::domain::commit::Entry;
@@ -26,7 +26,7 @@ pub const TRANSFER: Command = Command {
 };
 
 fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let room = owned_room(scene, given)?;
+    let room = changeable_room(scene, given)?;
     if !room.members.contains_key(&given.caller.id) {
         return Err(Refusal::new("not-a-member"));
     }
