@@ -252,7 +252,7 @@ fn replies(table: &mut Table) {
         ("admit-member", vec![json!({ "name": "Tom", "room": "Lee family" })]),
         ("member-added", vec![json!({ "name": "Tom", "room": "Lee family" })]),
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
-        ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
+        ("shown-out", reasons(&["other-sub-org", "not-enabled"])),
         ("outsider-stays", reasons(&["removed", "other-sub-org", "not-enabled"])),
         ("you-are-not-in", vec![json!({ "room": "Lee family" })]),
         ("bot-removed", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),

@@ -162,6 +162,7 @@ pub fn actor(scene: &Scene, by: &Person) -> String {
 fn show_out(scene: &mut Scene, room: &Room, stream: &StreamId, user: UserId, name: &str) {
     scene.effect(Effect::RemoveMember { stream: stream.clone(), user });
     let reply = Reply::new(Code::Notice, "shown-out").with("user", name).with("room", room.name.clone());
+    let reply = reply.with("why", why_not_here(scene, room, user));
     tell_reader(scene, room, reply.with("channel", room.channel.name()));
     let detail = json!({ "user": scene.actor(user), "why": "not entitled for this room" });
     scene.note(Entry::new("room.member_shown_out", PROGRAM).room(&room.key).detail(detail));

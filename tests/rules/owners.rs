@@ -217,6 +217,9 @@ fn s4_33_one_who_could_not_be_let_go_is_in_it_until_he_leaves_by_himself() {
 fn invariant_9_the_owner_reads_why_an_outsider_may_not_be_there() {
     let why = |world: &World| world.last_reply("jane").vars["why"].as_str().unwrap().to_owned();
     for (who, reason) in [("eve", "other-sub-org"), ("nina", "not-enabled"), ("cora", "not-enabled")] {
+        let mut world = World::agreed(|_| {});
+        world.member(ROOM, who, MemberChange::Joined);
+        assert_eq!((world.last_told("jane").as_str(), why(&world).as_str()), ("notice shown-out", reason), "{who}");
         let mut world = refusing(demoted(World::agreed(|_| {})));
         world.member(ROOM, who, MemberChange::Joined);
         assert_eq!((world.last_told("jane").as_str(), why(&world).as_str()), ("notice outsider-stays", reason), "{who}");
