@@ -234,7 +234,7 @@ pub fn cover_names(scene: &Scene, sub_org: &str) -> Vec<String> {
 // ---- what waits
 
 /// What this author wrote in this room and nobody has handed to the provider yet, held or due.
-fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
+pub fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
     let mut waiting: Vec<Message> = Vec::new();
     let held = room.contacts.iter().flat_map(|contact| scene.lane(&room.key, contact).held);
     waiting.extend(held.filter_map(|id| scene.message(&id)));
@@ -268,7 +268,7 @@ fn withdraw(scene: &mut Scene, mut message: Message, reason: &str) -> Option<Mes
 }
 
 /// S4-41: it waits for the one who has the conversation now, and goes as his own when he says so.
-fn ask_successor(scene: &mut Scene, room: &Room, message: Message, passing: &Passing) {
+pub fn ask_successor(scene: &mut Scene, room: &Room, message: Message, passing: &Passing) {
     let Some(message) = withdraw(scene, message, HANDED_OVER) else { return };
     let entry = Entry::new("message.withdrawn", passing.actor).about(&message.contact).room(&room.key).message(&message.id);
     scene.note(entry.detail(json!({ "reason": HANDED_OVER, "to": scene.actor(passing.to) })));

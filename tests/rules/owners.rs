@@ -229,3 +229,34 @@ fn invariant_9_the_owner_reads_why_an_outsider_may_not_be_there() {
     let alarm = world.posts.iter().rfind(|post| post.reply.template == "outsider-stays").unwrap();
     assert_eq!((alarm.place.as_str(), &alarm.reply.vars["why"]), ("jane", &json!("removed")));
 }
+
+// ---- what waited when a room was handed over
+
+#[test]
+fn s4_41_what_waited_bears_the_same_reason_however_it_was_handed_over() {
+    for by_admin in [false, true] {
+        let mut world = World::agreed(|_| {});
+        world.outbox_stands = true;
+        world.in_room(ROOM).says("jane", "On its way");
+        world.passes(Span::days(2));
+        world.in_room(ROOM).says("jane", "Held");
+        match by_admin {
+            true => {
+                world.says("adam", &format!("/contact transfer Ann Lee from=@jane.doe@acme.com to={BOB}"));
+                world.presses("adam", "confirm");
+            }
+            false => confirmed(&mut world, "jane", &format!("/room transfer {BOB}")),
+        }
+        world.outbox_stands = false;
+        world.work_off();
+        let cards = world.posts.iter().filter(|post| post.reply.template == "take-over");
+        let cards: Vec<_> = cards.map(|card| (card.reply.vars["text"].clone(), card.reply.reason.clone().unwrap())).collect();
+        let both = ["On its way", "Held"].map(|text| (json!(text), "handover".to_owned()));
+        assert_eq!(cards, both, "by an administrator: {by_admin}");
+        assert_eq!(
+            (world.state_of("On its way"), world.state_of("Held")),
+            ("withdrawn(handover)".into(), "withdrawn(handover)".into())
+        );
+        assert!(!world.sent_to(ANN).contains(&"On its way".to_owned()));
+    }
+}
