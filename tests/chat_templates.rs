@@ -225,6 +225,8 @@ fn replies(table: &mut Table) {
     let line = json!({ "name": "Ann Lee", "text": "Hello" });
     let wide = |rule: &str| json!({ "name": "Ann Lee", "channel": "WhatsApp", "text": "Hi\nthere", "rule": rule });
     let with = |value: Value, more: Value| merged(&value, &more);
+    let reason = |why: &&str| json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp", "why": why });
+    let reasons = |whys: &[&str]| whys.iter().map(reason).collect();
     let answer = json!({ "name": "Ann", "word": "no", "text": "STOP", "channel": "WhatsApp", "waiting": 0 });
     let rows: Vec<(&'static str, Vec<Value>)> = vec![
         ("info", vec![json!({ "text": "A line" })]),
@@ -250,8 +252,9 @@ fn replies(table: &mut Table) {
         ("admit-member", vec![json!({ "name": "Tom", "room": "Lee family" })]),
         ("member-added", vec![json!({ "name": "Tom", "room": "Lee family" })]),
         ("owner-asked", vec![json!({ "owner": "Jane", "room": "Lee family" })]),
-        ("shown-out", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
-        ("outsider-stays", vec![json!({ "user": "Tom", "room": "Lee family", "channel": "WhatsApp" })]),
+        ("shown-out", reasons(&["other-sub-org", "not-enabled"])),
+        ("outsider-stays", reasons(&["removed", "other-sub-org", "not-enabled"])),
+        ("you-are-not-in", vec![json!({ "room": "Lee family" })]),
         ("bot-removed", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
         ("bot-demoted", vec![json!({ "room": "Lee family", "by": "Tom" }), json!({ "room": "Lee family", "by": null })]),
         ("bot-back", vec![json!({ "owner": true }), json!({ "owner": false })]),
@@ -823,18 +826,14 @@ fn answers_on_advisors(table: &mut Table) {
     let tom = json!({ "user": "Tom Roe", "name": "Tom Roe", "by": "Jane Doe", "room": "Lee family", "channel": "WhatsApp" });
     let plain = ["you-removed", "you-were-removed", "you-were-added", "colleague-joined", "rename-stays", "room-handed-over"];
     let more = ["restart-asked", "restart-yes", "restart-no", "restart-void", "colleague-deactivated"];
-    let refused = [
-        "refusal-not-enabled",
-        "refusal-other-sub-org",
-        "refusal-not-owner",
-        "refusal-last-owner",
-        "refusal-same-name",
-        "refusal-deactivated",
-    ];
+    let refused =
+        ["refusal-not-enabled", "refusal-other-sub-org", "refusal-last-owner", "refusal-same-name", "refusal-deactivated"];
     for name in plain.into_iter().chain(more).chain(refused) {
         table.insert(name, vec![tom.clone()]);
     }
     let with = |more: Value| merged(&tom, &more);
+    let no_owner = |outside: bool| with(json!({ "bot": true, "outside": outside }));
+    table.insert("refusal-not-owner", vec![tom.clone(), no_owner(false), no_owner(true)]);
     table.insert("colleague-removed", vec![with(json!({ "owner": "Ada" })), with(json!({ "owner": null }))]);
     table.insert("owner-set", vec![with(json!({ "owner": true })), with(json!({ "owner": false }))]);
     table.insert("owner-instead", vec![json!({ "owner": "Ada" })]);
@@ -938,7 +937,8 @@ fn body(topic: &str) -> Value {
 
 /// Each kind with everything and with nothing.
 fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
-    const WHYS: [&str; 7] = ["other-sub-org", "not-entitled", "already-there", "no-permission", "not-theirs", "busy", "another"];
+    const WHYS: [&str; 8] =
+        ["other-sub-org", "not-entitled", "already-there", "no-permission", "not-theirs", "bot-not-owner", "busy", "another"];
     let colleagues: Vec<Value> = WHYS.iter().map(|why| json!({ "name": "Tom", "why": why })).collect();
     let shared = vec![
         json!({ "name": "Ann Lee", "colleagues": [{ "name": "Bob Ray", "why": null }] }),
@@ -997,7 +997,9 @@ fn answers_on_people(table: &mut Table) {
     table.insert("contact-block", [0, 1, 2].map(|withdrawn| ann(json!({ "reason": "spam", "withdrawn": withdrawn }))).to_vec());
     table.insert("contact-blocked", vec![ann(json!({ "reason": "spam" }))]);
     for name in ["contact-unblock", "contact-unblocked"] {
-        table.insert(name, [(0, 0), (3, 0), (1, 2)].map(|(m, c)| ann(json!({ "messages": m, "calls": c }))).to_vec());
+        let groups = |messages: i32| if messages == 3 { vec!["Lee family", "Lee & sons"] } else { Vec::new() };
+        let row = |(m, c)| ann(json!({ "messages": m, "calls": c, "groups": groups(m) }));
+        table.insert(name, [(0, 0), (3, 0), (1, 2)].map(row).to_vec());
     }
     let inbound =
         json!({ "channel": "WhatsApp", "room": "Estate", "at": BEFORE, "now": NOW, "others": [], "moves": [], "quoted": null });
@@ -1529,9 +1531,10 @@ fn a_notice_bears_its_text_in_the_clients_language() {
 /// The longest list of names that the core gives still fits into the template's 1024 characters.
 #[test]
 fn the_longest_notice_fits_into_its_template() {
-    let members = vec!["x".repeat(60); 10].join(", ");
+    let members = vec!["x".repeat(30); 10].join(", ");
     let vars = [
         ("notice_text", "group_members"),
+        ("advisors", members.as_str()),
         ("members", members.as_str()),
         ("unnamed", "19"),
         ("firm", "Acme Wealth Management"),
@@ -1558,9 +1561,22 @@ fn s2_17_the_nameless_of_a_group_are_told_apart() {
         assert_eq!(read(channel, "group_message", "en", &vars), "Participant 2: Hello");
         assert_eq!(read(channel, "group_message", "de", &vars), "Person 2: Hello");
         assert_eq!(read(channel, "group_thing", "en", &vars), "Participant 2 sent something that cannot be shown here. Hello");
-        let members = [("members", ""), ("unnamed", "1"), ("firm", "Acme"), ("advisor.name", "Jane")];
-        let told =
-            "This is a group conversation of Acme with Jane and one more person. Everybody in it reads what you write here.";
-        assert_eq!(read(channel, "group_members", "en", &members), told);
+        for (advisors, members, unnamed, people) in [
+            ("Jane", "", "1", " with Jane and one more person"),
+            ("Jane, Bob", "Ann Lee", "", " with Jane, Bob, Ann Lee"),
+            ("Jane", "Ann Lee", "3", " with Jane, Ann Lee and 3 more people"),
+            ("", "Ann Lee", "", " with Ann Lee"),
+            ("", "", "2", " with 2 more people"),
+            ("", "", "", ""),
+        ] {
+            let vars = [("advisors", advisors), ("members", members), ("unnamed", unnamed), ("firm", "Acme")];
+            let told = format!("This is a group conversation of Acme{people}. Everybody in it reads what you write here.");
+            assert_eq!(read(channel, "group_members", "en", &vars), told);
+            let german = read(channel, "group_members", "de", &vars);
+            assert!(
+                german.contains(advisors) && german.contains(members) && german.contains(unnamed.trim_matches('1')),
+                "{german}"
+            );
+        }
     }
 }

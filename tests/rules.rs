@@ -31,6 +31,8 @@ mod native;
 mod numbers;
 #[path = "rules/onboarding.rs"]
 mod onboarding;
+#[path = "rules/owners.rs"]
+mod owners;
 #[path = "rules/people.rs"]
 mod people;
 #[path = "rules/questions.rs"]

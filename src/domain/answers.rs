@@ -428,6 +428,10 @@ fn admit(scene: &mut Scene, caller: &User, place: &Place, key: &RoomKey, user: U
     if room.members.contains_key(&user) {
         return say(scene, place, Reply::new(Code::Info, "nothing-done"));
     }
+    if let Err(refusal) = members::may_change(&room) {
+        scene.post(Place::Direct(user), Reply::new(Code::Info, "not-admitted").with("room", room.name));
+        return say(scene, place, refusal.into_reply());
+    }
     let cause = Cause::command(scene, caller.id);
     presence::comes(scene, &mut room, user, false, &cause);
     notices::tell_clients(scene, &room, user, AdvisorChange::Joined);

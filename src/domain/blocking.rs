@@ -6,6 +6,8 @@ use super::effect::{Code, Place, Reply};
 use super::event::{ClientMessage, Content};
 use super::files;
 use super::ids::*;
+use super::native;
+use super::room::Room;
 use super::scene::{PROGRAM, Scene};
 use super::sending;
 use serde::{Deserialize, Serialize};
@@ -57,8 +59,9 @@ pub fn block(scene: &mut Scene, mut contact: Contact, reason: &str, actor: &str)
     withdrawn.iter().sum()
 }
 
-/// What was kept meanwhile is not played back: a room is no archive, and nobody could tell what was said when.
-pub fn unblock(scene: &mut Scene, mut contact: Contact, actor: &str) -> Kept {
+/// What was kept meanwhile is not played back: a room is no archive, and nobody could tell what was said when. What he could
+/// not come into while he was blocked he comes into now, before his next word. Gives what was kept, and those groups.
+pub fn unblock(scene: &mut Scene, mut contact: Contact, actor: &str) -> (Kept, Vec<String>) {
     let kept = Kept::of(scene, &contact.id);
     contact.blocked = None;
     scene.put(&contact);
@@ -66,7 +69,24 @@ pub fn unblock(scene: &mut Scene, mut contact: Contact, actor: &str) -> Kept {
     let detail = json!({ "kept_messages": kept.messages, "kept_calls": kept.calls });
     scene.note(Entry::new("contact.unblocked", actor).about(&contact.id).detail(detail));
     tell(scene, &contact, |reply| reply.with("messages", kept.messages).with("calls", kept.calls), "contact-unblocked");
-    kept
+    let before = groups_of(scene, &contact.id);
+    for channel in Channel::ALL {
+        sending::release_all(scene, &contact.id, channel);
+    }
+    native::client_agreed(scene, &contact);
+    let groups = groups_of(scene, &contact.id).into_iter().filter(|group| !before.contains(group));
+    let names = groups.filter_map(|key| scene.room(&key)).map(|room| room.name);
+    (kept, names.collect())
+}
+
+/// The groups whose people he knows, or has the link to.
+fn groups_of(scene: &Scene, contact: &ContactId) -> Vec<RoomKey> {
+    let rooms = scene.contact(contact).map(|contact| contact.rooms).unwrap_or_default();
+    let is_linked = |room: &Room| {
+        let member = room.native.as_ref().and_then(|native| native.members.get(contact));
+        room.came_in.contains(contact) || member.is_some_and(|member| member.linked)
+    };
+    rooms.iter().filter_map(|key| scene.room(key)).filter(is_linked).map(|room| room.key).collect()
 }
 
 /// Every room in which somebody reads him; where there is none, those who list him.

@@ -7,6 +7,7 @@ use super::event::Content;
 use super::gates::{self, Subject, Verdict};
 use super::ids::*;
 use super::media::{CAPTION_MAX, Media};
+use super::members;
 use super::message::{Author, Message};
 use super::notices::NOTICE_TEXT;
 use super::policy::{GroupRelay, NOTICE, Policy};
@@ -32,9 +33,11 @@ const MESSAGE: &str = "group_message";
 const THING: &str = "group_thing";
 /// Names in which so many digits stand may be numbers, which no other client ever reads.
 const DIGITS_OF_A_NUMBER: usize = 5;
-/// Of a name and of names so much is shown: a notice has to fit into a template of WhatsApp, which takes 1024 characters.
+/// Of a name and of names so much is shown, advisors and clients each: a notice has to fit into a template of WhatsApp, which
+/// takes 1024 characters.
 const NAME_SHOWN: usize = 60;
 const NAMES_SHOWN: usize = 10;
+const NAMES_LENGTH: usize = 320;
 /// Stands for somebody without a name where the length of a text is measured.
 const PLACE_OF_A_NAME: &str = "Participant number 30";
 
@@ -101,7 +104,7 @@ fn reads(scene: &Scene, room: &Room, id: &ContactId, moment: Moment) -> bool {
 /// A short text in an open window or by SMS, inside the template of notices where the window is closed.
 fn tell(scene: &mut Scene, room: &Room, id: &ContactId, name: &'static str, others: &[ContactId]) {
     let Some(contact) = scene.contact(id) else { return };
-    let vars = people(scene, room, others);
+    let vars = people(scene, room, name, others);
     let body = if contact.on(room.channel).is_open(room.channel, &room.line, scene.now) {
         let vars: Vec<(&str, &str)> = vars.iter().map(|(key, value)| (*key, value.as_str())).collect();
         wording_body(scene, &contact, Some(&room.key), name, &vars)
@@ -113,11 +116,31 @@ fn tell(scene: &mut Scene, room: &Room, id: &ContactId, name: &'static str, othe
     say_to_client(scene, id, room.channel, &room.line, Some(room.key.clone()), name, body);
 }
 
-/// As another client may read them: by name, and the others counted.
-fn people(scene: &Scene, room: &Room, ids: &[ContactId]) -> [(&'static str, String); 2] {
-    let names: Vec<String> = ids.iter().filter_map(|id| name_for_clients(scene, room, id)).take(NAMES_SHOWN).collect();
-    let unnamed = ids.len() - names.len();
-    [("members", names.join(", ")), ("unnamed", if unnamed == 0 { String::new() } else { unnamed.to_string() })]
+/// As another client may read them: by name, and the others counted. Who comes in reads of the advisors too: they read along.
+fn people(scene: &Scene, room: &Room, name: &str, ids: &[ContactId]) -> [(&'static str, String); 3] {
+    let advisors = if name == MEMBERS { advisors(scene, room) } else { Vec::new() };
+    let clients: Vec<String> = ids.iter().filter_map(|id| name_for_clients(scene, room, id)).collect();
+    let (shown_advisors, shown_clients) = (as_many_as_fit(&advisors), as_many_as_fit(&clients));
+    let unnamed = advisors.len() - shown_advisors.len() + ids.len() - shown_clients.len();
+    let unnamed = if unnamed == 0 { String::new() } else { unnamed.to_string() };
+    [("advisors", shown_advisors.join(", ")), ("members", shown_clients.join(", ")), ("unnamed", unnamed)]
+}
+
+/// All who sit in the room, the owner first; also one who lost his right, because he reads what stands there.
+fn advisors(scene: &Scene, room: &Room) -> Vec<String> {
+    let owner = room.owner();
+    let others = room.members.keys().filter(|user| Some(**user) != owner);
+    let name = |user: &UserId| sending::shortened(&members::name_of(scene, room, *user), NAME_SHOWN);
+    owner.iter().chain(others).map(name).collect()
+}
+
+fn as_many_as_fit(names: &[String]) -> &[String] {
+    let mut length = 0;
+    let fits = |name: &&String| {
+        length += name.chars().count() + ", ".len();
+        length <= NAMES_LENGTH
+    };
+    &names[..names.iter().take(NAMES_SHOWN).take_while(fits).count()]
 }
 
 /// The name under which the room's owner keeps this contact, else the one by which the others have come to know him; never a

@@ -5,6 +5,7 @@ use super::contact::{Contact, Listing};
 use super::effect::{Code, Effect, Place, Reply};
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::members;
 use super::message::{Message, MessageState};
 use super::notices::{AdvisorChange, tell_client_of_advisor};
 use super::outbox;
@@ -18,19 +19,16 @@ use std::collections::BTreeSet;
 /// A message that its author's successor has not confirmed; it never goes by itself.
 pub const HANDED_OVER: &str = "handover";
 
+/// Why a room does not pass in which the platform lets the bot change nobody.
+pub const BOT_NOT_OWNER: &str = "bot-not-owner";
+
 /// From whom to whom, and by whose order.
 pub struct Passing<'p> {
     pub from: UserId,
     pub to: UserId,
     pub actor: &'p str,
-}
-
-/// What went with a contact.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
-    pub rooms: usize,
-    /// Messages that the colleague is asked about.
-    pub held: usize,
+    /// He leaves every room, also one in which a contact stays his.
+    pub leaves_all: bool,
 }
 
 /// The rooms with this contact that are this advisor's own.
@@ -43,7 +41,8 @@ pub fn owns(room: &Room, user: UserId) -> bool {
     room.members.contains_key(&user) && (room.owner() == Some(user) || room.members[&user].owner)
 }
 
-/// Why this contact does not pass: `not-theirs`, `not-entitled`, `other-sub-org`, or `busy` while a room is being made.
+/// Why this contact does not pass: `not-theirs`, `not-entitled`, `other-sub-org`, `bot-not-owner`, or `busy` while a room is being
+/// made.
 pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> Option<&'static str> {
     let listing = scene.listing(from, &contact.id);
     let rooms = owned_rooms(scene, contact, from);
@@ -60,21 +59,26 @@ pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> 
     if walled || rooms.iter().any(|room| room.sub_org != rights.sub_org) {
         return Some("other-sub-org");
     }
+    if rooms.iter().any(|room| members::may_change(room).is_err()) {
+        return Some(BOT_NOT_OWNER);
+    }
     rooms.iter().any(|room| room.state == RoomState::Opening).then_some("busy")
 }
 
-/// The caller has asked `objection`.
-pub fn pass(scene: &mut Scene, id: &ContactId, passing: &Passing) -> Passed {
-    move_entry(scene, id, passing);
-    let Some(contact) = scene.contact(id) else { return Passed::default() };
-    let rooms = owned_rooms(scene, &contact, passing.from);
+/// These contacts and rooms pass; the caller has asked `objection`. Returns how many messages the colleague is asked about.
+pub fn pass(scene: &mut Scene, ids: &[ContactId], rooms: &[Room], passing: &Passing) -> usize {
+    // All entries first: from the moment in which the colleague owns a room its clients bear the names that he has for them.
+    ids.iter().for_each(|id| move_entry(scene, id, passing));
     let held = rooms.iter().map(|room| take_over(scene, room.clone(), passing)).sum();
-    let detail = json!({
-        "from": scene.actor(passing.from), "to": scene.actor(passing.to), "held": held,
-        "rooms": rooms.iter().map(|room| &room.key).collect::<Vec<_>>(),
-    });
-    scene.note(Entry::new("contact.transferred", passing.actor).about(id).detail(detail));
-    Passed { rooms: rooms.len(), held }
+    for id in ids {
+        let own = rooms.iter().filter(|room| room.contacts.contains(id));
+        let detail = json!({
+            "from": scene.actor(passing.from), "to": scene.actor(passing.to), "held": held,
+            "rooms": own.map(|room| &room.key).collect::<Vec<_>>(),
+        });
+        scene.note(Entry::new("contact.transferred", passing.actor).about(id).detail(detail));
+    }
+    held
 }
 
 /// The entry goes with its name, unless the colleague has a name of his own for the contact (S2-17).
@@ -121,7 +125,7 @@ pub fn share(scene: &mut Scene, entry: &Listing, to: UserId, channel: Channel) {
 /// The colleague owns the room; the other goes, but for one who has further contacts of his own in it.
 fn take_over(scene: &mut Scene, mut room: Room, passing: &Passing) -> usize {
     let (from, to) = (passing.from, passing.to);
-    let stays = room.contacts.iter().any(|contact| scene.listing(from, contact).is_some());
+    let stays = !passing.leaves_all && room.contacts.iter().any(|contact| scene.listing(from, contact).is_some());
     let newcomer = comes_as_owner(scene, &mut room, to, passing.actor);
     if !stays && room.owner() == Some(from) {
         presence::leads(scene, &mut room, to);
@@ -230,7 +234,7 @@ pub fn cover_names(scene: &Scene, sub_org: &str) -> Vec<String> {
 // ---- what waits
 
 /// What this author wrote in this room and nobody has handed to the provider yet, held or due.
-fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
+pub fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
     let mut waiting: Vec<Message> = Vec::new();
     let held = room.contacts.iter().flat_map(|contact| scene.lane(&room.key, contact).held);
     waiting.extend(held.filter_map(|id| scene.message(&id)));
@@ -264,7 +268,7 @@ fn withdraw(scene: &mut Scene, mut message: Message, reason: &str) -> Option<Mes
 }
 
 /// S4-41: it waits for the one who has the conversation now, and goes as his own when he says so.
-fn ask_successor(scene: &mut Scene, room: &Room, message: Message, passing: &Passing) {
+pub fn ask_successor(scene: &mut Scene, room: &Room, message: Message, passing: &Passing) {
     let Some(message) = withdraw(scene, message, HANDED_OVER) else { return };
     let entry = Entry::new("message.withdrawn", passing.actor).about(&message.contact).room(&room.key).message(&message.id);
     scene.note(entry.detail(json!({ "reason": HANDED_OVER, "to": scene.actor(passing.to) })));

@@ -4,7 +4,7 @@ use super::commit::{Entry, Key};
 use super::contact::{Contact, Listing, Pointer};
 use super::effect::{Code, Place, Reply};
 use super::entitlement::Permission;
-use super::handover::{self, Passed, Passing};
+use super::handover::{self, Passing};
 use super::ids::*;
 use super::presence;
 use super::room::{Room, RoomState};
@@ -14,7 +14,7 @@ use super::sub_orgs;
 use super::time::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Contacts or rooms that one commit passes on: each of them may bring a dozen records and lines with it.
 pub const AT_ONCE: usize = 20;
@@ -83,6 +83,12 @@ struct Done {
     contacts: usize,
     moved: Vec<ContactId>,
     rooms: usize,
+    /// Rooms that were counted and in which he is still, for a contact who has not passed.
+    #[serde(default)]
+    stays_in: BTreeSet<RoomKey>,
+    /// Contacts who went along with a room; one of them may be in several.
+    #[serde(default)]
+    went_along: BTreeSet<ContactId>,
     held: usize,
     refused: BTreeMap<ContactId, String>,
     left: Vec<RoomKey>,
@@ -136,8 +142,8 @@ pub fn begin(scene: &mut Scene, mut work: Handover) -> Reply {
 
 /// Only this contact.
 pub fn one(scene: &mut Scene, mut work: Handover, contact: &Contact) -> Reply {
-    contact_passes(scene, &mut work, contact);
     work.step = Step::Over;
+    contact_passes(scene, &mut work, contact);
     ended(scene, &work)
 }
 
@@ -195,18 +201,45 @@ fn contact_passes(scene: &mut Scene, work: &mut Handover, contact: &Contact) {
         Some("busy") if work.looks < LOOKS => work.again = true,
         Some(why) => refuse(work, contact, why),
         None => {
-            let actor = scene.actor(work.by);
-            let passing = Passing { from: work.from, to, actor: &actor };
-            let Passed { rooms, held } = handover::pass(scene, &contact.id, &passing);
-            work.done.contacts += 1;
-            work.done.rooms += rooms;
-            work.done.held += held;
-            work.done.refused.remove(&contact.id);
-            if work.done.moved.len() < SHOWN {
-                work.done.moved.push(contact.id.clone());
-            }
+            let rooms = handover::owned_rooms(scene, contact, work.from);
+            let rooms: Vec<Room> =
+                rooms.into_iter().filter(|room| !passes_with_a_later_one(scene, work, contact, room, to)).collect();
+            pass(scene, work, to, std::slice::from_ref(contact), &rooms);
         }
     }
+}
+
+/// A room passes with the last of its contacts who pass: it reads once of what happens to it, and he is out of it at once.
+/// Contacts come in the order of their ids.
+fn passes_with_a_later_one(scene: &Scene, work: &Handover, contact: &Contact, room: &Room, to: UserId) -> bool {
+    let mut later = room.contacts.iter().filter(|id| **id > contact.id && scene.listing(work.from, id).is_some());
+    let passes = |id| scene.contact(id).is_some_and(|other| objection(scene, work, &other, to).is_none());
+    work.step == Step::Contacts && later.any(passes)
+}
+
+fn pass(scene: &mut Scene, work: &mut Handover, to: UserId, contacts: &[Contact], rooms: &[Room]) {
+    let actor = scene.actor(work.by);
+    let passing = Passing { from: work.from, to, actor: &actor, leaves_all: work.kind == Kind::Offboard };
+    let ids: Vec<ContactId> = contacts.iter().map(|contact| contact.id.clone()).collect();
+    work.done.held += handover::pass(scene, &ids, rooms, &passing);
+    for id in ids {
+        work.done.refused.remove(&id);
+        if work.step == Step::Rooms && !work.done.went_along.insert(id.clone()) {
+            continue;
+        }
+        work.done.contacts += 1;
+        if work.done.moved.len() < SHOWN {
+            work.done.moved.push(id);
+        }
+    }
+    rooms.iter().for_each(|room| count(scene, work, room));
+}
+
+/// A room in which he stays may pass a second time, and is still one room.
+fn count(scene: &Scene, work: &mut Handover, room: &Room) {
+    let stays = scene.room(&room.key).is_some_and(|room| room.members.contains_key(&work.from));
+    let known = if stays { !work.done.stays_in.insert(room.key.clone()) } else { work.done.stays_in.remove(&room.key) };
+    work.done.rooms += usize::from(!known);
 }
 
 fn objection(scene: &Scene, work: &Handover, contact: &Contact, to: UserId) -> Option<&'static str> {
@@ -252,11 +285,9 @@ fn once_more_or_over(work: &mut Handover) {
 }
 
 fn room_passes(scene: &mut Scene, work: &mut Handover, room: Room) {
-    // Whoever is his only in this room goes with it.
-    if work.to.is_some() && handover::owns(&room, work.from) {
-        let unlisted = room.contacts.iter().filter(|id| scene.listing(work.from, id).is_none());
-        let unlisted: Vec<Contact> = unlisted.filter_map(|id| scene.contact(id)).collect();
-        unlisted.iter().for_each(|contact| contact_passes(scene, work, contact));
+    let has_passed = work.done.stays_in.contains(&room.key);
+    if let Some(to) = work.to.filter(|_| !has_passed && handover::owns(&room, work.from)) {
+        room_with_its_own_passes(scene, work, &room, to);
     }
     let still_in = scene.room(&room.key).filter(|room| room.members.contains_key(&work.from));
     let Some(room) = still_in.filter(|room| must_leave(scene, work, room)) else { return };
@@ -273,6 +304,23 @@ fn room_passes(scene: &mut Scene, work: &mut Handover, room: Room) {
     }
     if work.done.left.len() < SHOWN {
         work.done.left.push(key);
+    }
+}
+
+/// Those who are his only in this room go with it, all together.
+fn room_with_its_own_passes(scene: &mut Scene, work: &mut Handover, room: &Room, to: UserId) {
+    let unlisted = room.contacts.iter().filter(|id| scene.listing(work.from, id).is_none());
+    let unlisted: Vec<Contact> = unlisted.filter_map(|id| scene.contact(id)).collect();
+    let mut passing = Vec::new();
+    for contact in unlisted {
+        match objection(scene, work, &contact, to) {
+            Some("busy") if work.looks < LOOKS => work.again = true,
+            Some(why) => refuse(work, &contact, why),
+            None => passing.push(contact),
+        }
+    }
+    if !passing.is_empty() {
+        pass(scene, work, to, &passing, std::slice::from_ref(room));
     }
 }
 

@@ -6,12 +6,14 @@ use super::effect::*;
 use super::event::{MemberChange, Person};
 use super::handover;
 use super::ids::*;
+use super::lane::Due;
 use super::notices::{self, AdvisorChange};
 use super::presence::{self, Cause, Presence, Step, belongs};
+use super::refusal::Refusal;
 use super::room::{Room, RoomState, Seat};
 use super::rooms;
 use super::scene::{PROGRAM, Scene};
-use super::time::Span;
+use super::time::{Span, Timestamp};
 use crate::fault;
 use serde_json::json;
 
@@ -160,6 +162,7 @@ pub fn actor(scene: &Scene, by: &Person) -> String {
 fn show_out(scene: &mut Scene, room: &Room, stream: &StreamId, user: UserId, name: &str) {
     scene.effect(Effect::RemoveMember { stream: stream.clone(), user });
     let reply = Reply::new(Code::Notice, "shown-out").with("user", name).with("room", room.name.clone());
+    let reply = reply.with("why", why_not_here(scene, room, user));
     tell_reader(scene, room, reply.with("channel", room.channel.name()));
     let detail = json!({ "user": scene.actor(user), "why": "not entitled for this room" });
     scene.note(Entry::new("room.member_shown_out", PROGRAM).room(&room.key).detail(detail));
@@ -185,31 +188,87 @@ pub fn keep_room_to_readers(scene: &mut Scene, key: &RoomKey) {
     }
 }
 
-/// The platform did not let us change a member. An outsider who could not be taken out reads along: until he is gone
-/// nothing is said in this room any more.
-pub fn could_not_change(scene: &mut Scene, effect: &Effect, code: &str, detail: &str) {
+/// Why he may not be in this room, as its owner reads it.
+fn why_not_here(scene: &Scene, room: &Room, user: UserId) -> &'static str {
+    let rights = scene.rights(user);
+    match (rights.may_use(room.channel), rights.sub_org == room.sub_org) {
+        (false, _) => "not-enabled",
+        (true, false) => "other-sub-org",
+        (true, true) => "removed",
+    }
+}
+
+// ---- what the platform lets the bot do
+
+/// Members, name and state of a room are changed on the platform by its owners only: what it would refuse is not begun, and
+/// not announced to anybody.
+pub fn may_change(room: &Room) -> Result<(), Refusal> {
+    let outside = match room.bot {
+        Seat::Owner => return Ok(()),
+        Seat::Member => false,
+        Seat::Outside => true,
+    };
+    Err(Refusal::new("not-owner").with("bot", true).with("outside", outside).with("room", room.name.clone()))
+}
+
+/// The platform did not let us change a member after all: the records follow it, and whoever was told otherwise reads so.
+pub fn could_not_change(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
     let (Effect::AddMember { stream, user, .. } | Effect::RemoveMember { stream, user } | Effect::DemoteMember { stream, user }) =
-        effect
+        &due.effect
     else {
         return;
     };
+    let user = *user;
     let detail = json!({ "code": code, "detail": detail, "user": user, "stream": stream });
     scene.note(Entry::new("room.member_change_failed", PROGRAM).detail(detail));
-    let Some(mut room) = scene.room_of_stream(stream) else { return };
-    let reads_along = matches!(effect, Effect::RemoveMember { .. })
-        && room.is_live()
-        && !room.members.contains_key(user)
-        && !may_read_along(scene, &room, *user);
-    let template = if reads_along { "outsider-stays" } else { "member-change-failed" };
-    if reads_along {
-        room.outsiders.insert(*user);
-        scene.put(&room);
+    let Some(room) = scene.room_of_stream(stream) else { return };
+    let just_moved = room.is_live() && moved_at(scene, &room, user) == due.since;
+    let removal = matches!(due.effect, Effect::RemoveMember { .. });
+    // A member who could not be made an owner is in it all the same.
+    let addition = matches!(due.effect, Effect::AddMember { owner, .. } if !owner || just_moved);
+    match room.members.contains_key(&user) {
+        false if removal && room.is_live() && !may_read_along(scene, &room, user) => return outsider_stays(scene, room, user),
+        false if removal && just_moved => is_still_in(scene, &room, user),
+        // It was told when he could not be added.
+        false if !removal => return,
+        true if addition => is_not_in(scene, &room, user),
+        false | true => {}
     }
-    if matches!(effect, Effect::AddMember { owner: false, .. }) && room.members.contains_key(user) {
-        // He is not there, so he neither writes nor is he counted as one who reads.
-        room = presence::goes(scene, &room, *user, Step::Leaves, &Cause { by_hand: true, ..Cause::rule() }).room;
+    let name = scene.user_name(user);
+    let reply = Reply::new(Code::Notice, "member-change-failed").with("user", name).with("room", room.name.clone());
+    scene.post(Place::Room(room.key), reply);
+}
+
+/// When he came or went, by our records: at the very moment of an effect it is what the effect was to bring about.
+fn moved_at(scene: &Scene, room: &Room, user: UserId) -> Timestamp {
+    match presence::presence(scene, room, user) {
+        Some(Presence::In { since: at } | Presence::Left { at } | Presence::Removed { at }) => at,
+        None => Timestamp(0),
     }
-    let reply = Reply::new(Code::Notice, template).with("user", scene.user_name(*user)).with("room", room.name.clone());
+}
+
+/// He neither writes nor is he counted as one who reads.
+fn is_not_in(scene: &mut Scene, room: &Room, user: UserId) {
+    let gone = presence::goes(scene, room, user, Step::Leaves, &Cause { by_hand: true, ..Cause::rule() });
+    notices::tell_clients(scene, &gone.room, user, AdvisorChange::Left);
+    let told = Reply::new(Code::Notice, "you-are-not-in").with("room", room.name.clone());
+    scene.post(Place::Direct(user), told);
+}
+
+/// He reads what stands there and may: he is in it until he leaves by himself. Where nobody is left the room is his again.
+fn is_still_in(scene: &mut Scene, room: &Room, user: UserId) {
+    let mut room = room.clone();
+    let owner = room.members.is_empty();
+    presence::comes(scene, &mut room, user, owner, &Cause { by_hand: true, ..Cause::rule() });
+    notices::tell_clients(scene, &room, user, AdvisorChange::Joined);
+}
+
+/// An outsider who could not be taken out reads along: until he is gone nothing is said in this room any more.
+fn outsider_stays(scene: &mut Scene, mut room: Room, user: UserId) {
+    room.outsiders.insert(user);
+    scene.put(&room);
+    let reply = Reply::new(Code::Notice, "outsider-stays").with("user", scene.user_name(user)).with("room", room.name.clone());
+    let reply = reply.with("why", why_not_here(scene, &room, user));
     tell_reader(scene, &room, reply.with("channel", room.channel.name()));
 }
 

@@ -358,7 +358,7 @@ fn failed(scene: &mut Scene, due: &Due, code: &str, detail: &str) {
         Effect::OpenRoom(room) => rooms::could_not_open(scene, &room.key, code, detail),
         Effect::RenameRoom(rename) => rooms::could_not_rename(scene, rename, code, detail),
         Effect::AddMember { .. } | Effect::RemoveMember { .. } | Effect::DemoteMember { .. } => {
-            members::could_not_change(scene, &due.effect, code, detail)
+            members::could_not_change(scene, due, code, detail)
         }
         Effect::Group(act) => native::call_failed(scene, act, code, detail),
         Effect::FindUser { then, .. } => commands::run_again(scene, then, None),

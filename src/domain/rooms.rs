@@ -372,6 +372,9 @@ pub fn could_not_rename(scene: &mut Scene, rename: &RenameRoom, code: &str, deta
     };
     let refusal = if code == "name-taken" {
         Refusal::new("name-taken").with("name", rename.name.clone()).with("renaming", true)
+    } else if let Err(no_owner) = members::may_change(&room) {
+        // It became a plain member while the name was on its way.
+        no_owner
     } else {
         Refusal::new("busy").with("why", format!("The room could not be renamed ({code})."))
     };

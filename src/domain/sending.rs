@@ -392,13 +392,24 @@ pub fn tell_client_that_a_message_waits(scene: &mut Scene, contact: &ContactId, 
     }
     contact.on_mut(channel).notice_sent = true;
     scene.put(&contact);
-    let room = waiting.first().and_then(|message| message.room.clone());
+    let (room, writer) = who_has_a_message(scene, &waiting);
     for mut message in waiting {
         message.told = true;
         scene.put(&message);
     }
-    let template = template_body(scene, &contact, room.as_ref(), None, MESSAGE_WAITING, BTreeMap::new());
+    let writer = BTreeMap::from([("advisor.name".to_owned(), writer)]);
+    let template = template_body(scene, &contact, room.as_ref(), None, MESSAGE_WAITING, writer);
     say_to_client(scene, &contact.id, channel, line, room, MESSAGE_WAITING, template);
+}
+
+/// The notice says that somebody has a message for the client: the first of those who wrote what he was not told of yet. Where
+/// that are other clients' words alone no advisor has written anything, and the firm is it who passes them on.
+fn who_has_a_message(scene: &Scene, waiting: &[Message]) -> (Option<RoomKey>, String) {
+    let untold = || waiting.iter().filter(|message| !message.told);
+    let written = untold().find_map(|message| Some((message, message.advisor()?)));
+    let message = written.map(|(message, _)| message).or_else(|| untold().next()).or(waiting.first());
+    let writer = written.map_or_else(|| scene.policy.firm.clone(), |(_, user)| scene.user_name(user));
+    (message.and_then(|message| message.room.clone()), writer)
 }
 
 /// All messages that wait for this contact on this channel, room by room.

@@ -3,12 +3,13 @@ use crate::common::world::*;
 use liaison::domain::consent::Consent;
 use liaison::domain::contact::Contact;
 use liaison::domain::effect::{Body, Code, Effect, GroupCall};
+use liaison::domain::entitlement::Rights;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::media::Kind;
 use liaison::domain::message::{Message, MessageState};
 use liaison::domain::policy::*;
-use liaison::domain::room::{Room, RoomState};
+use liaison::domain::room::{Room, RoomMember, RoomState};
 use liaison::domain::time::Span;
 use serde_json::{Value, json};
 
@@ -380,6 +381,60 @@ fn each_contact_reads_who_is_in_the_group_when_he_comes_in_and_the_others_that_h
 }
 
 #[test]
+fn s4_4_a_client_who_comes_in_reads_of_every_advisor_who_is_there() {
+    let mut world = contacts(|_| {});
+    world.says("jane", &format!("/group create \"{GROUP}\" contacts={ANN},{BEN} @bob.ray@acme.com --standard"));
+    world.client(ANN).taps("consent:yes");
+    let read = vars(&world, ANN, "group_members");
+    assert_eq!((read["advisors"].as_str(), read["members"].as_str()), ("Jane Doe, Bob Ray", "Ben Orr"), "the owner first");
+    // Who comes later is announced by himself, and named to those who come after him.
+    world.in_room(GROUP).says("jane", "/room add @olga@acme.com");
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "advisor_joined");
+    world.in_room(GROUP).says("jane", "/room remove @bob.ray@acme.com");
+    world.presses("jane", "confirm");
+    world.client(BEN).taps("consent:yes");
+    assert_eq!(vars(&world, BEN, "group_members")["advisors"], "Jane Doe, Olga Onboarder");
+}
+
+#[test]
+fn s4_4_advisors_who_are_not_named_are_counted() {
+    let mut world = contacts(|policy| {
+        let rights = policy.advisors["bob.ray@acme.com"].clone();
+        for nth in 0..40 {
+            let email = format!("a{nth}@acme.com");
+            policy.advisors.insert(email.clone(), Rights { email, ..rights.clone() });
+        }
+    });
+    create(&mut world, &[ANN, BEN]);
+    let mut room = the_room(&world);
+    for nth in 0..40 {
+        let name = format!("Advisor Number-{nth} {}", "x".repeat(70));
+        let (id, email) = (UserId(100 + nth), Some(format!("a{nth}@acme.com")));
+        world.feed(Fact::UserFound { user: Person { id, name: name.clone(), email, service: false } });
+        room.members.insert(id, RoomMember { name, owner: false });
+    }
+    world.put(&room);
+    world.client(ANN).taps("consent:yes");
+    let read = vars(&world, ANN, "group_members");
+    let named = read["advisors"].split(", ").count();
+    assert!(read["advisors"].starts_with("Jane Doe, ") && named > 1, "{read:?}");
+    assert_eq!(read["unnamed"], (41 - named).to_string(), "all of them: Ben is named");
+    assert!(read["advisors"].chars().count() + read["members"].chars().count() <= 640, "it fits into a notice");
+}
+
+#[test]
+fn a_room_that_every_advisor_has_left_names_none_to_a_client_who_comes_in() {
+    let mut world = group();
+    world.in_room(GROUP).says("jane", "/room add Cid Roe");
+    world.presses("jane", "confirm");
+    world.in_room(GROUP).says("jane", "/room leave");
+    world.presses("jane", "confirm");
+    world.client(CID).taps("consent:yes");
+    let read = vars(&world, CID, "group_members");
+    assert_eq!((read["advisors"].as_str(), read["members"].as_str(), read["unnamed"].as_str()), ("", "Ann Lee, Ben Orr", ""));
+}
+
+#[test]
 fn in_a_closed_window_it_is_the_template_of_notices() {
     let mut world = group();
     world.passes(Span::hours(25));
@@ -460,6 +515,30 @@ fn nothing_is_passed_on_to_one_who_is_blocked_or_from_him() {
     world.client(BEN).writes("Buy this");
     assert_eq!(world.sent_to(BEN), before);
     assert!(!all_of(&world, ANN).contains("Buy this"));
+}
+
+#[test]
+fn s3_1_one_who_was_blocked_when_the_group_was_made_reads_who_is_there_before_his_words_are_passed_on() {
+    let mut world = contacts(|_| {});
+    for number in [ANN, BEN] {
+        world.set_consent(number, Consent::OptedIn { at: MIDNIGHT });
+    }
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    create(&mut world, &[ANN, BEN]);
+    assert!(world.sent_to(BEN).is_empty());
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!(world.last_reply("cora").vars["groups"], json!([GROUP]), "who lifted it reads what the client reads");
+    assert_eq!(world.sent_to(BEN), ["<liaison_notice>"], "he has not written yet");
+    assert_eq!(vars(&world, BEN, "<liaison_notice>")["notice_text"], "group_members");
+    world.client(ANN).writes("I am Ann");
+    world.client(BEN).writes("Hello all");
+    assert!(world.told(GROUP).contains(&"client_message Ben Orr: Hello all".to_owned()));
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "Ben Orr: Hello all", "his first word is passed on");
+    // Whoever was in it before is told nothing.
+    let before = world.sent_to(BEN).len();
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!((world.sent_to(BEN).len(), &world.last_reply("cora").vars["groups"]), (before, &json!([])));
 }
 
 // ---- into the room and out
@@ -733,6 +812,35 @@ fn s1_1_where_whatsapp_makes_none_its_clients_read_each_other_as_in_a_standard_g
     world.in_room(GROUP).says("jane", "Hello");
     world.client(ANN).writes("Hello Ben");
     assert_eq!(world.sent_to(BEN).last().unwrap(), "Ann Lee: Hello Ben");
+}
+
+#[test]
+fn s1_10_one_who_was_blocked_gets_his_link_and_the_group_its_words_when_the_block_ends() {
+    let mut world = contacts(|_| {});
+    for number in [ANN, BEN] {
+        world.set_consent(number, Consent::OptedIn { at: MIDNIGHT });
+    }
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    world.says("jane", &format!("/group create \"{GROUP}\" contacts={ANN},{BEN}"));
+    let request = world.answers.last().unwrap().clone();
+    let (group, link) = (GroupId::new("group-1"), Some("https://chat.whatsapp.com/x".to_owned()));
+    world.feed(Fact::GroupTold(GroupTold { line: LineId::new(LINE), group, news: GroupNews::Created { request, link } }));
+    world.work_off();
+    assert_eq!((world.sent_to(ANN).len(), world.sent_to(BEN).len()), (1, 0));
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!(world.sent_to(BEN), ["<liaison_group_invite>"]);
+    for (number, who) in [(ANN, "joined"), (BEN, "joined")] {
+        let news = GroupNews::Joined { who: keys_of(number) };
+        world.feed(Fact::GroupTold(GroupTold { line: LineId::new(LINE), group: GroupId::new("group-1"), news }));
+        world.work_off();
+        assert!(world.told(GROUP).contains(&"notice group-joined".to_owned()), "{who}");
+    }
+    world.client(ANN).in_group("group-1").writes("Hello");
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    world.in_room(GROUP).says("jane", "Good morning");
+    assert_eq!(world.state_of("Good morning"), "held(blocked)");
+    world.says("cora", &format!("/contact unblock {BEN}"));
+    assert_eq!(world.state_of("Good morning"), "sent");
 }
 
 #[test]

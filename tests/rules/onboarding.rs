@@ -2,7 +2,8 @@
 use crate::common::story::{story, story_in};
 use crate::common::world::*;
 use expect_test::expect;
-use liaison::domain::effect::Effect;
+use liaison::domain::consent::Consent;
+use liaison::domain::effect::{Body, Effect};
 use liaison::domain::event::Fact;
 use liaison::domain::ids::{Channel, UserId};
 use liaison::domain::policy::RoomsPerLine;
@@ -368,4 +369,52 @@ fn the_status_of_a_contact_follows_the_consent() {
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "PENDING_CONFIRMATION");
     world.client(ANN).writes("yes");
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "CONFIRMED");
+}
+
+/// Whom the newest waiting notice names.
+fn named_in_notice(world: &World, number: &str) -> String {
+    let notice = world.sends.iter().rfind(|sent| sent.to == number && read_as(&sent.body) == "<liaison_message_waiting>");
+    match &notice.expect("a notice went out").body {
+        Body::Template { vars, .. } => vars["advisor.name"].clone(),
+        body => panic!("{body:?}"),
+    }
+}
+
+#[test]
+fn s0_24_the_notice_names_the_one_who_wrote_what_waits() {
+    let mut world = World::agreed(|_| {});
+    world.in_room("Ann Lee").says("jane", "/room add @bob.ray@acme.com");
+    world.passes(Span::days(2));
+    world.in_room("Ann Lee").says("bob", "Good morning");
+    assert_eq!(named_in_notice(&world, ANN), "Bob Ray", "not the owner, who wrote nothing");
+    // A later silence: what is told of is what she was not told of yet.
+    world.client(ANN).writes("Hello");
+    world.passes(Span::days(2));
+    world.in_room("Ann Lee").says("jane", "And good night");
+    assert_eq!(named_in_notice(&world, ANN), "Jane Doe");
+}
+
+#[test]
+fn s0_24_what_waits_in_several_rooms_is_told_of_by_who_wrote_first() {
+    let mut world = World::agreed(|_| {});
+    world.says("bob", ADD_ANN);
+    world.says("bob", &format!("/room create \"Bob and Ann\" {ANN}"));
+    world.presses("bob", "new-room");
+    world.passes(Span::days(2));
+    world.in_room("Bob and Ann").says("bob", "Good morning");
+    assert_eq!(named_in_notice(&world, ANN), "Bob Ray");
+}
+
+#[test]
+fn s0_24_of_a_fellow_clients_words_the_firm_tells() {
+    let mut world = World::agreed(|_| {});
+    world.says("jane", &format!("/contact add Ben Orr phone={BEN} email=ben@orr.de channel=whatsapp"));
+    world.says("jane", &format!("/group create \"Both\" contacts={ANN},{BEN} --standard"));
+    world.set_consent(BEN, Consent::OptedIn { at: MIDNIGHT });
+    world.client(BEN).writes("Here I am");
+    world.client(ANN).writes("Here I am");
+    world.passes(Span::days(2));
+    world.client(ANN).writes("Who is awake?");
+    assert_eq!(world.state_of("Ann Lee: Who is awake?"), "held(window)");
+    assert_eq!(named_in_notice(&world, BEN), "Acme Wealth", "Jane has no message for him");
 }

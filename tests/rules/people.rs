@@ -414,6 +414,118 @@ fn s4_41_one_who_has_another_client_in_the_room_stays_until_that_one_goes_too() 
     assert_eq!(lines, 2, "that he came, and that she left");
 }
 
+const CID: &str = "+4915112345688";
+
+/// Jane has Ann, Ben and Cid in one room, and no other room with Ben and Cid.
+fn three_in_one_room() -> World {
+    let mut world = World::agreed(|_| {});
+    world.says("jane", &format!("/contact add Ben Roe phone={BEN} email=ben@roe.de channel=whatsapp"));
+    world.says("jane", &format!("/contact add Cid Orr phone={CID} email=cid@orr.de channel=whatsapp"));
+    world.says("jane", &format!("/group create \"Both\" contacts={ANN},{BEN},{CID} --standard"));
+    for number in [ANN, BEN, CID] {
+        world.set_consent(number, Consent::OptedIn { at: MIDNIGHT });
+    }
+    world.passes(Span::days(2));
+    world
+}
+
+/// What a room read of a handing over: who stays.
+fn handed_over_lines(world: &World, room: &str) -> Vec<bool> {
+    let lines = world.posts.iter().filter(|post| post.place == room && post.reply.template == "conversation-handed-over");
+    lines.map(|post| post.reply.vars["stays"].as_bool().unwrap()).collect()
+}
+
+#[test]
+fn s4_41_a_room_with_several_contacts_passes_once_and_counts_once() {
+    for command in [OFFBOARD.to_owned(), format!("/contact transfer all {TO_BOB}")] {
+        let mut world = three_in_one_room();
+        world.in_room("Both").says("jane", "Hello all");
+        let asked = world.says("adam", &command);
+        assert_eq!(asked[0].split(' ').next(), Some("confirm"), "{asked:?}");
+        let card = world.last_reply("adam").vars;
+        assert_eq!((&card["contacts"], &card["rooms"]), (&3.into(), &2.into()));
+        let before = [ANN, BEN, CID].map(|number| world.sent_to(number).len());
+        world.presses("adam", "confirm");
+        for place in ["adam", "bob"] {
+            let told = world.last_reply(place).vars;
+            assert_eq!(
+                (&told["contacts"], &told["rooms"], &told["held"]),
+                (&3.into(), &2.into(), &3.into()),
+                "{place}: {command}"
+            );
+        }
+        assert_eq!(handed_over_lines(&world, "Both"), [false], "one line, and Jane is gone: {command}");
+        assert_eq!(owners(&world, "Both"), [2]);
+        assert_eq!(world.room("Both").members.len(), 1);
+        let after = [ANN, BEN, CID].map(|number| world.sent_to(number).len());
+        assert_eq!(after, [before[0] + 2, before[1] + 1, before[2] + 1], "one notice in each room");
+        // The cards name the clients as Bob knows them from now on.
+        let cards = world.posts.iter().filter(|post| post.reply.template == "take-over");
+        let mut names: Vec<_> = cards.map(|card| card.reply.vars["name"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, ["Ann Lee", "Ben Roe", "Cid Orr"]);
+    }
+}
+
+#[test]
+fn s4_41_one_who_cannot_pass_keeps_his_advisor_in_the_room_and_loses_an_offboarded_one() {
+    // Ben is Jane's by SMS too, which Bob may not use.
+    let world = || {
+        let mut world = three_in_one_room();
+        let mut entry = world.listing("jane", BEN).unwrap();
+        entry.channels.insert(Channel::Sms);
+        world.put(&entry);
+        let advisor = liaison::domain::entitlement::Permission::parse_many("advisor").unwrap();
+        world.put(&liaison::domain::entitlement::Rights::new(
+            "bob.ray@acme.com",
+            &[Channel::WhatsApp],
+            &advisor,
+            "Private Clients",
+        ));
+        world
+    };
+    let mut transferred = world();
+    confirmed(&mut transferred, "adam", &format!("/contact transfer all {TO_BOB}"));
+    assert_eq!((handed_over_lines(&transferred, "Both"), owners(&transferred, "Both")), (vec![true], vec![1, 2]));
+    let mut offboarded = world();
+    confirmed(&mut offboarded, "adam", OFFBOARD);
+    assert_eq!((handed_over_lines(&offboarded, "Both"), owners(&offboarded, "Both")), (vec![false], vec![2]));
+    for world in [&transferred, &offboarded] {
+        let report = world.last_reply("adam").vars;
+        assert_eq!((&report["contacts"], &report["rooms"], &report["refused_count"]), (&2.into(), &2.into(), &1.into()));
+    }
+}
+
+#[test]
+fn s4_41_contacts_whom_nobody_lists_go_with_their_room() {
+    let mut world = three_in_one_room();
+    for number in [ANN, BEN, CID] {
+        world.unlist("jane", number);
+    }
+    confirmed(&mut world, "adam", OFFBOARD);
+    let report = world.last_reply("adam").vars;
+    assert_eq!((&report["refused_count"], &report["rooms"], &report["contacts"]), (&0.into(), &2.into(), &3.into()));
+    assert_eq!((handed_over_lines(&world, "Both"), owners(&world, "Both")), (vec![false], vec![2]));
+}
+
+#[test]
+fn s4_41_a_room_whose_contacts_pass_in_several_commits_passes_with_the_last_of_them() {
+    let mut world = World::agreed(|_| {});
+    let mut numbers = vec![ANN.to_owned()];
+    for nth in 0..29 {
+        numbers.push(format!("+49151123400{nth:02}"));
+        let (name, phone) = (format!("Client N{}", (b'A' + nth) as char), &numbers[nth as usize + 1]);
+        world.says("jane", &format!("/contact add {name} phone={phone} email=n{nth}@x.de channel=whatsapp"));
+    }
+    world.says("jane", &format!("/group create \"All\" contacts={} --standard", numbers.join(",")));
+    assert_eq!(world.room("All").contacts.len(), 30);
+    confirmed(&mut world, "adam", &format!("/contact transfer all {TO_BOB}"));
+    world.passes(Span::minutes(2));
+    let told = world.last_reply("bob").vars;
+    assert_eq!((&told["contacts"], &told["rooms"]), (&30.into(), &2.into()));
+    assert_eq!((handed_over_lines(&world, "All"), owners(&world, "All")), (vec![false], vec![2]));
+}
+
 /// `count` clients on Jane's list, the first three with a room.
 fn many(count: usize) -> World {
     let mut world = World::agreed(|policy| policy.default_advisors = vec!["olga@acme.com".to_owned()]);

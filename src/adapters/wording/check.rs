@@ -48,7 +48,7 @@ const SPOKEN_VARIABLES: [&str; 1] = ["firm"];
 /// it; the others speak of the people in a group, by name, by number of those without, or by place.
 const OWN_VARIABLES: [(&str, &[&str]); 5] = [
     ("welcome", &["agreed"]),
-    ("group_members", &["members", "unnamed"]),
+    ("group_members", &["advisors", "members", "unnamed"]),
     ("group_joined", &["members", "unnamed"]),
     ("group_message", &["participant", "text"]),
     ("group_thing", &["members", "participant", "text"]),

@@ -53,8 +53,8 @@ fn unblock(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     let reply = Reply::answer("contact-unblock").about(&contact.id).with("name", given.name_of(scene, &contact));
     let id = contact.id.clone();
-    let kept = blocking::unblock(scene, contact, &given.caller.email);
-    let reply = reply.with("messages", kept.messages).with("calls", kept.calls);
+    let (kept, groups) = blocking::unblock(scene, contact, &given.caller.email);
+    let reply = reply.with("messages", kept.messages).with("calls", kept.calls).with("groups", groups);
     Ok(views::where_it_belongs(scene, given, Some(&id), reply))
 }
 

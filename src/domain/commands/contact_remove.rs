@@ -4,6 +4,7 @@ use crate::domain::commit::Entry;
 use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::{Code, Effect, Reply};
 use crate::domain::entitlement::Permission;
+use crate::domain::members;
 use crate::domain::presence::{self, Cause, Step};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
@@ -74,8 +75,11 @@ fn rooms_with(scene: &Scene, given: &Given, contact: &Contact) -> Result<Rooms, 
                 return Err(Refusal::new("busy").about(&contact.id).with("why", why));
             }
             (_, 2.., _) => sorted.kept.push(room),
-            (_, _, 1) => sorted.ending.push(room),
-            (_, _, _) => sorted.left.push(room),
+            (_, _, advisors) => {
+                members::may_change(&room)?;
+                let end = if advisors == 1 { &mut sorted.ending } else { &mut sorted.left };
+                end.push(room);
+            }
         }
     }
     Ok(sorted)

@@ -5,6 +5,7 @@ use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::entitlement::{Permission, User};
 use crate::domain::handover;
 use crate::domain::handovers::{self, Handover, Kind};
+use crate::domain::members;
 use crate::domain::refusal::Refusal;
 use crate::domain::rooms;
 use crate::domain::scene::Scene;
@@ -111,6 +112,10 @@ fn may_be_passed(scene: &Scene, given: &Given, contact: &Contact, from: &User, t
         }
         Some("other-sub-org") => Refusal::new("other-sub-org").with("user", to.name.clone()),
         Some("not-entitled") => not_entitled(to),
+        Some(handover::BOT_NOT_OWNER) => {
+            let rooms = handover::owned_rooms(scene, contact, from.id);
+            rooms.iter().find_map(|room| members::may_change(room).err()).expect("the bot is no owner of one of these rooms")
+        }
         Some(_) => Refusal::new("busy").with("why", "A room with this contact is being made."),
     };
     Err(why.about(&contact.id))

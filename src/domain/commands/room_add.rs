@@ -2,6 +2,7 @@
 use super::room_owners::{OWNERS, colleague, owned_room};
 use super::{Answer, Command, Given, PLAIN, find_contact, room_contacts};
 use crate::domain::effect::{Code, Place, Reply};
+use crate::domain::members;
 use crate::domain::notices::{self, AdvisorChange};
 use crate::domain::presence::{self, Cause};
 use crate::domain::refusal::Refusal;
@@ -32,6 +33,7 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 }
 
 fn add_colleague(scene: &mut Scene, given: &Given, mut room: Room) -> Result<Answer, Refusal> {
+    members::may_change(&room)?;
     let user = colleague(scene, given)?;
     presence::may_come(scene, &room, &user)?;
     let cause = Cause::command(scene, given.caller.id);

@@ -9,6 +9,7 @@ use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Effect, Reply};
 use crate::domain::groups::{self, CONTACTS_MAX};
 use crate::domain::ids::*;
+use crate::domain::members;
 use crate::domain::membership::Membership;
 use crate::domain::native;
 use crate::domain::refusal::Refusal;
@@ -131,6 +132,9 @@ pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) ->
         return Err(Refusal::new("no-such-contact").with("typed", name).with("near", near));
     }
     let last = others_in(&room, &contact.id) == 0;
+    if last {
+        members::may_change(&room)?;
+    }
     let about = |reply: Reply| {
         reply
             .about(&contact.id)

@@ -1,5 +1,5 @@
 //! `/room deactivate`: the end of a room; what waits in it is withdrawn.
-use super::room_owners::{OWNERS, owned_room};
+use super::room_owners::{OWNERS, changeable_room};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::effect::{Code, Effect, Place, Reply};
 use crate::domain::refusal::Refusal;
@@ -18,7 +18,7 @@ pub const DEACTIVATE: Command = Command {
 };
 
 fn deactivate(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let room = owned_room(scene, given)?;
+    let room = changeable_room(scene, given)?;
     let held: usize = room.contacts.iter().map(|contact| scene.lane(&room.key, contact).held.len()).sum();
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-room-deactivate").with("room", room.name);

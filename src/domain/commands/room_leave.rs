@@ -4,6 +4,7 @@ use super::{Answer, Command, Given, PLAIN};
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::handover::cover_names;
+use crate::domain::members;
 use crate::domain::notices::{self, AdvisorChange};
 use crate::domain::presence::{self, Cause, Step};
 use crate::domain::refusal::Refusal;
@@ -25,6 +26,7 @@ pub fn leave(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if !room.members.contains_key(&given.caller.id) {
         return Err(Refusal::new("not-a-member"));
     }
+    members::may_change(&room)?;
     let alone = room.members.len() == 1;
     if !alone {
         another_owns(&room, given.caller.id)?;

@@ -3,6 +3,7 @@ use super::{Answer, Command, Given, PLAIN};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::{Permission, User};
 use crate::domain::ids::UserId;
+use crate::domain::members;
 use crate::domain::presence::{self, Cause};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
@@ -54,6 +55,13 @@ pub fn owned_room(scene: &Scene, given: &Given) -> Result<Room, Refusal> {
     Err(Refusal::new("not-owner"))
 }
 
+/// The same, for what the platform has to change as well.
+pub fn changeable_room(scene: &Scene, given: &Given) -> Result<Room, Refusal> {
+    let room = owned_room(scene, given)?;
+    members::may_change(&room)?;
+    Ok(room)
+}
+
 /// The one colleague whom the command names.
 pub fn colleague(scene: &Scene, given: &Given) -> Result<User, Refusal> {
     match given.args.people().as_slice() {
@@ -79,7 +87,7 @@ pub fn another_owns(room: &Room, user: UserId) -> Result<(), Refusal> {
 }
 
 fn promote(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let mut room = owned_room(scene, given)?;
+    let mut room = changeable_room(scene, given)?;
     let user = member(scene, given, &room)?;
     if !presence::belongs(scene, &room, user.id) {
         return Err(Refusal::new("not-enabled").with("user", user.name).with("channel", room.channel.name()));
@@ -92,7 +100,7 @@ fn promote(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 }
 
 fn demote(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let mut room = owned_room(scene, given)?;
+    let mut room = changeable_room(scene, given)?;
     let user = member(scene, given, &room)?;
     another_owns(&room, user.id)?;
     if presence::is_owner(&room, user.id) {

@@ -2,6 +2,7 @@
 use super::room_owners::{OWNERS, another_owns, member, owned_room};
 use super::{Answer, Command, Given, PLAIN, find_contact, room_contacts, room_leave};
 use crate::domain::effect::{Code, Reply};
+use crate::domain::members;
 use crate::domain::notices::{self, AdvisorChange};
 use crate::domain::presence::{self, Cause, Step};
 use crate::domain::refusal::Refusal;
@@ -32,6 +33,7 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 }
 
 fn remove_colleague(scene: &mut Scene, given: &Given, room: Room) -> Result<Answer, Refusal> {
+    members::may_change(&room)?;
     let user = member(scene, given, &room)?;
     another_owns(&room, user.id)?;
     if user.id == given.caller.id {

@@ -1,5 +1,5 @@
 //! `/room rename`: another name for this room (S1-24); the platform has the last word on names.
-use super::room_owners::{OWNERS, owned_room};
+use super::room_owners::{OWNERS, changeable_room};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::effect::{Effect, RenameRoom};
 use crate::domain::refusal::Refusal;
@@ -20,7 +20,7 @@ pub const RENAME: Command = Command {
 
 /// The answer comes with the platform's.
 fn rename(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let room = owned_room(scene, given)?;
+    let room = changeable_room(scene, given)?;
     let name = given.needed(0)?.to_owned();
     if name.chars().count() > NAME_MAX {
         return Err(Refusal::new("name-too-long").with("most", NAME_MAX));

@@ -5,6 +5,7 @@ use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::ids::Channel;
+use crate::domain::members;
 use crate::domain::presence;
 use crate::domain::refusal::Refusal;
 use crate::domain::returning;
@@ -65,6 +66,7 @@ fn may_ask(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Resu
     if !returning::may_return(scene, &contact.id, room, given.caller.id) {
         return Err(Refusal::new("no-line-left").with("channel", room.channel.name()));
     }
+    members::may_change(room)?;
     let asked = returning::asked_at(scene, &contact.id, room.channel, given.caller.id);
     let asked = match contact.consent(room.channel) {
         Consent::OptedOut { .. } => return Err(Refusal::new("opted-out")),

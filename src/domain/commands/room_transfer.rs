@@ -1,17 +1,16 @@
 //! `/room transfer`: the conversation goes to a colleague, who owns it from then on (S4-41).
-use super::room_owners::{OWNERS, colleague, owned_room};
+use super::room_owners::{OWNERS, changeable_room, colleague};
 use super::{Answer, Command, Given, PLAIN};
-use crate::domain::ask::About;
 use crate::domain::commit::Entry;
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::entitlement::User;
-use crate::domain::message::Message;
+use crate::domain::handover::{self, Passing};
+use crate::domain::ids::MessageId;
 use crate::domain::notices::{self, AdvisorChange};
 use crate::domain::presence::{self, Cause, Step};
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
-use crate::domain::sending;
 use serde_json::json;
 
 pub const TRANSFER: Command = Command {
@@ -26,7 +25,7 @@ pub const TRANSFER: Command = Command {
 };
 
 fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let room = owned_room(scene, given)?;
+    let room = changeable_room(scene, given)?;
     if !room.members.contains_key(&given.caller.id) {
         return Err(Refusal::new("not-a-member"));
     }
@@ -35,7 +34,7 @@ fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Err(Refusal::bad_argument("colleague", "is you", TRANSFER.example));
     }
     may_take_over(scene, &room, &user)?;
-    let held = presence::held_of(scene, &room, given.caller.id).len();
+    let held = handover::waiting_of(scene, &room, given.caller.id).len();
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-room-transfer").with("user", user.name).with("room", room.name);
         return Ok(Answer::Confirm(card.with("held", held)));
@@ -61,29 +60,17 @@ fn hand_over(scene: &mut Scene, given: &Given, room: &Room, user: &User, held: u
         presence::comes(scene, &mut room, user.id, true, &cause);
     }
     presence::is_given(scene, &mut room, user.id);
-    // Before the old advisor goes, or they would be withdrawn for good.
-    let waiting = presence::take_out_held(scene, &room, from);
-    let gone = presence::goes(scene, &room, from, Step::Leaves, &cause);
+    // They wait for the new advisor, and are not withdrawn for good as of one who leaves.
+    let waiting = handover::waiting_of(scene, &room, from);
+    presence::steps_out(scene, &mut room, from, Step::Leaves, &cause);
     let line = Reply::new(Code::Notice, "room-handed-over").with("by", given.caller.name.clone());
-    presence::tell_room(scene, &gone.room, line.with("user", user.name.clone()));
+    presence::tell_room(scene, &room, line.with("user", user.name.clone()));
     let told = Reply::new(Code::Notice, "handed-over-to-you").with("by", given.caller.name.clone());
     scene.post(Place::Direct(user.id), told.with("room", room.name.clone()).with("held", held));
-    waiting.iter().for_each(|message| ask_new_advisor(scene, &gone.room, message, user, &given.caller));
-    notices::tell_clients(scene, &gone.room, user.id, AdvisorChange::Joined);
+    let ids: Vec<MessageId> = waiting.iter().map(|message| message.id.clone()).collect();
+    let passing = Passing { from, to: user.id, actor: &cause.actor, leaves_all: false };
+    waiting.into_iter().for_each(|message| handover::ask_successor(scene, &room, message, &passing));
+    notices::tell_clients(scene, &room, user.id, AdvisorChange::Joined);
     let entry = Entry::new("room.transferred", cause.actor).room(&room.key);
-    scene.note(entry.detail(json!({ "to": user.email, "held": waiting.iter().map(|message| &message.id).collect::<Vec<_>>() })));
-}
-
-/// Nothing of the old advisor's goes by itself: one card for each message.
-fn ask_new_advisor(scene: &mut Scene, room: &Room, message: &Message, user: &User, by: &User) {
-    let place = Place::Room(room.key.clone());
-    let about = About::TakeOver { message: message.id.clone(), room: room.key.clone() };
-    let ask = scene.new_ask(Some(user.id), &place, about, Some(&message.contact));
-    scene.put(&ask);
-    let name = sending::contact_name(scene, Some(&room.key), &message.contact);
-    let card = Reply::new(Code::Withdrawn, "take-over").about(&message.contact).of(&message.id).because("membership");
-    let card = card.asking(&ask.id).with("name", name).with("by", by.name.clone()).with("user", user.name.clone());
-    let entry = Entry::new("message.withdrawn", by.email.clone()).about(&message.contact).message(&message.id).room(&room.key);
-    scene.note(entry.detail(json!({ "reason": "handed over", "to": user.email })));
-    scene.post(place, card.with("text", sending::gist(&message.body)));
+    scene.note(entry.detail(json!({ "to": user.email, "held": ids })));
 }
