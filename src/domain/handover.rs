@@ -3,6 +3,7 @@ use super::ask::About;
 use super::commit::Entry;
 use super::contact::{Contact, Listing};
 use super::effect::{Code, Effect, Place, Reply};
+use super::gates;
 use super::ids::*;
 use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
 use super::members;
@@ -188,14 +189,14 @@ pub fn take_out(scene: &mut Scene, mut room: Room, user: UserId, actor: &str) ->
     if let Some(heir) = heir {
         comes_as_owner(scene, &mut room, heir, actor);
     }
-    let waiting = waiting.into_iter().filter_map(|message| withdraw(scene, message, "membership")).collect();
+    let why = why_out(scene, &room, user);
+    let waiting = waiting.into_iter().filter_map(|message| withdraw(scene, message, why)).collect();
+    sending::tell_withdrawn(scene, waiting, why);
     if is_empty {
-        waiting_is_noted(scene, waiting);
         tell_admins(scene, &room, user, withdrawn);
     } else {
         let line = Reply::new(Code::Notice, "colleague-left").with("name", scene.user_name(user));
         scene.post(Place::Room(room.key.clone()), line.with("owner", heir.map(|heir| scene.user_name(heir))));
-        sending::tell_withdrawn(scene, waiting, "membership");
     }
     for contact in &room.contacts {
         tell_client_of_advisor(scene, &room, contact, user, AdvisorChange::Left);
@@ -204,15 +205,16 @@ pub fn take_out(scene: &mut Scene, mut room: Room, user: UserId, actor: &str) ->
     Left { is_empty, withdrawn }
 }
 
-fn waiting_is_noted(scene: &mut Scene, messages: Vec<Message>) {
-    for message in messages {
-        let entry = Entry::new("message.withdrawn", actor_of(scene, &message)).about(&message.contact).message(&message.id);
-        scene.note(Entry { room: message.room, ..entry.detail(json!({ "reason": "membership" })) });
+/// The gate at which his messages fail now.
+fn why_out(scene: &Scene, room: &Room, user: UserId) -> &'static str {
+    let rights = scene.rights(user);
+    if !rights.may_use(room.channel) {
+        gates::entitled::GATE.id
+    } else if rights.sub_org != room.sub_org {
+        gates::sub_org::GATE.id
+    } else {
+        gates::membership::GATE.id
     }
-}
-
-fn actor_of(scene: &Scene, message: &Message) -> String {
-    message.advisor().map(|user| scene.actor(user)).unwrap_or_default()
 }
 
 /// Nobody would read the next line in this room: the client's next message goes to others (RULES, Advisor in a conversation).

@@ -212,7 +212,7 @@ fn rights_revoked_while_held_withdraw_at_the_release() {
     world.in_room("Ann Lee").says("jane", "held");
     world.revoke("jane");
     assert_eq!(world.client(ANN).writes("Hello"), ["advisor_left"], "who may not read her is out before her words stand there");
-    assert_eq!(world.state_of("held"), "withdrawn(membership)");
+    assert_eq!(world.state_of("held"), "withdrawn(entitled)");
 }
 
 #[test]
