@@ -9,7 +9,7 @@ use super::native;
 use super::policy::{INVITATION, MESSAGE_WAITING, OPT_IN, SmsWelcome};
 use super::room::Room;
 use super::scene::Scene;
-use super::sending::{make_ready, tell_client_that_a_message_waits};
+use super::sending::{held_messages, make_ready, tell_client_that_a_message_waits};
 use super::sms;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -140,7 +140,12 @@ pub fn program_may_say(scene: &Scene, contact: &Contact, message: &Message, name
             | Consent::Unreachable { .. } => false,
         },
         INVITATION | OPT_IN => consent.is_pending(),
-        MESSAGE_WAITING => consent.is_pending() || consent.is_opted_in(),
+        // Whoever has written meanwhile, or for whom nothing waits any more, is told nothing.
+        MESSAGE_WAITING => {
+            let silent = !contact.on(channel).is_open(channel, &message.line, now);
+            let waits = || !held_messages(scene, contact, channel).is_empty();
+            (consent.is_pending() || consent.is_opted_in()) && silent && waits()
+        }
         "welcome" if channel == Channel::Sms && scene.policy.sms_welcome == SmsWelcome::AfterConsent => willing,
         // In answer to a client who wrote first, or after his yes.
         "welcome" => !consent.is_opted_out() && !consent.is_unreachable(),

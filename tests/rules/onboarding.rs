@@ -255,6 +255,35 @@ fn s0_24_waiting_notice_follows_the_invitation_once_per_silence() {
 }
 
 #[test]
+fn s0_24_a_notice_on_its_way_falls_when_the_client_writes_or_nothing_waits_any_more() {
+    let held = || {
+        let mut world = World::agreed(|_| {});
+        world.passes(Span::days(2));
+        world.outbox_stands = true;
+        world.in_room("Ann Lee").says("jane", "Are you there?");
+        world
+    };
+    let goes_on = |world: &mut World| {
+        world.outbox_stands = false;
+        world.work_off();
+    };
+    let notices = |world: &World| world.sent_to(ANN).iter().filter(|sent| *sent == "<liaison_message_waiting>").count();
+    let mut world = held();
+    world.client(ANN).writes("Hello?");
+    goes_on(&mut world);
+    assert_eq!((notices(&world), world.sent_to(ANN).last().unwrap().as_str()), (0, "Are you there?"));
+    // The next silence has its own.
+    world.passes(Span::days(2));
+    world.in_room("Ann Lee").says("jane", "And now?");
+    assert_eq!(notices(&world), 1);
+    let mut world = held();
+    let id = world.message("Are you there?").id;
+    world.in_room("Ann Lee").says("jane", &format!("/queue cancel {id}"));
+    goes_on(&mut world);
+    assert_eq!(notices(&world), 0);
+}
+
+#[test]
 fn s0_24_a_notice_that_never_left_is_sent_with_the_next_request() {
     let mut world = World::invited(|_| {});
     world.outbox_stands = true;
