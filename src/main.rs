@@ -137,15 +137,25 @@ fn wrong_call(why: &str) -> ExitCode {
 
 async fn run_sandbox(options: SandboxOptions) -> ExitCode {
     let json = options.json;
-    let sandbox = match sandbox::start(options).await {
+    let (mut asked_to_end, mut start) = (std::pin::pin!(asked_to_end()), std::pin::pin!(sandbox::start(options)));
+    // Whoever ends it before it is ready leaves no temporary folder with keys behind: only a start that is done can be undone.
+    let (started, is_over) = tokio::select! {
+        started = &mut start => (started, false),
+        () = &mut asked_to_end => (start.await, true),
+    };
+    let sandbox = match started {
         Ok(sandbox) => sandbox,
         Err(error) => return fail(&error.to_string()),
     };
+    if is_over {
+        sandbox.stop().await;
+        return ExitCode::SUCCESS;
+    }
     let told = if json { sandbox.addresses.ready_line().to_string() } else { sandbox.addresses.told() };
     println!("{told}");
     // Whoever reads a pipe may have gone away; the sandbox does not mind.
     let _gone = std::io::stdout().flush();
-    asked_to_end().await;
+    asked_to_end.await;
     sandbox.stop().await;
     ExitCode::SUCCESS
 }

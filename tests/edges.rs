@@ -4,6 +4,8 @@ mod real;
 
 use liaison::adapters::store::verify;
 use real::{JANE, PATIENCE, Running, World, code, files_below, liaison, stderr, until};
+use std::fs::File;
+use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,6 +27,12 @@ impl World {
         assert_eq!(status.code(), Some(1), "{told}");
         assert!(!told.contains("panicked"), "{told}");
         told
+    }
+
+    fn sandbox(arguments: &[&str], last: &Path) -> Command {
+        let mut command = liaison();
+        command.arg("sandbox").args(arguments).arg(last);
+        command
     }
 
     fn change_config(&self, old: &str, new: &str) {
@@ -102,6 +110,46 @@ async fn a_second_instance_leaves_the_first_alone() {
     until("the first works on", PATIENCE, async || world.on_phone(ANN, "undisturbed") == 1).await;
     first.stop().await;
     verify(&world.data()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_changes_no_byte_before_it_has_the_lock() {
+    let (world, room) = World::with_a_past().await;
+    let lock = File::open(world.data().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let before = files_below(&world.data());
+    says(&world.fails().await, &["Another Liaison runs on the folder", "data_dir"]);
+    let sandbox = World::sandbox(&["--listen", "127.0.0.1:0", "--data"], world.folder.path());
+    says(&world.fails_with(world.start(sandbox)).await, &["Another Liaison runs on the folder", "--data"]);
+    assert!(files_below(&world.data()) == before, "the folder is another one's");
+    drop(lock);
+    world.works_again(&room).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_does_not_start_leaves_no_folder_behind() {
+    let world = World::new().await;
+    let temporary = world.folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let at = |page: &str| {
+        let mut command = World::sandbox(&["--json", "--listen"], Path::new(page));
+        command.env("TMPDIR", &temporary);
+        world.start(command)
+    };
+    let first = real::free_ports(6);
+    let busy = TcpListener::bind(("127.0.0.1", first + 3)).unwrap();
+    let told = world.fails_with(at(&format!("127.0.0.1:{first}"))).await;
+    says(&told, &["--listen", &(first + 3).to_string(), "choose another port"]);
+    drop(busy);
+    assert_eq!(files_below(&temporary), [], "no port");
+
+    // Somebody gives up before it is ready.
+    let mut early = at("127.0.0.1:0");
+    until("it has begun", PATIENCE, async || !files_below(&temporary).is_empty()).await;
+    early.terminate();
+    let status = early.ends(GIVES_UP_WITHIN).await;
+    assert_eq!((status.code(), early.told().contains("\"ready\"")), (Some(0), false), "{}", early.told());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "it ended early");
 }
 
 #[tokio::test(flavor = "multi_thread")]
