@@ -621,8 +621,8 @@ impl World for Acme {
     fn all_rooms(&self) -> Vec<RoomView> {
         self.pod.all_rooms()
     }
-    fn chat_messages(&self, stream: &str, as_user: u64) -> Vec<MessageView> {
-        self.pod.messages(stream, as_user)
+    fn chat_messages(&self, stream: &str, as_user: Option<u64>) -> Vec<MessageView> {
+        as_user.map_or_else(|| self.pod.conversation(stream), |user| self.pod.messages(stream, user))
     }
     fn im(&self, a: u64, b: u64) -> String {
         self.pod.im(a, b)
