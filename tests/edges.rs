@@ -4,6 +4,8 @@ mod real;
 
 use liaison::adapters::store::verify;
 use real::{JANE, PATIENCE, Running, World, code, files_below, liaison, stderr, until};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
@@ -210,6 +212,40 @@ fn help_is_help_and_a_wrong_call_is_2() {
     let gone = run(&["check", "--config", "/nowhere/bot-config.toml"]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(stderr(&gone).contains("/nowhere/bot-config.toml"), "{}", stderr(&gone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_finds_a_contact_by_whatever_names_him() {
+    let (world, _) = World::with_a_past().await;
+    let of = |typed: &str| {
+        let output = liaison().args(["journal", "--json", "--contact", typed, "--config"]).arg(world.config()).output().unwrap();
+        let lines = String::from_utf8(output.stdout.clone()).unwrap();
+        let ids = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["contact"].as_str().unwrap().to_owned());
+        (output.status.code(), ids.collect::<BTreeSet<String>>(), stderr(&output))
+    };
+    let mut again = world.run();
+    world.ready(&mut again).await;
+    world.tell_bot(JANE, "/contact add Bea Low phone=+19175550148 email=bea@example.com channel=whatsapp");
+    world.tell_bot(JANE, "/contact add Bea Orr phone=+19175550149 email=orr@example.com channel=whatsapp");
+    let noted = |last: &str| world.journal().into_iter().rev().find(|line| line["detail"]["last"] == *last);
+    until("both are noted", PATIENCE, async || noted("Low").and(noted("Orr")).is_some()).await;
+    again.stop().await;
+    let id = |last: &str| noted(last).unwrap()["contact"].as_str().unwrap().to_owned();
+    let (ann, bea) = (id("Past"), id("Low"));
+    let by_ann = [ANN, "+49 151 12345001", "0049 (0)151/12345-001", "Ann Past", "ann past", "PAST", " Past@Example.com", &ann];
+    let by_bea = ["(917) 555-0148", "917.555.0148", "Bea Low", "low", "mailto:bea@example.com", &bea.to_lowercase()];
+    for (wanted, typed) in by_ann.iter().map(|typed| (&ann, typed)).chain(by_bea.iter().map(|typed| (&bea, typed))) {
+        let (code, ids, told) = of(typed);
+        assert_eq!((code, ids), (Some(0), BTreeSet::from([wanted.clone()])), "{typed}: {told}");
+    }
+    for typed in ["c-ZZZZZZZZ", "+4915112349999", "917 555 01", "nobody@example.com", "Nobody", ""] {
+        let (code, ids, told) = of(typed);
+        assert_eq!((code, ids.len()), (Some(1), 0), "{typed}");
+        says(&told, &["No contact", "stands in the journal", "c-…"]);
+    }
+    let (code, ids, told) = of("Bea");
+    assert_eq!((code, ids.len()), (Some(1), 0));
+    says(&told, &["2 contacts", &bea, &id("Orr")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
