@@ -211,6 +211,8 @@ fn each_mistake_says_file_key_and_remedy() {
         ),
         ("America/New_York", "America/Gotham", "bot.time_zone: \"America/Gotham\" is not understood. Write a name of the IANA"),
         ("firm =", "default_region = \"usa\"\nfirm =", "bot.default_region: \"usa\" is no country. Write two capital"),
+        ("firm =", "default_region = \"XX\"\nfirm =", "bot.default_region: \"XX\" is no country. Write two capital"),
+        ("firm =", "default_region = \"UK\"\nfirm =", "bot.default_region: \"UK\" is no country. Write two capital"),
         (
             "https://acme",
             "acme",
@@ -299,6 +301,14 @@ fn each_mistake_says_file_key_and_remedy() {
             told.iter().any(|line| line.starts_with(&format!("bot-config.toml: {expected}"))),
             "{new:?}: {expected}\n{told:#?}"
         );
+    }
+}
+
+#[test]
+fn countries_with_numbers_of_their_own_are_taken() {
+    for region in ["US", "DE", "GB", "BR", "PR"] {
+        let told = mistakes(&[("firm =", &format!("default_region = \"{region}\"\nfirm ="))]);
+        assert!(told.is_empty(), "{told:#?}");
     }
 }
 
