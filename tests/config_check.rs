@@ -305,6 +305,35 @@ fn each_mistake_says_file_key_and_remedy() {
 }
 
 #[test]
+fn a_mistake_in_the_environment_bears_the_name_of_its_variable() {
+    let table = [
+        ("LIAISON__FOO__BAR", "1", "foo.bar: There is no such setting. Remove it; known here are: bot,"),
+        ("LIAISON__POLICI__HELD_MAX", "1", "polici.held_max: There is no such setting. Did you mean \"policy\"?"),
+        ("LIAISON__BOT__NAMES__0__FIRST", "x", "bot.names[0].first: There is no such setting."),
+        ("liaison__bot__frim", "x", "bot.frim: There is no such setting. Did you mean \"firm\"?"),
+        ("LIAISON__BOT__DEFAULT_REGION", "XX", "bot.default_region: \"XX\" is no country."),
+        ("LIAISON__BOT__PRIVATE_KEY", "keys/none.pem", "bot.private_key: The key keys/none.pem cannot be read"),
+        ("LIAISON__BOT__FIRM", "", "bot.firm: The setting is missing or empty."),
+        ("LIAISON__POLICY", "none", "policy: This must be a section."),
+        (
+            "LIAISON__POLICY__DEFAULT_ADVISORS",
+            "[\"a@acme.com\"]",
+            "policy.default_advisors: This is a text and not a list. Write",
+        ),
+        ("LIAISON__POLICY__DEFAULT_ADVISORS", "a@acme.com, b", "policy.default_advisors: \"b\" is not understood."),
+        ("LIAISON__SERVER__OPS_LISTEN", "127.0.0.1:8080", "server.ops_listen: It is the same address as server.listen."),
+        ("LIAISON__ADVISORS__1__PERMISSIONS", "fly", "advisors[1].permissions: There is no permission \"fly\"."),
+    ];
+    for (variable, value, expected) in table {
+        let told = mistakes_with(&[], &[(variable, value)]);
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{variable}: {expected}")), "{variable}: {expected}\n{told:#?}");
+    }
+    let both = mistakes_with(&[("[symphony]", "[foo]\nbar = 1\n[symphony]")], &[("LIAISON__FOO__BAZ", "1")]);
+    assert_eq!(both.len(), 2, "{both:#?}");
+    assert!(both[0].starts_with("bot-config.toml: foo: ") && both[1].starts_with("LIAISON__FOO__BAZ: foo.baz: "), "{both:#?}");
+}
+
+#[test]
 fn countries_with_numbers_of_their_own_are_taken() {
     for region in ["US", "DE", "GB", "BR", "PR"] {
         let told = mistakes(&[("firm =", &format!("default_region = \"{region}\"\nfirm ="))]);
