@@ -140,8 +140,10 @@ async fn run_sandbox(options: SandboxOptions) -> ExitCode {
     let (mut asked_to_end, mut start) = (std::pin::pin!(asked_to_end()), std::pin::pin!(sandbox::start(options)));
     // Whoever ends it before it is ready leaves no temporary folder with keys behind: only a start that is done can be undone.
     let (started, is_over) = tokio::select! {
-        started = &mut start => (started, false),
+        // In this order: signals are heard from before the first file is written.
+        biased;
         () = &mut asked_to_end => (start.await, true),
+        started = &mut start => (started, false),
     };
     let sandbox = match started {
         Ok(sandbox) => sandbox,
