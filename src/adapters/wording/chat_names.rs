@@ -1,7 +1,7 @@
 //! Every file of `templates/chat/` that the program posts, or that another of them includes.
 
 /// In the order of the alphabet. `tests/chat_templates.rs` holds them against what the core says.
-pub const CHAT_TEMPLATES: [&str; 222] = [
+pub const CHAT_TEMPLATES: [&str; 223] = [
     "admin-entitled",
     "admin-revoked",
     "admin-show",
@@ -220,6 +220,7 @@ pub const CHAT_TEMPLATES: [&str; 222] = [
     "withdrawn",
     "working",
     "you-are-in",
+    "you-are-not-in",
     "you-left",
     "you-removed",
     "you-were-added",
