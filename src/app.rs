@@ -1,6 +1,7 @@
 //! The one place that knows everything: puts store, desks, outbox, adapters and servers together, and takes them apart again.
 pub mod doctor;
 pub mod health;
+pub mod journal;
 pub mod media;
 pub mod members;
 pub mod policy;

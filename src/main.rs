@@ -4,10 +4,10 @@ use liaison::adapters::clock::SystemClock;
 use liaison::adapters::store::{Filter, JournalLine, read_journal};
 use liaison::adapters::wording::load_all;
 use liaison::app::doctor;
+use liaison::app::journal::contact_named;
 use liaison::app::sandbox::{self, SandboxOptions};
 use liaison::app::start::{self, Bot};
 use liaison::app::templates;
-use liaison::domain::ids::ContactId;
 use liaison::domain::time::{Span, Timestamp};
 use liaison::{config, telemetry};
 use std::io::Write;
@@ -84,7 +84,7 @@ enum Verb {
     Journal {
         #[arg(long, default_value = "bot-config.toml")]
         config: PathBuf,
-        /// A short id (c-…), a phone number or an e-mail address.
+        /// A short id (c-…), a phone number, an e-mail address, or a name that no other contact has.
         #[arg(long)]
         contact: Option<String>,
         /// A time (2026-11-20T14:00:00Z), a day (2026-11-20) or a length back from now (24h).
@@ -137,15 +137,27 @@ fn wrong_call(why: &str) -> ExitCode {
 
 async fn run_sandbox(options: SandboxOptions) -> ExitCode {
     let json = options.json;
-    let sandbox = match sandbox::start(options).await {
+    let (mut asked_to_end, mut start) = (std::pin::pin!(asked_to_end()), std::pin::pin!(sandbox::start(options)));
+    // Whoever ends it before it is ready leaves no temporary folder with keys behind: only a start that is done can be undone.
+    let (started, is_over) = tokio::select! {
+        // In this order: signals are heard from before the first file is written.
+        biased;
+        () = &mut asked_to_end => (start.await, true),
+        started = &mut start => (started, false),
+    };
+    let sandbox = match started {
         Ok(sandbox) => sandbox,
         Err(error) => return fail(&error.to_string()),
     };
+    if is_over {
+        sandbox.stop().await;
+        return ExitCode::SUCCESS;
+    }
     let told = if json { sandbox.addresses.ready_line().to_string() } else { sandbox.addresses.told() };
     println!("{told}");
     // Whoever reads a pipe may have gone away; the sandbox does not mind.
     let _gone = std::io::stdout().flush();
-    asked_to_end().await;
+    asked_to_end.await;
     sandbox.stop().await;
     ExitCode::SUCCESS
 }
@@ -226,7 +238,7 @@ fn journal(path: &Path, contact: Option<&str>, since: Option<&str>, json: bool) 
     let config::Reading { config, mistakes } = config::read(path, &config::environment());
     let Some(config) = config else { return tell_mistakes(&mistakes) };
     let data = &config.bot.data_dir;
-    let contact = match contact.map(|typed| contact_named(data, typed)).transpose() {
+    let contact = match contact.map(|typed| contact_named(data, typed, &config.bot.default_region)).transpose() {
         Ok(contact) => contact,
         Err(why) => return fail(&why),
     };
@@ -256,25 +268,6 @@ fn for_people(line: &JournalLine) -> String {
     let chips: Vec<String> = chips.into_iter().flatten().collect();
     let detail = if line.detail.is_null() { String::new() } else { format!("  {}", line.detail) };
     format!("{:>8}  {}  {:<24} {}  {}{detail}", line.sequence, line.at, line.kind, line.actor, chips.join(" "))
-}
-
-/// By id; or by the number or address under which the contact was once noted.
-fn contact_named(data: &Path, typed: &str) -> Result<ContactId, String> {
-    if let Some(id) = typed.to_uppercase().strip_prefix("C-") {
-        return Ok(ContactId(format!("c-{id}")));
-    }
-    let mut found = None;
-    let wanted = typed.trim().to_lowercase();
-    read_journal(data, &Filter::default(), |line| {
-        let fields = ["phone", "email", "phone_raw", "email_raw"];
-        let mut texts = fields.iter().filter_map(|field| line.detail.get(field)).chain(line.detail.pointer("/from/phone"));
-        if texts.any(|text| text.as_str().is_some_and(|text| text.to_lowercase() == wanted)) {
-            found = line.contact.clone().or(found.take());
-        }
-    })
-    .map_err(|error| error.to_string())?;
-    found
-        .ok_or_else(|| format!("No contact {typed} stands in the journal. Give a short id (c-…), a number or an e-mail address."))
 }
 
 fn time_named(typed: &str) -> Result<Timestamp, String> {

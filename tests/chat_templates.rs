@@ -1,7 +1,7 @@
 //! Every line of the bot has its words, they are markup that the pod takes, and no value in them is ever more than text.
 #![allow(clippy::unwrap_used)] // Test helpers fail loudly.
 use jiff::tz::TimeZone;
-use liaison::adapters::wording::Wording;
+use liaison::adapters::wording::{CHAT_TEMPLATES, Wording};
 use liaison::domain::commands;
 use liaison::domain::effect::{Body, Code, Reply};
 use liaison::domain::gates::GATES;
@@ -195,6 +195,25 @@ fn every_reply_has_its_words() {
     }
     let missing: Vec<&String> = named.difference(&files).collect();
     assert!(missing.is_empty(), "no words in templates/chat for {missing:?}");
+}
+
+/// INTERFACES §8: every named file must be there, and `liaison check` asks for those that the list names.
+#[test]
+fn the_list_of_chat_templates_holds_what_the_core_says_and_no_more() {
+    let listed: BTreeSet<String> = CHAT_TEMPLATES.iter().map(|name| (*name).to_owned()).collect();
+    assert!(CHAT_TEMPLATES.is_sorted() && listed.len() == CHAT_TEMPLATES.len(), "in order, each once");
+    let wanted: BTreeSet<String> = names_of_the_core().into_iter().chain(PARTS.map(str::to_owned)).collect();
+    let missing: Vec<&String> = wanted.difference(&listed).collect();
+    assert!(missing.is_empty(), "not listed: {missing:?}");
+    // Some names go through a helper's hands, where only the text itself can be found.
+    let mut sources_of_the_core = Vec::new();
+    sources(&root().join("src/domain"), &mut sources_of_the_core);
+    let core: String = sources_of_the_core.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let unused: Vec<&String> = listed.difference(&wanted).filter(|name| !core.contains(&format!("\"{name}\""))).collect();
+    assert!(unused.is_empty(), "listed for nothing: {unused:?}");
+    // `info` is there for tests of the wording.
+    let unlisted: Vec<String> = files().difference(&listed).cloned().collect();
+    assert_eq!(unlisted, ["info"], "no core that says it, or no place in the list");
 }
 
 // ---- samples

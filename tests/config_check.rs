@@ -211,6 +211,8 @@ fn each_mistake_says_file_key_and_remedy() {
         ),
         ("America/New_York", "America/Gotham", "bot.time_zone: \"America/Gotham\" is not understood. Write a name of the IANA"),
         ("firm =", "default_region = \"usa\"\nfirm =", "bot.default_region: \"usa\" is no country. Write two capital"),
+        ("firm =", "default_region = \"XX\"\nfirm =", "bot.default_region: \"XX\" is no country. Write two capital"),
+        ("firm =", "default_region = \"UK\"\nfirm =", "bot.default_region: \"UK\" is no country. Write two capital"),
         (
             "https://acme",
             "acme",
@@ -299,6 +301,43 @@ fn each_mistake_says_file_key_and_remedy() {
             told.iter().any(|line| line.starts_with(&format!("bot-config.toml: {expected}"))),
             "{new:?}: {expected}\n{told:#?}"
         );
+    }
+}
+
+#[test]
+fn a_mistake_in_the_environment_bears_the_name_of_its_variable() {
+    let table = [
+        ("LIAISON__FOO__BAR", "1", "foo.bar: There is no such setting. Remove it; known here are: bot,"),
+        ("LIAISON__POLICI__HELD_MAX", "1", "polici.held_max: There is no such setting. Did you mean \"policy\"?"),
+        ("LIAISON__BOT__NAMES__0__FIRST", "x", "bot.names[0].first: There is no such setting."),
+        ("liaison__bot__frim", "x", "bot.frim: There is no such setting. Did you mean \"firm\"?"),
+        ("LIAISON__BOT__DEFAULT_REGION", "XX", "bot.default_region: \"XX\" is no country."),
+        ("LIAISON__BOT__PRIVATE_KEY", "keys/none.pem", "bot.private_key: The key keys/none.pem cannot be read"),
+        ("LIAISON__BOT__FIRM", "", "bot.firm: The setting is missing or empty."),
+        ("LIAISON__POLICY", "none", "policy: This must be a section."),
+        (
+            "LIAISON__POLICY__DEFAULT_ADVISORS",
+            "[\"a@acme.com\"]",
+            "policy.default_advisors: This is a text and not a list. Write",
+        ),
+        ("LIAISON__POLICY__DEFAULT_ADVISORS", "a@acme.com, b", "policy.default_advisors: \"b\" is not understood."),
+        ("LIAISON__SERVER__OPS_LISTEN", "127.0.0.1:8080", "server.ops_listen: It is the same address as server.listen."),
+        ("LIAISON__ADVISORS__1__PERMISSIONS", "fly", "advisors[1].permissions: There is no permission \"fly\"."),
+    ];
+    for (variable, value, expected) in table {
+        let told = mistakes_with(&[], &[(variable, value)]);
+        assert!(told.len() == 1 && told[0].starts_with(&format!("{variable}: {expected}")), "{variable}: {expected}\n{told:#?}");
+    }
+    let both = mistakes_with(&[("[symphony]", "[foo]\nbar = 1\n[symphony]")], &[("LIAISON__FOO__BAZ", "1")]);
+    assert_eq!(both.len(), 2, "{both:#?}");
+    assert!(both[0].starts_with("bot-config.toml: foo: ") && both[1].starts_with("LIAISON__FOO__BAZ: foo.baz: "), "{both:#?}");
+}
+
+#[test]
+fn countries_with_numbers_of_their_own_are_taken() {
+    for region in ["US", "DE", "GB", "BR", "PR"] {
+        let told = mistakes(&[("firm =", &format!("default_region = \"{region}\"\nfirm ="))]);
+        assert!(told.is_empty(), "{told:#?}");
     }
 }
 
@@ -670,6 +709,58 @@ fn mistakes_of_templates_are_told_with_those_of_the_file() {
 }
 
 #[test]
+fn chat_templates_that_are_missing_or_never_markup_are_told() {
+    let body = |text: &str| format!("body = '''{text}'''");
+    let told = template_mistakes(|folder| {
+        for gone in ["held", "refusal-phone-invalid", "gate-words"] {
+            std::fs::remove_file(folder.path(&format!("templates/chat/{gone}.en.toml"))).unwrap();
+        }
+        folder.write("templates/chat/withdrawn.en.toml", &body("<b>unclosed {{ contact.first }}"));
+        folder.write("templates/chat/expired.en.toml", &body("{% if gate == \"window\" %}<i>{{ name }}</b>{% endif %}"));
+        folder.write("templates/chat/failed.en.toml", &body("A & B of {{ name }}"));
+        folder.write("templates/chat/released.en.toml", &body("{{ name | shout }}"));
+        folder.write("templates/chat/info.en.toml", &body(" "));
+    });
+    let expected = [
+        "templates/chat/held.en.toml: The file is missing. Write it; templates/chat/….en.toml shows its form.",
+        "templates/chat/refusal-phone-invalid.en.toml: The file is missing.",
+        "templates/chat/gate-words.en.toml: The file is missing.",
+        "templates/chat/withdrawn.en.toml: body: The line cannot be posted: <b> is not closed.",
+        "templates/chat/expired.en.toml: body: The line cannot be posted: </b> closes <i>.",
+        "templates/chat/failed.en.toml: body: The line cannot be posted: \"& B of \" is no entity.",
+        "templates/chat/released.en.toml: body: The line cannot be posted: unknown filter",
+        "templates/chat/info.en.toml: body: The text is empty.",
+    ];
+    for part in expected {
+        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
+    }
+}
+
+/// RULES, principles: nothing vanishes in silence.
+#[test]
+fn a_line_without_its_words_is_told_in_plain_ones() {
+    let folder = Folder::with(GOOD);
+    for channel in ["chat", "whatsapp", "sms", "errors"] {
+        std::fs::create_dir_all(folder.path(&format!("templates/{channel}"))).unwrap();
+    }
+    for file in ["whatsapp.toml", "sms.toml"] {
+        std::fs::copy(templates().join("errors").join(file), folder.path("templates/errors").join(file)).unwrap();
+    }
+    folder.write("templates/chat/held.en.toml", "body = '<b>{{ nothing }}'");
+    let wording = Wording::load(&folder.path("templates"), TimeZone::UTC).unwrap();
+    let held = Reply::new(Code::Held, "held").of(&MessageId::new("m-1")).because("window");
+    let (line, data) = wording.chat_in_any_case(&held, "e-1/0");
+    assert!(line.starts_with("<messageML>Something is to be told here") && line.ends_with("</messageML>"), "{line}");
+    assert!(line.contains("(held, window)") && line.contains("templates/chat/held.en.toml"), "{line}");
+    let entity = json!({"type":"liaison.message","version":"1","code":"held","message":"m-1","reason":"window","key":"e-1/0"});
+    assert_eq!(data, json!({ "liaison": entity }), "programs read the same as ever");
+
+    let client = Reply::new(Code::ClientMessage, "client-message").with("name", "Ann <Lee>").with("channel", "SMS");
+    let (line, _) = wording.chat_in_any_case(&client.with("text", "Sell & buy\n${x}"), "e-2/0");
+    assert_eq!(line, "<messageML><b>Ann &lt;Lee&gt;</b> · SMS<br/>Sell &amp; buy<br/>&#36;{x}</messageML>");
+}
+
+#[test]
 fn a_folder_without_templates_is_told_for_each_channel() {
     let told = template_mistakes(|folder| std::fs::remove_dir_all(folder.path("templates")).unwrap());
     for channel in ["chat", "whatsapp", "sms"] {
@@ -678,4 +769,11 @@ fn a_folder_without_templates_is_told_for_each_channel() {
             "{told:#?}"
         );
     }
+    assert!(!told.iter().any(|line| line.contains("The file is missing")), "one line a folder is enough: {told:#?}");
+    let told = template_mistakes(|folder| {
+        std::fs::remove_dir_all(folder.path("templates/chat")).unwrap();
+        std::fs::create_dir(folder.path("templates/chat")).unwrap();
+    });
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].starts_with("templates/chat: There is no usable file in this folder."), "{told:#?}");
 }

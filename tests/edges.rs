@@ -4,6 +4,10 @@ mod real;
 
 use liaison::adapters::store::verify;
 use real::{JANE, PATIENCE, Running, World, code, files_below, liaison, stderr, until};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,6 +29,12 @@ impl World {
         assert_eq!(status.code(), Some(1), "{told}");
         assert!(!told.contains("panicked"), "{told}");
         told
+    }
+
+    fn sandbox(arguments: &[&str], last: &Path) -> Command {
+        let mut command = liaison();
+        command.arg("sandbox").args(arguments).arg(last);
+        command
     }
 
     fn change_config(&self, old: &str, new: &str) {
@@ -105,6 +115,46 @@ async fn a_second_instance_leaves_the_first_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_instance_changes_no_byte_before_it_has_the_lock() {
+    let (world, room) = World::with_a_past().await;
+    let lock = File::open(world.data().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let before = files_below(&world.data());
+    says(&world.fails().await, &["Another Liaison runs on the folder", "data_dir"]);
+    let sandbox = World::sandbox(&["--listen", "127.0.0.1:0", "--data"], world.folder.path());
+    says(&world.fails_with(world.start(sandbox)).await, &["Another Liaison runs on the folder", "--data"]);
+    assert!(files_below(&world.data()) == before, "the folder is another one's");
+    drop(lock);
+    world.works_again(&room).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_does_not_start_leaves_no_folder_behind() {
+    let world = World::new().await;
+    let temporary = world.folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let at = |page: &str| {
+        let mut command = World::sandbox(&["--json", "--listen"], Path::new(page));
+        command.env("TMPDIR", &temporary);
+        world.start(command)
+    };
+    let first = real::free_ports(6);
+    let busy = TcpListener::bind(("127.0.0.1", first + 3)).unwrap();
+    let told = world.fails_with(at(&format!("127.0.0.1:{first}"))).await;
+    says(&told, &["--listen", &(first + 3).to_string(), "choose another port"]);
+    drop(busy);
+    assert_eq!(files_below(&temporary), [], "no port");
+
+    // Somebody gives up before it is ready.
+    let mut early = at("127.0.0.1:0");
+    until("it has begun", PATIENCE, async || !files_below(&temporary).is_empty()).await;
+    early.terminate();
+    let status = early.ends(GIVES_UP_WITHIN).await;
+    assert_eq!((status.code(), early.told().contains("\"ready\"")), (Some(0), false), "{}", early.told());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "it ended early");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_none_is_named_with_its_file() {
     let world = World::new().await;
     let key = world.folder.path().join("bot.pem");
@@ -162,6 +212,40 @@ fn help_is_help_and_a_wrong_call_is_2() {
     let gone = run(&["check", "--config", "/nowhere/bot-config.toml"]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(stderr(&gone).contains("/nowhere/bot-config.toml"), "{}", stderr(&gone));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_finds_a_contact_by_whatever_names_him() {
+    let (world, _) = World::with_a_past().await;
+    let of = |typed: &str| {
+        let output = liaison().args(["journal", "--json", "--contact", typed, "--config"]).arg(world.config()).output().unwrap();
+        let lines = String::from_utf8(output.stdout.clone()).unwrap();
+        let ids = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["contact"].as_str().unwrap().to_owned());
+        (output.status.code(), ids.collect::<BTreeSet<String>>(), stderr(&output))
+    };
+    let mut again = world.run();
+    world.ready(&mut again).await;
+    world.tell_bot(JANE, "/contact add Bea Low phone=+19175550148 email=bea@example.com channel=whatsapp");
+    world.tell_bot(JANE, "/contact add Bea Orr phone=+19175550149 email=orr@example.com channel=whatsapp");
+    let noted = |last: &str| world.journal().into_iter().rev().find(|line| line["detail"]["last"] == *last);
+    until("both are noted", PATIENCE, async || noted("Low").and(noted("Orr")).is_some()).await;
+    again.stop().await;
+    let id = |last: &str| noted(last).unwrap()["contact"].as_str().unwrap().to_owned();
+    let (ann, bea) = (id("Past"), id("Low"));
+    let by_ann = [ANN, "+49 151 12345001", "0049 (0)151/12345-001", "Ann Past", "ann past", "PAST", " Past@Example.com", &ann];
+    let by_bea = ["(917) 555-0148", "917.555.0148", "Bea Low", "low", "mailto:bea@example.com", &bea.to_lowercase()];
+    for (wanted, typed) in by_ann.iter().map(|typed| (&ann, typed)).chain(by_bea.iter().map(|typed| (&bea, typed))) {
+        let (code, ids, told) = of(typed);
+        assert_eq!((code, ids), (Some(0), BTreeSet::from([wanted.clone()])), "{typed}: {told}");
+    }
+    for typed in ["c-ZZZZZZZZ", "+4915112349999", "917 555 01", "nobody@example.com", "Nobody", ""] {
+        let (code, ids, told) = of(typed);
+        assert_eq!((code, ids.len()), (Some(1), 0), "{typed}");
+        says(&told, &["No contact", "stands in the journal", "c-…"]);
+    }
+    let (code, ids, told) = of("Bea");
+    assert_eq!((code, ids.len()), (Some(1), 0));
+    says(&told, &["2 contacts", &bea, &id("Orr")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

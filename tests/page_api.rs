@@ -129,6 +129,24 @@ async fn a_form_reaches_the_world_with_its_values() {
 }
 
 #[tokio::test]
+async fn who_names_no_user_reads_every_room() {
+    let page = Page::open().await;
+    let room =
+        page.done(&format!("{JANE}/ims"), json!({ "with": "bob.martin@acme.com" })).await["id"].as_str().unwrap().to_owned();
+    page.done(&format!("{JANE}/messages"), json!({ "room": room, "text": "between us" })).await;
+    let texts = async |path: String| -> Vec<Value> {
+        page.get(&path).await.as_array().unwrap().iter().map(|line| line["text"].clone()).collect()
+    };
+    assert_eq!(texts(format!("/api/rooms/{room}/messages")).await, ["between us"], "the bot is not in this room");
+    assert_eq!(texts(format!("/api/rooms/{room}/messages?user=jane.doe@acme.com")).await, ["between us"]);
+    let rooms = page.get("/api/rooms").await;
+    let listed = rooms.as_array().unwrap().iter().find(|listed| listed["id"] == *room).unwrap();
+    assert_eq!(listed["last_line"], "between us");
+    let nowhere = page.client.get(format!("{}/api/rooms/nowhere/messages", page.base)).send().await.unwrap();
+    assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn anybody_may_write_first_a_new_number_becomes_a_phone() {
     let page = Page::open().await;
     page.done("/api/phones/+19995550000/messages", json!({ "text": "hello" })).await;

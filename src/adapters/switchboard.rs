@@ -35,7 +35,7 @@ impl Performer for Switchboard {
     fn prepare(&self, id: &EffectId, effect: &Effect) -> Result<Prepared, String> {
         match effect {
             Effect::Post { reply, .. } => {
-                let (markup, data) = self.wording.chat(reply, id.as_str())?;
+                let (markup, data) = self.wording.chat_in_any_case(reply, id.as_str());
                 Ok(Prepared::Chat { markup, data })
             }
             Effect::Send(send) => self.wording.client(send.channel, &send.body),

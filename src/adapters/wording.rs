@@ -1,10 +1,13 @@
 //! Puts replies and messages into words, all of which stand in `templates/`; nothing is built in.
+mod chat_names;
 mod check;
 mod files;
 mod from_account;
 mod markup;
+mod plain;
 mod preview;
 mod render;
+mod trial;
 mod whatsapp;
 
 use crate::adapters::twilio::errors as sms_errors;
@@ -13,6 +16,7 @@ use crate::config::{self, Config, Mistake};
 use crate::domain::effect::{Body, Prepared, Reply};
 use crate::domain::ids::Channel;
 use crate::domain::notices::NOTICE_TEXT;
+pub use chat_names::CHAT_TEMPLATES;
 use files::{File, Kind, Name};
 use jiff::tz::TimeZone;
 use minijinja::Environment;
@@ -99,6 +103,16 @@ impl Wording {
             return Err(problem(format!("the message has more than {LONGEST_LINE} characters")));
         }
         Ok((format!("<messageML>{}</messageML>", inner.trim()), entity(reply, effect_key)))
+    }
+
+    /// The same, or plain words where the template is missing or broken: a line that has to be told is told.
+    pub fn chat_in_any_case(&self, reply: &Reply, effect_key: &str) -> (String, Value) {
+        self.chat(reply, effect_key).unwrap_or_else(|why| {
+            // What stands in quotes may be somebody's words.
+            let why = why.split('"').next().unwrap_or_default();
+            tracing::error!(template = reply.template, code = ?reply.code, why, "a line could not be put into its own words");
+            (format!("<messageML>{}</messageML>", plain::words(reply)), entity(reply, effect_key))
+        })
     }
 
     /// Exactly what leaves for the client. Without a file in the contact's language it is the English one.

@@ -1,7 +1,7 @@
 //! `liaison sandbox`: the real bot, with its real adapters over real sockets, against a pod, a WhatsApp and a Twilio of our own.
-use super::start::{Bot, Running, StartError};
+use super::start::{Bot, Doors, Running, StartError};
 use crate::adapters::clock::SandboxClock;
-use crate::adapters::store::{Filter, JournalLine, read_journal};
+use crate::adapters::store::{Filter, JournalLine, hold, is_in_use, read_journal};
 use crate::adapters::wording::load_all;
 use crate::domain::time::Timestamp;
 use crate::ports::Clock;
@@ -13,11 +13,12 @@ use crate::sandbox::page::{self, World};
 use crate::sandbox::pod::{Pod, type_of};
 use crate::sandbox::twilio::{CallPlan, Texted, Twilio, TwilioSettings};
 use crate::sandbox::views::*;
-use crate::server::{Health, bind};
+use crate::server::{Health, Listener, bind};
 use axum::Router;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -48,9 +49,17 @@ const GRAPH_OVERRIDE: &str = "LIAISON__WHATSAPP__GRAPH_URL";
 /// The same for its own Twilio.
 const TWILIO_OVERRIDE: &str = "LIAISON__SMS__API_URL";
 
-/// Where six ports are looked for: below the range from which systems take the ports of outgoing connections, which could be
-/// taken between the look and the listening.
+/// Where six ports are looked for: below the range from which systems take the ports of outgoing connections.
 const FREE_PORTS: std::ops::Range<u16> = 16_000..32_000;
+/// Six ports in a row are looked for this often. Only a machine that has none left comes to the end of it.
+const PORT_TRIES: u32 = 200;
+
+/// What listens on the six ports, in their order.
+const BEHIND_THE_DOORS: [&str; 6] =
+    ["the page", "the pod", "the WhatsApp Cloud API", "the Twilio API", "the bot's webhooks", "health and metrics"];
+
+/// What to do about a folder that another one works in.
+const ANOTHER_FOLDER: &str = "Stop it first, or give this one a folder of its own with --data.";
 
 /// Who is there from the start: (first, last, e-mail).
 const PEOPLE: [(&str, &str, &str); 5] = [
@@ -80,8 +89,8 @@ pub struct Sandbox {
     bot: Running,
     world: Arc<Acme>,
     stop: CancellationToken,
-    /// A temporary folder that goes when the sandbox goes.
-    temporary: Option<PathBuf>,
+    /// Goes last: whatever else there is works in it.
+    _home: Home,
 }
 
 #[derive(Clone, Debug)]
@@ -106,21 +115,15 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
             options.listen
         )));
     }
-    let temporary = options.data.is_none().then(temporary_folder).transpose()?;
-    let data = options.data.clone().or(temporary.clone()).expect("one of both is there");
-    std::fs::create_dir_all(data.join("keys")).map_err(|e| StartError(format!("{} cannot be made: {e}.", data.display())))?;
-    let listen = with_six_ports(options.listen)?;
-    let port = |nth: u16| SocketAddr::new(listen.ip(), listen.port() + nth);
-    let addresses = Addresses {
-        page: port(0),
-        pod: port(1),
-        whatsapp: port(2),
-        twilio: port(3),
-        bot: port(4),
-        ops: port(5),
-        data: data.clone(),
-    };
+    // Before this one has all its ports and the folder to itself, it must not write there: opening a log compacts it, and
+    // another sandbox may be appending to it.
+    let doors = open_doors(options.listen).await?;
+    let home = Home::enter(options.data.clone())?;
+    let data = home.folder.clone();
+    let addresses = Addresses::of(&doors, &data)?;
+    let [page_door, pod_door, whatsapp_door, twilio_door, webhooks, operators] = doors;
     let stop = CancellationToken::new();
+    let unless_it_runs = stop.clone().drop_guard();
     let clock = Arc::new(SandboxClock::new(read_offset(&data)));
     let now: NowMs = {
         let clock = Arc::clone(&clock);
@@ -140,10 +143,9 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
             meta.register_template(&text("name"), &text("language"), &text("category"), submitted["components"].clone());
         registered.map_err(cannot)?;
     }
-    listen_at(addresses.pod, "the pod", pod.router(), &stop).await?;
-    listen_at(addresses.whatsapp, "the WhatsApp Cloud API", meta.router(), &stop).await?;
-    listen_at(addresses.twilio, "the Twilio API", twilio.router(), &stop).await?;
-    let page_listener = bind(&addresses.page.to_string(), "--listen").await.map_err(cannot)?;
+    spawn_server(pod_door, pod.router(), &stop);
+    spawn_server(whatsapp_door, meta.router(), &stop);
+    spawn_server(twilio_door, twilio.router(), &stop);
     for (number, name, on_whatsapp) in PHONES {
         if !meta.phones().iter().any(|phone| phone.number == number) {
             meta.add_phone(number, name, on_whatsapp).map_err(cannot)?;
@@ -152,7 +154,7 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
     let metrics = crate::telemetry::metrics().map_err(cannot)?;
     let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
     let bot = Bot { config, wording, clock: as_clock, confirm_clock: Arc::new(|| {}), metrics };
-    let running = bot.start().await?;
+    let running = bot.start_behind(Doors { webhooks, operators }).await?;
     meta.start(stop.clone());
     // The bot's own webhook first: a client's message counts as sent when this one took it.
     meta.add_callback(&format!("http://{}/webhooks/whatsapp", addresses.bot));
@@ -177,9 +179,13 @@ pub async fn start(options: SandboxOptions) -> Result<Sandbox, StartError> {
     });
     world.watch(&running, &stop);
     let router = page::router(Arc::clone(&world) as Arc<dyn World>, options.expose);
-    spawn_server(page_listener, router, &stop);
-    wait_until_ready(&running).await?;
-    Ok(Sandbox { addresses, bot: running, world, stop, temporary })
+    spawn_server(page_door, router, &stop);
+    if let Err(not_ready) = wait_until_ready(&running).await {
+        running.stop().await;
+        return Err(not_ready);
+    }
+    unless_it_runs.disarm();
+    Ok(Sandbox { addresses, bot: running, world, stop, _home: home })
 }
 
 impl Sandbox {
@@ -194,15 +200,18 @@ impl Sandbox {
         // Open pages listen for changes; without a sender they end.
         self.world.changed.lock().expect("nobody panics with the sender in hand").take();
         self.stop.cancel();
-        if let Some(folder) = &self.temporary
-            && let Err(error) = std::fs::remove_dir_all(folder)
-        {
-            tracing::warn!(folder = %folder.display(), %error, "the temporary folder stays");
-        }
     }
 }
 
 impl Addresses {
+    /// As the doors were opened, which are in the order of their ports.
+    fn of(doors: &[Listener; 6], data: &Path) -> Result<Addresses, StartError> {
+        let [page, pod, whatsapp, twilio, bot, ops] = doors.each_ref().map(Listener::address);
+        let (page, pod, whatsapp) = (page.map_err(cannot)?, pod.map_err(cannot)?, whatsapp.map_err(cannot)?);
+        let (twilio, bot, ops) = (twilio.map_err(cannot)?, bot.map_err(cannot)?, ops.map_err(cannot)?);
+        Ok(Addresses { page, pod, whatsapp, twilio, bot, ops, data: data.to_owned() })
+    }
+
     /// The line that `--json` prints.
     pub fn ready_line(&self) -> Value {
         let url = |address: SocketAddr| format!("http://{address}");
@@ -251,41 +260,74 @@ impl Addresses {
     }
 }
 
-fn temporary_folder() -> Result<PathBuf, StartError> {
-    let folder = std::env::temp_dir().join(format!("liaison-sandbox-{}-{:08x}", std::process::id(), fastrand::u32(..)));
-    std::fs::create_dir_all(&folder).map_err(|error| StartError(format!("{} cannot be made: {error}.", folder.display())))?;
-    Ok(folder)
+/// The folder that a sandbox lives in, held against any other. One that nobody named is temporary: it goes when the sandbox
+/// goes, however that comes, because private keys lie in it.
+struct Home {
+    folder: PathBuf,
+    is_temporary: bool,
+    _lock: Option<File>,
+}
+
+impl Home {
+    fn enter(named: Option<PathBuf>) -> Result<Home, StartError> {
+        let is_temporary = named.is_none();
+        let folder = named.unwrap_or_else(temporary_folder);
+        let cannot_be_made = |error| StartError(format!("{} cannot be made: {error}.", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(cannot_be_made)?;
+        let mut home = Home { folder: folder.clone(), is_temporary, _lock: None };
+        home._lock = Some(hold(&folder, ANOTHER_FOLDER).map_err(cannot)?);
+        // `liaison run` with this folder's configuration holds the bot's own data only.
+        if is_in_use(&folder.join("data")).map_err(cannot)? {
+            return Err(StartError(format!("Another Liaison runs on the folder {}. {ANOTHER_FOLDER}", folder.display())));
+        }
+        std::fs::create_dir_all(folder.join("keys")).map_err(cannot_be_made)?;
+        Ok(home)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.is_temporary
+            && let Err(error) = std::fs::remove_dir_all(&self.folder)
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "the temporary folder stays");
+        }
+    }
+}
+
+fn temporary_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("liaison-sandbox-{}-{:08x}", std::process::id(), fastrand::u32(..)))
 }
 
 /// Port 0 asks for any six free ports in a row.
-fn with_six_ports(listen: SocketAddr) -> Result<SocketAddr, StartError> {
+async fn open_doors(listen: SocketAddr) -> Result<[Listener; 6], StartError> {
     if listen.port() != 0 {
-        let last = listen.port().checked_add(5);
-        return last
-            .map(|_| listen)
-            .ok_or_else(|| StartError("--listen needs six ports in a row; choose one below 65531.".into()));
+        return six_doors(listen).await;
     }
-    for _ in 0..200 {
-        let first = fastrand::u16(FREE_PORTS);
-        let free = |port: u16| std::net::TcpListener::bind(SocketAddr::new(listen.ip(), port)).is_ok();
-        if (first..first + 6).all(free) {
-            return Ok(SocketAddr::new(listen.ip(), first));
+    for _ in 0..PORT_TRIES {
+        if let Ok(doors) = six_doors(SocketAddr::new(listen.ip(), fastrand::u16(FREE_PORTS))).await {
+            return Ok(doors);
         }
     }
     Err(StartError("No six free ports in a row were found. Give one with --listen.".into()))
+}
+
+async fn six_doors(first: SocketAddr) -> Result<[Listener; 6], StartError> {
+    if first.port().checked_add(5).is_none() {
+        return Err(StartError("--listen needs six ports in a row; choose one below 65531.".into()));
+    }
+    let door = async |nth: u16| {
+        let (address, what) = (SocketAddr::new(first.ip(), first.port() + nth), BEHIND_THE_DOORS[usize::from(nth)]);
+        bind(&address.to_string(), &format!("--listen ({what})")).await.map_err(cannot)
+    };
+    Ok([door(0).await?, door(1).await?, door(2).await?, door(3).await?, door(4).await?, door(5).await?])
 }
 
 fn all_mistakes(mistakes: Vec<crate::config::Mistake>) -> StartError {
     StartError(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
-async fn listen_at(address: SocketAddr, what: &str, router: Router, stop: &CancellationToken) -> Result<(), StartError> {
-    let listener = bind(&address.to_string(), &format!("--listen ({what})")).await.map_err(cannot)?;
-    spawn_server(listener, router, stop);
-    Ok(())
-}
-
-fn spawn_server(listener: crate::server::Listener, router: Router, stop: &CancellationToken) {
+fn spawn_server(listener: Listener, router: Router, stop: &CancellationToken) {
     let stop = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = crate::server::serve(listener, router, stop).await {
@@ -579,8 +621,8 @@ impl World for Acme {
     fn all_rooms(&self) -> Vec<RoomView> {
         self.pod.all_rooms()
     }
-    fn chat_messages(&self, stream: &str, as_user: u64) -> Vec<MessageView> {
-        self.pod.messages(stream, as_user)
+    fn chat_messages(&self, stream: &str, as_user: Option<u64>) -> Vec<MessageView> {
+        as_user.map_or_else(|| self.pod.conversation(stream), |user| self.pod.messages(stream, user))
     }
     fn im(&self, a: u64, b: u64) -> String {
         self.pod.im(a, b)

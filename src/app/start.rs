@@ -73,6 +73,20 @@ pub struct Bot {
     pub metrics: PrometheusHandle,
 }
 
+/// The two addresses of a bot, bound.
+pub struct Doors {
+    pub webhooks: Listener,
+    pub operators: Listener,
+}
+
+impl Doors {
+    async fn open(config: &Config) -> Result<Doors, StartError> {
+        let webhooks = server::bind(&config.server.listen.to_string(), "server.listen").await.map_err(cannot)?;
+        let operators = server::bind(&config.server.ops_listen.to_string(), "server.ops_listen").await.map_err(cannot)?;
+        Ok(Doors { webhooks, operators })
+    }
+}
+
 /// A bot at work.
 pub struct Running {
     pub address: SocketAddr,
@@ -100,6 +114,14 @@ struct Parts {
 
 impl Bot {
     pub async fn start(self) -> Result<Running, StartError> {
+        // Ports before the store: the cheapest mistakes are told first.
+        let doors = Doors::open(&self.config).await?;
+        self.start_behind(doors).await
+    }
+
+    /// At these addresses, which are those of the configuration. Nothing in the data folder is written before its lock is held.
+    pub async fn start_behind(self, doors: Doors) -> Result<Running, StartError> {
+        let Doors { webhooks: listener, operators: ops } = doors;
         let Bot { config, wording, clock, confirm_clock, metrics } = self;
         let wording = Arc::new(wording);
         let words = read_words(&config)?;
@@ -109,9 +131,6 @@ impl Bot {
         let health = whatsapp.as_ref().map(|whatsapp| Arc::clone(whatsapp.health())).unwrap_or_default();
         let twilio = twilio(&config, &clock, &health)?;
         let spoken = spoken(&config, &wording)?;
-        // Ports before the store: the cheapest mistakes are told first.
-        let listener = server::bind(&config.server.listen.to_string(), "server.listen").await.map_err(cannot)?;
-        let ops = server::bind(&config.server.ops_listen.to_string(), "server.ops_listen").await.map_err(cannot)?;
         let store = open_store(&config).await?;
         let counted = Arc::new(Counted::new(Arc::clone(&store) as Arc<dyn Store>));
         let (heeds, time) = (Arc::clone(&health), Arc::clone(&clock));

@@ -1,7 +1,7 @@
 //! What one key alone cannot show: files that must be readable, names that must exist, settings that must fit each other.
 use super::reader::{Section, Sheet};
 use super::{Config, Sms, SubOrg, UnknownSender};
-use crate::domain::sub_orgs;
+use crate::domain::{phone, sub_orgs};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -42,8 +42,10 @@ pub(super) fn permissions(section: &Section, name: &str, given: &[String]) {
 }
 
 pub(super) fn region(section: &Section, name: &str, region: &str) {
-    if region.len() != 2 || !region.bytes().all(|byte| byte.is_ascii_uppercase()) {
-        section.wrong(name, format!("\"{region}\" is no country."), "Write two capital letters, such as \"US\" or \"DE\".");
+    let written_so = region.len() == 2 && region.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !written_so || !phone::is_region(region) {
+        let remedy = "Write two capital letters of ISO 3166, such as \"US\", \"DE\" or \"GB\".";
+        section.wrong(name, format!("\"{region}\" is no country."), remedy);
     }
 }
 

@@ -29,13 +29,32 @@ pub(super) struct Sheet {
     file: String,
     folder: PathBuf,
     environment: BTreeMap<String, String>,
+    /// Keys that variables of the environment override, with the names of these.
+    overrides: BTreeMap<String, String>,
     mistakes: RefCell<Vec<Mistake>>,
 }
 
 impl Sheet {
     pub fn wrong(&self, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
-        self.mistakes.borrow_mut().push(Mistake::new(&self.file, key, what, remedy));
+        self.mistakes.borrow_mut().push(Mistake::new(self.place_of(key), key, what, remedy));
     }
+
+    /// The variable or the file that says what the key is.
+    fn place_of(&self, key: &str) -> &str {
+        self.overrides.get(key).unwrap_or(&self.file)
+    }
+
+    /// All that write this value or a part of it, each with the key that it writes.
+    fn writers_of<'s>(&'s self, key: &'s str, value: &Value) -> Vec<(&'s str, &'s str)> {
+        let part = |other: &str| other.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        let variables = self.overrides.iter().filter(|(other, _)| part(other));
+        let mut writers: Vec<_> = variables.map(|(other, variable)| (variable.as_str(), other.as_str())).collect();
+        if writers.is_empty() || !is_from_the_environment(value) {
+            writers.insert(0, (&self.file, key));
+        }
+        writers
+    }
+
     pub fn take_mistakes(&self) -> Vec<Mistake> {
         self.mistakes.take()
     }
@@ -51,7 +70,8 @@ pub(super) fn open(path: &Path, environment: &BTreeMap<String, String>) -> Resul
         Mistake::new(&file, "", format!("The file is not TOML: {}.", first_lines(&error.to_string())), remedy)
     })?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-    let sheet = Rc::new(Sheet { file, folder, environment: environment.clone(), mistakes: RefCell::default() });
+    let overrides = environment.keys().filter_map(|variable| Some((key_of(variable)?, variable.clone()))).collect();
+    let sheet = Rc::new(Sheet { file, folder, environment: environment.clone(), overrides, mistakes: RefCell::default() });
     let root = Section::new(String::new(), Some(tree), sheet.clone());
     Ok((sheet, root))
 }
@@ -73,6 +93,23 @@ fn with_places(name: &str) -> String {
         }
     }
     path
+}
+
+/// The key that a variable overrides: `LIAISON__WHATSAPP__LINES__0__NAME` is `whatsapp.lines[0].name`.
+fn key_of(variable: &str) -> Option<String> {
+    let placed = with_places(variable).to_lowercase();
+    let key = placed.strip_prefix(&format!("{PREFIX}{SEPARATOR}").to_lowercase())?.replace(SEPARATOR, ".");
+    (!key.is_empty()).then_some(key)
+}
+
+/// Nothing of it stands in the file. Places of a list that nobody names are empty.
+fn is_from_the_environment(value: &Value) -> bool {
+    match &value.kind {
+        ValueKind::Table(table) => !table.is_empty() && table.values().all(is_from_the_environment),
+        ValueKind::Array(entries) => !entries.is_empty() && entries.iter().all(is_from_the_environment),
+        ValueKind::Nil => true,
+        _ => value.origin() == Some(ENVIRONMENT),
+    }
 }
 
 fn first_lines(text: &str) -> String {
@@ -120,13 +157,8 @@ impl Section {
 
     fn wrong_value(&self, name: &str, value: &Value, what: impl Into<String>, remedy: impl Into<String>) {
         let key = self.key(name);
-        let file = match value.origin() {
-            Some(ENVIRONMENT) => {
-                format!("{PREFIX}{SEPARATOR}{}", key.to_uppercase().replace(['.', '['], SEPARATOR).replace(']', ""))
-            }
-            Some(_) | None => self.sheet.file.clone(),
-        };
-        self.sheet.mistakes.borrow_mut().push(Mistake::new(file, key, what, remedy));
+        let place = self.sheet.writers_of(&key, value)[0].0.to_owned();
+        self.sheet.mistakes.borrow_mut().push(Mistake::new(place, key, what, remedy));
     }
 
     fn missing(&self, name: &str, remedy: impl Into<String>) {
@@ -149,7 +181,9 @@ impl Section {
                 Some(near) => format!("Did you mean \"{near}\"? Otherwise remove it."),
                 None => format!("Remove it; known here are: {}.", self.taken.join(", ")),
             };
-            self.wrong_value(name, value, "There is no such setting.", remedy);
+            for (place, key) in self.sheet.writers_of(&self.key(name), value) {
+                self.sheet.mistakes.borrow_mut().push(Mistake::new(place, key, "There is no such setting.", remedy.clone()));
+            }
         }
     }
 
@@ -378,6 +412,11 @@ impl Section {
         let Some(value) = self.take(name) else { return Vec::new() };
         let texts = match &value.kind {
             ValueKind::Array(entries) => entries.iter().map(text_of).collect::<Option<Vec<_>>>(),
+            ValueKind::String(text) if value.origin() == Some(ENVIRONMENT) && text.trim_start().starts_with('[') => {
+                let remedy = "Write its entries with commas between them, without brackets and quotes.";
+                self.wrong_value(name, &value, "This is a text and not a list.", remedy);
+                return Vec::new();
+            }
             ValueKind::String(text) if value.origin() == Some(ENVIRONMENT) => {
                 Some(text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect())
             }
@@ -547,6 +586,11 @@ mod tests {
     fn the_environment_may_name_entries_of_lists() {
         assert_eq!(with_places("LIAISON__WHATSAPP__LINES__0__NAME"), "LIAISON__WHATSAPP__LINES[0]__NAME");
         assert_eq!(with_places("LIAISON__BOT__FIRM"), "LIAISON__BOT__FIRM");
+        assert_eq!(key_of("LIAISON__WHATSAPP__LINES__0__NAME").as_deref(), Some("whatsapp.lines[0].name"));
+        assert_eq!(key_of("liaison__Bot__Firm").as_deref(), Some("bot.firm"));
+        for other in ["LIAISON", "LIAISON__", "LIAISON_BOT", "PATH", "MY_LIAISON__BOT"] {
+            assert_eq!(key_of(other), None, "{other}");
+        }
     }
 
     #[test]

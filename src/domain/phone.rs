@@ -55,6 +55,11 @@ pub fn canonical(typed: &str, default_region: &str) -> Result<Phone, PhoneProble
     Phone::from_e164(&number.format_as(PhoneNumberFormat::E164)).ok_or(PhoneProblem::NotPossible)
 }
 
+/// Whether these two letters are a country, or a part of one, that has telephone numbers of its own.
+pub fn is_region(letters: &str) -> bool {
+    letters.parse::<Region>().is_ok_and(|region| PHONE_NUMBER_UTIL.get_supported_regions().any(|known| known == region))
+}
+
 /// How the same line may be written too, where dialling and WhatsApp do not agree: mobiles of Brazil with or without the 9
 /// before an old number, of Argentina with or without the 9 before the area, of Mexico with or without the 1.
 ///

@@ -181,6 +181,24 @@ async fn a_second_callback_gets_signed_webhooks() {
 }
 
 #[tokio::test]
+async fn a_room_without_the_bot_is_read_by_whoever_names_no_user() {
+    let world = shared();
+    let opened = world.post(&format!("/api/users/{JANE}/ims"), json!({ "with": "guest-bot" })).await;
+    let room = opened["id"].as_str().unwrap();
+    world.post(&format!("/api/users/{JANE}/messages"), json!({ "room": room, "text": "Hello guest" })).await;
+    let read = async |path: String| -> Value {
+        world.http.get(format!("{}{path}", world.address("page"))).send().await.unwrap().json().await.unwrap()
+    };
+    let (all, own) =
+        (read(format!("/api/rooms/{room}/messages")).await, read(format!("/api/rooms/{room}/messages?user={JANE}")).await);
+    assert_eq!(all.as_array().unwrap().last().unwrap()["text"], "Hello guest", "{all}");
+    assert_eq!(all, own);
+    let rooms = read("/api/rooms".to_owned()).await;
+    let listed = rooms.as_array().unwrap().iter().find(|listed| listed["id"] == room).unwrap();
+    assert_eq!(listed["last_line"], "Hello guest");
+}
+
+#[tokio::test]
 async fn the_guest_bot_logs_in_to_the_pod() {
     let world = shared();
     let pem = std::fs::read(world.program.data.join("keys/guest-bot.pem")).unwrap();

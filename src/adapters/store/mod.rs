@@ -19,7 +19,7 @@ mod view;
 pub use self::sled::{OpenStore, Opening, SledStore};
 pub use journal::{Journal, Tip};
 pub use memory::{Kept, MemoryStore};
-pub use opening::{has_its_keys, is_in_use};
+pub use opening::{has_its_keys, hold, is_in_use};
 pub use read::{Filter, JournalLine, Verified, read_journal, verify};
 pub use seal::KeyRing;
 pub use snapshots::Snapshots;

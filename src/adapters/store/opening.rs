@@ -44,7 +44,7 @@ impl Folders {
 pub fn open(options: OpenStore) -> Result<(SledStore, Opening), StoreError> {
     let folders = Folders::of(&options.data_dir);
     make_folders(&folders)?;
-    let lock = lock(&folders.data)?;
+    let lock = hold(&folders.data, "Stop it first, or give this one a data_dir of its own.")?;
     let keys = KeyRing::open(&folders.keys, the_journal_is_empty(&folders.journal)?)?;
     let checkpoint = Checkpoint::read(&folders.journal);
     let view = open_view(&folders.view)?;
@@ -100,8 +100,9 @@ fn make_folders(folders: &Folders) -> Result<(), StoreError> {
     sync_folder(&folders.data)
 }
 
-/// A process that is just being started by ours holds our files until it is itself, so the lock may come free late.
-fn lock(data: &Path) -> Result<File, StoreError> {
+/// Takes the folder for this process alone, as long as the file lives; `remedy` is for whoever finds it taken. A process that is
+/// just being started by ours holds our files until it is itself, so the lock may come free late.
+pub fn hold(data: &Path, remedy: &str) -> Result<File, StoreError> {
     let path = data.join("lock");
     let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|error| disk_failed("cannot open", &path, error))?;
@@ -113,7 +114,7 @@ fn lock(data: &Path) -> Result<File, StoreError> {
         }
     }
     let what = format!("Another Liaison runs on the folder {}.", data.display());
-    Err(trouble(what, "Stop it first, or give this one a data_dir of its own."))
+    Err(trouble(what, remedy))
 }
 
 /// Whether a Liaison runs on this folder just now. Nothing is created for asking.

@@ -1,9 +1,10 @@
 //! What must be there before the bot runs: every named file in every language, and nothing in it that cannot be filled.
-use super::files::{CHAT, Kind, Name};
+use super::files::{CHANNELS, CHAT, Kind, Name};
 use super::whatsapp::{LONGEST_REPLY_BUTTON, MOST_REPLY_BUTTONS, WhatsAppTemplate};
-use super::{DEFAULT_LANGUAGE, STANDARD, Wording, longest};
+use super::{CHAT_TEMPLATES, DEFAULT_LANGUAGE, STANDARD, Wording, longest, markup, trial};
 use crate::config::Mistake;
 use crate::domain::ids::Channel;
+use minijinja::Environment;
 use std::collections::{BTreeMap, BTreeSet};
 
 const INVITATION: &str = "liaison_invitation";
@@ -58,11 +59,12 @@ impl Wording {
     /// Everything that is missing or could not be filled, in the order of the files.
     pub fn check(&self) -> Vec<Mistake> {
         let mut mistakes = self.missing_files();
+        let chat = self.chat_on_trial();
         for (name, file) in &self.files {
             let complaints = match (&file.kind, Channel::parse(&name.channel)) {
                 (Kind::Template(template), _) => template_complaints(name, template),
                 (Kind::Text(body), Some(channel)) => self.text_complaints(name, channel, body),
-                (Kind::Text(body), None) => emptiness(body),
+                (Kind::Text(body), None) => chat_complaints(&chat, name, body),
             };
             let path = name.path(&self.folder);
             mistakes.extend(complaints.into_iter().map(|(key, what, remedy)| Mistake::new(&path, key, what, remedy)));
@@ -77,15 +79,28 @@ impl Wording {
         let named = TEMPLATES.iter().map(|(name, _)| (Channel::WhatsApp.key(), *name));
         let texts = TEXTS.iter().flat_map(|name| Channel::ALL.map(|channel| (channel.key(), *name)));
         let on_sms = SMS_TEXTS.iter().map(|name| (Channel::Sms.key(), *name));
-        let mut needed: BTreeSet<(&str, &str)> = named.chain(texts).chain(on_sms).collect();
+        let in_chat = CHAT_TEMPLATES.iter().map(|name| (CHAT, *name));
+        let mut needed: BTreeSet<(&str, &str)> = named.chain(texts).chain(on_sms).chain(in_chat).collect();
         needed.extend(self.files.keys().map(|file| (file.channel.as_str(), file.name.as_str())));
-        let mut mistakes = Vec::new();
-        for (channel, name) in needed {
+        let empty: BTreeSet<&str> = CHANNELS.into_iter().filter(|channel| self.holds_nothing(channel)).collect();
+        let mut mistakes: Vec<Mistake> = empty.iter().filter_map(|channel| self.empty_folder(channel)).collect();
+        for (channel, name) in needed.into_iter().filter(|(channel, _)| !empty.contains(channel)) {
             let languages = self.languages_of(channel);
             let missing = languages.into_iter().map(|language| Name::new(channel, name, language));
             mistakes.extend(missing.filter(|name| !self.files.contains_key(name)).map(|name| self.missing(&name)));
         }
         mistakes
+    }
+
+    fn holds_nothing(&self, channel: &str) -> bool {
+        !self.files.keys().any(|file| file.channel == channel)
+    }
+
+    /// One line for all that is not there: a wrong folder would bury every other mistake. One that cannot be read was told.
+    fn empty_folder(&self, channel: &str) -> Option<Mistake> {
+        let folder = self.folder.join(channel);
+        let remedy = "Set bot.templates_dir to the folder that holds chat, whatsapp and sms, with all their files.";
+        folder.is_dir().then(|| Mistake::new(folder.display().to_string(), "", "There is no usable file in this folder.", remedy))
     }
 
     /// A contact has one language for both channels; the chat's own languages are apart from that.
@@ -123,6 +138,17 @@ impl Wording {
         complaints
     }
 
+    /// All texts of the chat, because some include others. What cannot be parsed was told when it was read.
+    fn chat_on_trial(&self) -> Environment<'static> {
+        let mut environment = trial::environment();
+        for (name, file) in self.files.iter().filter(|(name, _)| name.channel == CHAT) {
+            if let Kind::Text(body) = &file.kind {
+                let _told_when_it_was_read = environment.add_template_owned(name.key(), body.clone());
+            }
+        }
+        environment
+    }
+
     /// Fills it with everything known, once for each value of its flags: unknown filters and lengths show only then.
     fn trial(&self, name: &Name, channel: Channel) -> Option<(String, String, String)> {
         let fails = |agreed: &str| self.client_text(name, channel, &sample(agreed)).err();
@@ -143,6 +169,22 @@ fn sample(agreed: &str) -> BTreeMap<String, String> {
     let own = OWN_VARIABLES.iter().flat_map(|(_, own)| own.iter());
     let named = STANDARD.iter().chain(own).map(|variable| ((*variable).to_owned(), "Name".to_owned()));
     named.chain([("agreed".to_owned(), agreed.to_owned())]).collect()
+}
+
+/// The markup that results, whatever the line is about, as far as that can be known without it.
+fn chat_complaints(on_trial: &Environment, name: &Name, body: &str) -> Vec<(String, String, String)> {
+    if on_trial.get_template(&name.key()).is_err() {
+        return emptiness(body);
+    }
+    let wrong = match trial::renderings(on_trial, &name.key(), body) {
+        Ok(texts) => texts.iter().find_map(|text| markup::check(text).err()),
+        Err(why) => Some(why),
+    };
+    let wrong = wrong.map(|why| {
+        let remedy = "Put it right; the line is MessageML, in which every element is closed and \"&\" is \"&amp;\".";
+        complaint("body", &format!("The line cannot be posted: {why}."), remedy)
+    });
+    emptiness(body).into_iter().chain(wrong).collect()
 }
 
 fn emptiness(body: &str) -> Vec<(String, String, String)> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) const CHAT: &str = "chat";
 const WHATSAPP: &str = "whatsapp";
-const CHANNELS: [&str; 3] = [CHAT, WHATSAPP, "sms"];
+pub(super) const CHANNELS: [&str; 3] = [CHAT, WHATSAPP, "sms"];
 /// A template is a screen of text; a larger file does not belong here.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 /// Far more than a firm has words for, and few enough to read at every start.

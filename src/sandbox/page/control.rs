@@ -199,19 +199,20 @@ struct ListedRoom {
     last_from: Option<u64>,
 }
 
+/// The rooms of the user who is named, who reads in them; or all rooms, and nobody in particular reads.
+fn rooms_for(world: &dyn World, whose: AsUser) -> Result<(Vec<RoomView>, Option<u64>), Complaint> {
+    let Some(email) = whose.user else { return Ok((world.all_rooms(), None)) };
+    let user = user_by(world, &email)?;
+    Ok((world.rooms_of(user.id), Some(user.id)))
+}
+
 async fn rooms(State(control): State<Control>, Asked(whose): Asked<AsUser>) -> Answer<Vec<ListedRoom>> {
     let world = &*control.world;
-    let (rooms, reader) = match whose.user {
-        Some(email) => {
-            let user = user_by(world, &email)?;
-            (world.rooms_of(user.id), user.id)
-        }
-        None => (world.all_rooms(), world.bot_id()),
-    };
+    let (rooms, reader) = rooms_for(world, whose)?;
     Ok(Json(rooms.into_iter().map(|room| listed(world, room, reader)).collect()))
 }
 
-fn listed(world: &dyn World, room: RoomView, reader: u64) -> ListedRoom {
+fn listed(world: &dyn World, room: RoomView, reader: Option<u64>) -> ListedRoom {
     let last = world.chat_messages(&room.id, reader).pop();
     let line = last.as_ref().and_then(|message| message.text.lines().find(|line| !line.trim().is_empty())).unwrap_or_default();
     ListedRoom { last_line: line.trim().chars().take(LAST_LINE).collect(), last_from: last.map(|message| message.from.id), room }
@@ -223,13 +224,7 @@ async fn room_messages(
     Asked(reader): Asked<AsUser>,
 ) -> Answer<Vec<MessageView>> {
     let world = &*control.world;
-    let (rooms, reader) = match reader.user {
-        Some(email) => {
-            let user = user_by(world, &email)?;
-            (world.rooms_of(user.id), user.id)
-        }
-        None => (world.all_rooms(), world.bot_id()),
-    };
+    let (rooms, reader) = rooms_for(world, reader)?;
     let room = rooms.into_iter().find(|room| room.id == id).ok_or_else(|| no_such_room(&id))?;
     Ok(Json(world.chat_messages(&room.id, reader)))
 }

@@ -24,8 +24,8 @@ pub trait World: Send + Sync + 'static {
     fn bot_id(&self) -> u64;
     fn rooms_of(&self, user: u64) -> Vec<RoomView>;
     fn all_rooms(&self) -> Vec<RoomView>;
-    /// Oldest first; `submitted` of each message is that of `as_user`.
-    fn chat_messages(&self, stream: &str, as_user: u64) -> Vec<MessageView>;
+    /// Oldest first; what `as_user` sees, `submitted` being his own, or the whole conversation, `submitted` being anybody's.
+    fn chat_messages(&self, stream: &str, as_user: Option<u64>) -> Vec<MessageView>;
     /// The stream of the 1:1 chat between two users, opened if there is none.
     fn im(&self, a: u64, b: u64) -> String;
     /// Posts plain text; `@` followed by a user's e-mail address is a mention of that user.

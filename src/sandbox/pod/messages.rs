@@ -161,10 +161,15 @@ impl State {
     pub fn history(&self, user: u64, stream: &str) -> Result<Vec<&Message>, Refused> {
         let stream = self.stream_of(stream, user)?;
         let since = sees_from(stream, user);
-        let all = self.messages.values().filter(|message| message.stream == stream.id && message.is_current());
-        let mut seen: Vec<&Message> = all.filter(|message| message.first_at() >= since).collect();
-        seen.sort_by_key(|message| message.first_at());
-        Ok(seen)
+        Ok(self.conversation(&stream.id).into_iter().filter(|message| message.first_at() >= since).collect())
+    }
+
+    /// All that stands in a stream, oldest first, whoever may see it.
+    pub fn conversation(&self, stream: &str) -> Vec<&Message> {
+        let mut all: Vec<&Message> =
+            self.messages.values().filter(|message| message.stream == stream && message.is_current()).collect();
+        all.sort_by_key(|message| message.first_at());
+        all
     }
 
     /// Takes a message of the caller's away; the time of it.

@@ -65,8 +65,13 @@ impl Pod {
     pub fn messages(&self, stream: &str, as_user: u64) -> Vec<MessageView> {
         self.look(|state| {
             let history = state.history(as_user, stream).unwrap_or_default();
-            history.into_iter().map(|message| state.message_view(message, as_user)).collect()
+            history.into_iter().map(|message| state.message_view(message, Some(as_user))).collect()
         })
+    }
+
+    /// The whole conversation, as nobody in particular sees it.
+    pub fn conversation(&self, stream: &str) -> Vec<MessageView> {
+        self.look(|state| state.conversation(stream).into_iter().map(|message| state.message_view(message, None)).collect())
     }
 
     /// The one-to-one conversation of two existing users, made by the first if there is none.
@@ -78,7 +83,7 @@ impl Pod {
     pub fn post_as(&self, user_id: u64, stream: &str, text: &str) -> Result<MessageView, String> {
         self.as_person(|state| {
             let message = state.post_text(user_id, stream, text)?;
-            Ok(state.message_view(&message, user_id))
+            Ok(state.message_view(&message, Some(user_id)))
         })
     }
 
@@ -88,7 +93,7 @@ impl Pod {
         let files = files.into_iter().map(encoded).collect();
         self.as_person(|state| {
             let message = state.post_files(user_id, stream, text, files)?;
-            Ok(state.message_view(&message, user_id))
+            Ok(state.message_view(&message, Some(user_id)))
         })
     }
 
@@ -258,10 +263,11 @@ impl State {
         }
     }
 
-    fn message_view(&self, message: &Message, as_user: u64) -> MessageView {
+    /// With the forms that this user has sent in, or anybody has.
+    fn message_view(&self, message: &Message, as_user: Option<u64>) -> MessageView {
         let unknown =
             UserView { id: message.from, name: String::new(), email: String::new(), username: String::new(), service: false };
-        let submitted = message.submitted.iter().filter(|(user, _)| *user == as_user);
+        let submitted = message.submitted.iter().filter(|(user, _)| as_user.is_none_or(|reader| reader == *user));
         MessageView {
             id: message.id.clone(),
             at: message.first_at(),
