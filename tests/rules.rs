@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on panics.
 #[path = "rules/advisors.rs"]
 mod advisors;
+#[path = "rules/arguments.rs"]
+mod arguments;
 #[path = "rules/calls.rs"]
 mod calls;
 mod common;

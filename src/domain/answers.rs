@@ -144,7 +144,7 @@ fn form(scene: &mut Scene, press: &Press, path: &str, values: &Map<String, Value
     let args = commands::args_of_form(command, values);
     let Some(given) = given(scene, press, path, args, room) else { return Reply::new(Code::Info, "nothing-done") };
     let mark = scene.mark();
-    match commands::permitted(&given).and_then(|()| (command.run)(scene, &given)) {
+    match commands::may_run(&given).and_then(|()| (command.run)(scene, &given)) {
         Err(refusal) => {
             scene.back_to(mark);
             // A colleague whom nobody has met yet may be entitled all the same.

@@ -2,6 +2,7 @@
 pub mod admin;
 pub mod admin_offboard;
 pub mod admin_suborg;
+mod arguments;
 pub mod call;
 pub mod consent;
 pub mod contact_add;
@@ -51,6 +52,7 @@ use super::room::Room;
 use super::scene::Scene;
 use super::sending;
 use super::{email, phone, relay, suggest};
+pub use arguments::People;
 pub use fields::args_of_form;
 use fields::shown_again;
 use serde_json::{Map, Value, json};
@@ -67,7 +69,13 @@ pub struct Command {
     pub needs: &'static [Permission],
     /// Names of the positional arguments, also the names of their form fields.
     pub positional: &'static [&'static str],
+    /// Of the last of them there may be several.
+    pub several: bool,
+    /// The colleagues among the positional arguments, or besides them.
+    pub people: People,
     pub keys: &'static [&'static str],
+    /// Those of the keys that name colleagues.
+    pub people_in: &'static [&'static str],
     pub flags: &'static [&'static str],
     /// From this position on plain words make one argument ("a last single argument may do without quotes").
     pub one_text_from: Option<usize>,
@@ -78,6 +86,8 @@ pub struct Command {
 
 /// Among `keys` or `flags`: anything may stand there, the command reads its text by itself.
 pub const ANY: &str = "*";
+/// A positional argument of this name is any text: nothing in it is meant as a mention.
+pub const TEXT: &str = "text";
 
 /// What most commands have in common: no arguments, no form, open to everybody.
 pub const PLAIN: Command = Command {
@@ -87,7 +97,10 @@ pub const PLAIN: Command = Command {
     about: "",
     needs: &[],
     positional: &[],
+    several: false,
+    people: People::Nobody,
     keys: &[],
+    people_in: &[],
     flags: &[],
     one_text_from: None,
     form: false,
@@ -180,17 +193,23 @@ pub enum Answer {
 pub fn run_line(scene: &mut Scene, caller: User, said: &RoomMessage, room: Option<Room>, line: Line) {
     let place = Place::Stream(said.stream.clone());
     let rights = scene.rights_of_email(&caller.email);
-    let paths: Vec<&'static str> = ALL.iter().map(|command| command.path).collect();
-    let Some((path, mut args)) = line.split_path(&paths) else {
+    let Some((command, args)) = named_in(&line) else {
         let refusal = unknown(&line, &rights, room.is_some());
         return scene.post(place, refusal.into_reply());
     };
-    let command = find(path).expect("the path came from the table");
-    if let Some(from) = command.one_text_from {
-        args.rest_as_one(from);
-    }
     let given = Given { command, caller, rights, place, room, args, confirmed: false, looked_up: false, ask: None };
     run(scene, given);
+}
+
+/// The command that the line names, and its arguments as it takes them.
+fn named_in(line: &Line) -> Option<(&'static Command, Args)> {
+    let paths: Vec<&'static str> = ALL.iter().map(|command| command.path).collect();
+    let (path, mut args) = line.split_path(&paths)?;
+    let command = find(path).expect("the path came from the table");
+    if let Some(from) = command.one_text_from {
+        args.rest_as_one(from, &line.raw);
+    }
+    Some((command, args))
 }
 
 pub fn find(path: &str) -> Option<&'static Command> {
@@ -200,7 +219,7 @@ pub fn find(path: &str) -> Option<&'static Command> {
 /// Runs it and says what came of it. A refusal changes nothing.
 pub fn run(scene: &mut Scene, given: Given) -> Reply {
     let mark = scene.mark();
-    let outcome = permitted(&given).and_then(|()| known_arguments(&given)).and_then(|()| {
+    let outcome = may_run(&given).and_then(|()| {
         if given.wants_form() {
             Ok(Answer::Say(form(scene, &given, &Map::new(), None)))
         } else {
@@ -238,7 +257,7 @@ pub fn ask_who_they_are(scene: &mut Scene, given: &Given, values: &Map<String, V
         Who::User(id) => Some(id),
         Who::Email(_) => None,
     });
-    let Some(user) = unknown.filter(|id| scene.user(*id).is_none()).find(|_| !given.looked_up && permitted(given).is_ok()) else {
+    let Some(user) = unknown.filter(|id| scene.user(*id).is_none()).find(|_| !given.looked_up && may_run(given).is_ok()) else {
         return false;
     };
     let then = Again {
@@ -300,8 +319,14 @@ fn ask_to_confirm(scene: &mut Scene, given: Given, reply: Reply) -> Reply {
     say(scene, given.place, reply.asking(&ask.id))
 }
 
+/// Before any command does anything: the caller may use it, and all that he typed has its place in it.
+pub fn may_run(given: &Given) -> Result<(), Refusal> {
+    permitted(given)?;
+    arguments::all_have_a_place(given)
+}
+
 /// Deny by default (COMMANDS §2).
-pub fn permitted(given: &Given) -> Result<(), Refusal> {
+fn permitted(given: &Given) -> Result<(), Refusal> {
     let needs = given.command.needs;
     if needs.is_empty() || needs.iter().any(|permission| given.rights.may(*permission, None)) {
         return Ok(());
@@ -310,19 +335,6 @@ pub fn permitted(given: &Given) -> Result<(), Refusal> {
         return Err(Refusal::new("not-entitled"));
     }
     Err(Refusal::no_permission(needs[0].name()))
-}
-
-fn known_arguments(given: &Given) -> Result<(), Refusal> {
-    let command = given.command;
-    let takes = |known: &[&str], name: &str| known.contains(&name) || known.contains(&ANY);
-    let unknown_key = given.args.keys.keys().find(|key| !takes(command.keys, key) && command.path != "template send");
-    if let Some(key) = unknown_key {
-        return Err(Refusal::bad_argument(key, "is not known here", command.usage));
-    }
-    if let Some(flag) = given.args.flags.iter().find(|flag| !takes(command.flags, flag)) {
-        return Err(Refusal::bad_argument(&format!("--{flag}"), "is not known here", command.usage));
-    }
-    Ok(())
 }
 
 fn unknown(line: &Line, rights: &Rights, in_client_room: bool) -> Refusal {
@@ -433,7 +445,11 @@ impl Given {
             Who::User(id) => scene.user(*id),
             Who::Email(address) => scene.user_by_email(&address.trim().to_lowercase()),
         };
-        found.ok_or_else(|| Refusal::bad_argument("colleague", "is not known to me", "@jane.doe@acme.com"))
+        let why = match who {
+            Who::User(_) => "is not known to me".to_owned(),
+            Who::Email(address) => format!("(@{address}) is not known to me"),
+        };
+        found.ok_or_else(|| Refusal::bad_argument("colleague", why, "@jane.doe@acme.com"))
     }
 }
 

@@ -1,5 +1,5 @@
 //! `/contact add`: a client onto an advisor's list, by himself or by a designated colleague, with or without a room.
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN};
 use crate::domain::commit::{Entry, Key};
 use crate::domain::consent::Consent;
 use crate::domain::contact::{Contact, Listing};
@@ -27,10 +27,11 @@ pub const ADD: Command = Command {
     needs: &[Permission::ContactCreate],
     positional: &["first", "last"],
     keys: &["phone", "email", "company", "channel", "lang", "for", "advisors", "room"],
+    people_in: &["for", "advisors"],
     flags: &["room"],
-    one_text_from: None,
     form: true,
     run: add,
+    ..PLAIN
 };
 
 /// A client as typed in, in canonical form (S0-32).
@@ -103,13 +104,6 @@ fn wants_room(given: &Given, channel: Channel) -> bool {
 
 fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
     let (first, last) = (given.needed(0)?.to_owned(), given.needed(1)?.to_owned());
-    if let Some(stray) = given.text(2) {
-        return Err(Refusal::bad_argument(
-            "name",
-            format!("has a word too many (“{stray}”); put names with spaces in quotes"),
-            ADD.example,
-        ));
-    }
     let channel = match given.key("channel") {
         None => Channel::WhatsApp,
         Some(text) => {
@@ -174,8 +168,8 @@ fn may_onboard_himself(given: &Given, channel: Channel) -> Result<User, Refusal>
 }
 
 fn colleagues(scene: &Scene, given: &Given, channel: Channel, sub_org: &str) -> Result<Vec<UserId>, Refusal> {
-    let named = given.args.value("advisors").map(|value| value.who.clone()).unwrap_or_default();
-    named.iter().map(|who| colleague(scene, given, who, channel, sub_org)).collect()
+    let named = given.args.keys.get("advisors").into_iter().flatten().flat_map(|value| &value.who);
+    named.map(|who| colleague(scene, given, who, channel, sub_org)).collect()
 }
 
 /// A colleague who may see what this client writes (invariant 9).

@@ -1,6 +1,6 @@
 //! `/contact share`: a contact onto the lists of colleagues, under the name that the sharer gave him (S2-17).
 use super::contact_transfer::not_entitled;
-use super::{Answer, Command, Given, PLAIN, contact_edit, views};
+use super::{Answer, Command, Given, PLAIN, People, contact_edit, views};
 use crate::domain::commit::Entry;
 use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::{Code, Place, Reply};
@@ -19,6 +19,7 @@ pub const SHARE: Command = Command {
     about: "put a contact of yours on colleagues' lists, under your name for them; asks first",
     needs: &[Permission::ContactEdit],
     positional: &["contact"],
+    people: People::Several,
     one_text_from: Some(0),
     run: share,
     ..PLAIN

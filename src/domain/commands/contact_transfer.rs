@@ -18,6 +18,7 @@ pub const TRANSFER: Command = Command {
     needs: &[Permission::Transfer],
     positional: &["contact"],
     keys: &["from", "to"],
+    people_in: &["from", "to"],
     one_text_from: Some(0),
     run: transfer,
     ..PLAIN

@@ -4,9 +4,6 @@ use crate::domain::grammar::{Args, Kind, Value as Given, Who, Word};
 use crate::domain::ids::UserId;
 use serde_json::{Map, Value, json};
 
-/// Fields in which people are selected.
-const PEOPLE: [&str; 2] = ["for", "advisors"];
-
 /// The arguments that a submitted form stands for: field names are the line's keys, positional ones their own names.
 pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
     let mut args = Args::default();
@@ -24,7 +21,7 @@ pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
             }
             continue;
         }
-        let who = if PEOPLE.contains(&name.as_str()) { people_of(value) } else { Vec::new() };
+        let who = if command.people_in.contains(&name.as_str()) { people_of(value) } else { Vec::new() };
         if !text.is_empty() || !who.is_empty() {
             args.keys.entry(name.clone()).or_default().push(Given { text, parts: Vec::new(), who, quoted: true });
         }
@@ -35,7 +32,7 @@ pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
 /// The same values in one shape each, as the form's template fills them in again.
 pub fn shown_again(command: &Command, values: &Map<String, Value>) -> Map<String, Value> {
     let shape = |name: &str, value: &Value| {
-        if PEOPLE.contains(&name) {
+        if command.people_in.contains(&name) {
             let ids = people_of(value).into_iter().filter_map(|who| match who {
                 Who::User(user) => Some(json!(user)),
                 Who::Email(_) => None,

@@ -1,5 +1,5 @@
 //! `/optin send` and `/optin resend`: ask a contact whether the firm may write to him.
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
@@ -20,11 +20,10 @@ pub const SEND: Command = Command {
     about: "ask a contact for consent, after you confirmed that he agreed to be contacted",
     needs: &[Permission::Chat],
     positional: &["contact"],
-    keys: &[],
-    flags: &[],
     one_text_from: Some(0),
     form: true,
     run: send,
+    ..PLAIN
 };
 
 pub const RESEND: Command = Command {
@@ -34,11 +33,9 @@ pub const RESEND: Command = Command {
     about: "ask again, 24 hours after the last request at the earliest",
     needs: &[Permission::Chat],
     positional: &["contact"],
-    keys: &[],
-    flags: &[],
     one_text_from: Some(0),
-    form: false,
     run: resend,
+    ..PLAIN
 };
 
 /// That of the room in which it is typed; elsewhere WhatsApp, whose invitation is what most people mean.

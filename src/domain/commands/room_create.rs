@@ -1,5 +1,5 @@
 //! `/room create`: a room with contacts on one channel, colleagues, and an invitation for whoever was not asked yet.
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
@@ -20,11 +20,11 @@ pub const CREATE: Command = Command {
     about: "open a room with a contact; who was not asked for consent yet is asked at once",
     needs: &[Permission::RoomCreate],
     positional: &["name", "contact"],
-    keys: &[],
-    flags: &[],
-    one_text_from: None,
+    several: true,
+    people: People::Several,
     form: true,
     run: create,
+    ..PLAIN
 };
 
 fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {

@@ -1,6 +1,6 @@
 //! `/room remove`: a colleague (S1-21, S4-35..39) or a client out of this conversation.
 use super::room_owners::{OWNERS, another_owns, member, owned_room};
-use super::{Answer, Command, Given, PLAIN, find_contact, room_contacts, room_leave};
+use super::{Answer, Command, Given, PLAIN, People, find_contact, room_contacts, room_leave};
 use crate::domain::effect::{Code, Reply};
 use crate::domain::members;
 use crate::domain::notices::{self, AdvisorChange};
@@ -16,6 +16,7 @@ pub const REMOVE: Command = Command {
     about: "take a colleague or a client out of this room; asks first",
     needs: OWNERS,
     positional: &["colleague"],
+    people: People::OneOrText,
     one_text_from: Some(0),
     run: remove,
     ..PLAIN
