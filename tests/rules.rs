@@ -51,3 +51,5 @@ mod status;
 mod sub_orgs;
 #[path = "rules/templates.rs"]
 mod templates;
+#[path = "rules/truth.rs"]
+mod truth;

@@ -29,7 +29,7 @@ fn offboard(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if leaver.id == given.caller.id {
         return Err(Refusal::bad_argument("colleague", "is you; another administrator has to do that", OFFBOARD.example));
     }
-    may_pass(scene, &leaver, &to)?;
+    may_pass(scene, given, &leaver, &to)?;
     let (contacts, rooms) = counted(scene, &leaver);
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-offboard").with("from", leaver.name).with("to", to.name);
