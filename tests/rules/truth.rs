@@ -7,6 +7,7 @@ use liaison::domain::ids::*;
 use liaison::domain::policy::Policy;
 use serde_json::{Value, json};
 
+const BOB: &str = "@bob.ray@acme.com";
 const EVE: &str = "@eve.fox@acme.com";
 const NINA: &str = "@nina@acme.com";
 
@@ -33,6 +34,21 @@ fn s4_30_sharing_with_one_who_has_no_right_at_all_is_no_matter_of_the_wall() {
 }
 
 // ---- a next step that works
+
+#[test]
+fn s4_40_who_asked_to_come_back_asks_again_with_the_same_command() {
+    let mut world = World::agreed(|_| {});
+    world.in_room("Ann Lee").says("jane", &format!("/room add {BOB}"));
+    world.in_room("Ann Lee").says("bob", "/room leave");
+    world.presses("bob", "confirm");
+    let line = format!("/room restart {ANN}");
+    world.says("bob", &line);
+    assert_eq!(world.says("bob", &line), ["refusal(pending-until)"]);
+    assert_eq!(word(&world.last_reply("bob"), "command"), json!("/room restart"));
+    let mut invited = World::invited(|_| {});
+    assert_eq!(invited.says("jane", "/optin resend Ann Lee"), ["refusal(pending-until)"]);
+    assert_eq!(word(&invited.last_reply("jane"), "command"), json!("/optin resend"));
+}
 
 #[test]
 fn an_example_is_one_of_the_command_that_was_typed() {

@@ -139,7 +139,8 @@ fn may_repeat(scene: &Scene, contact: &Contact, channel: Channel) -> Result<(), 
     let Consent::Pending { asked_at, .. } = contact.consent(channel) else { return Ok(()) };
     let until = asked_at + scene.policy.resend_after;
     if scene.now < until && !fault::planted("asked-at-any-time") {
-        return Err(Refusal::new("pending-until").about(&contact.id).with("until", until.0));
+        let refusal = Refusal::new("pending-until").about(&contact.id).with("until", until.0);
+        return Err(refusal.with("command", "/optin resend"));
     }
     Ok(())
 }

@@ -78,7 +78,7 @@ fn may_ask(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Resu
         Consent::None | Consent::OptedIn { .. } => asked,
     };
     match asked.map(|at| at + scene.policy.resend_after).filter(|until| scene.now < *until) {
-        Some(until) => Err(Refusal::new("pending-until").with("until", until.0)),
+        Some(until) => Err(Refusal::new("pending-until").with("until", until.0).with("command", "/room restart")),
         None => Ok(()),
     }
 }
