@@ -712,7 +712,7 @@ fn group_create_refuses_before_anything_is_made() {
     world.set_consent(BEN, Consent::OptedOut { at: now });
     assert_eq!(create(&mut world, &[ANN, BEN]), ["refusal(opted-out)"]);
     let walled = format!("/group create \"x\" contacts={ANN} --standard @eve.fox@acme.com");
-    assert_eq!(world.says("jane", &walled), ["refusal(bad-argument)"], "S4-30");
+    assert_eq!(world.says("jane", &walled), ["refusal(other-sub-org)"], "S4-30");
     assert_eq!(world.rooms().len(), rooms);
     assert!(world.sent_to(ANN).is_empty());
 }

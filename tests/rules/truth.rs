@@ -33,6 +33,49 @@ fn s4_30_sharing_with_one_who_has_no_right_at_all_is_no_matter_of_the_wall() {
     assert_eq!(world.says("jane", &format!("/contact share Ann Lee {EVE}")), ["refusal(other-sub-org)"]);
 }
 
+#[test]
+fn s4_30_a_colleague_named_for_a_room_is_refused_for_the_true_reason() {
+    for (who, code) in [(EVE, "refusal(other-sub-org)"), (NINA, "refusal(not-enabled)")] {
+        let bo = "/contact add Bo Roe phone=+4915112345601 email=b@x.de channel=whatsapp --room";
+        let lines = [
+            format!("/room create \"Both\" Ann Ben {who}"),
+            format!("/group create \"Both\" contacts=Ann,Ben {who}"),
+            format!("/group create \"Both\" contacts=Ann,Ben advisors={who} --standard"),
+            format!("{bo} advisors={who}"),
+        ];
+        for line in lines {
+            let mut world = contacts(|_| {});
+            let before = world.records();
+            assert_eq!(world.says("jane", &line), [code], "{line}");
+            assert_eq!(world.records(), before, "{line}");
+        }
+    }
+}
+
+#[test]
+fn s4_30_the_form_tells_the_same_beside_its_field() {
+    for (user, code) in [(3, "other-sub-org"), (7, "not-enabled")] {
+        let mut world = contacts(|_| {});
+        world.says("jane", "/group create");
+        let values = json!({ "action": "submit", "name": "Both", "contacts": "Ann,Ben", "advisors": [user] });
+        assert_eq!(world.submits(&world.question(), "jane", values), [format!("form({code})")]);
+        let mistake = word(&world.last_reply("jane"), "mistake");
+        assert_eq!((&mistake["code"], &mistake["vars"]["argument"]), (&json!(code), &json!("advisors")));
+    }
+}
+
+#[test]
+fn s1_22_a_member_who_may_not_own_a_room_is_refused_for_the_true_reason() {
+    let retail = Rights::new("bob.ray@acme.com", &Channel::ALL, &Permission::parse_many("advisor").unwrap(), "Retail");
+    let none = Rights { email: retail.email.clone(), ..Rights::default() };
+    for (rights, code) in [(retail, "refusal(other-sub-org)"), (none, "refusal(not-enabled)")] {
+        let mut world = World::agreed(|_| {});
+        world.in_room("Ann Lee").says("jane", &format!("/room add {BOB}"));
+        world.put(&rights);
+        assert_eq!(world.in_room("Ann Lee").says("jane", &format!("/room promote {BOB}")), [code]);
+    }
+}
+
 // ---- a next step that works
 
 #[test]

@@ -1,4 +1,5 @@
 //! `/contact add`: a client onto an advisor's list, by himself or by a designated colleague, with or without a room.
+use super::room_create::colleague_of;
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::commit::{Entry, Key};
 use crate::domain::consent::Consent;
@@ -169,17 +170,7 @@ fn may_onboard_himself(given: &Given, channel: Channel) -> Result<User, Refusal>
 
 fn colleagues(scene: &Scene, given: &Given, channel: Channel, sub_org: &str) -> Result<Vec<UserId>, Refusal> {
     let named = given.args.keys.get("advisors").into_iter().flatten().flat_map(|value| &value.who);
-    named.map(|who| colleague(scene, given, who, channel, sub_org)).collect()
-}
-
-/// A colleague who may see what this client writes (invariant 9).
-fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel, sub_org: &str) -> Result<UserId, Refusal> {
-    let user = given.colleague(scene, who)?;
-    let rights = scene.rights(user.id);
-    if rights.may_use(channel) && rights.sub_org == sub_org {
-        return Ok(user.id);
-    }
-    Err(Refusal::bad_argument("advisors", format!("({}) may not take part on this channel", user.name), ADD.example))
+    named.map(|who| colleague_of(scene, given, who, channel, sub_org)).collect()
 }
 
 // ---- matching (S0-28..33)

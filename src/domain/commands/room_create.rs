@@ -7,6 +7,7 @@ use crate::domain::entitlement::Permission;
 use crate::domain::grammar::Who;
 use crate::domain::groups::CONTACTS_MAX;
 use crate::domain::ids::*;
+use crate::domain::presence;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
@@ -110,13 +111,15 @@ fn colleagues(scene: &Scene, given: &Given, channel: Channel) -> Result<Vec<User
 
 /// One who may read what these clients write (S4-30).
 pub(super) fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel) -> Result<UserId, Refusal> {
+    colleague_of(scene, given, who, channel, &given.rights.sub_org)
+}
+
+/// The same, where the room is made for somebody of this sub-organisation.
+pub(super) fn colleague_of(scene: &Scene, given: &Given, who: &Who, channel: Channel, sub_org: &str) -> Result<UserId, Refusal> {
     let user = given.colleague(scene, who)?;
-    let rights = scene.rights(user.id);
-    if rights.may_use(channel) && rights.sub_org == given.rights.sub_org {
-        return Ok(user.id);
-    }
-    let why = format!("({}) may not take part on this channel", user.name);
-    Err(Refusal::bad_argument("advisor", why, given.command.example))
+    // The form comes back: another colleague can be chosen there.
+    presence::may_take_part(scene, &user, channel, sub_org).map_err(|refusal| refusal.with("argument", "advisors"))?;
+    Ok(user.id)
 }
 
 /// By name, before anything is made.

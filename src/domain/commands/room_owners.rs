@@ -91,9 +91,7 @@ pub fn another_owns(room: &Room, user: UserId) -> Result<(), Refusal> {
 fn promote(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let mut room = changeable_room(scene, given)?;
     let user = member(scene, given, &room)?;
-    if !presence::belongs(scene, &room, user.id) {
-        return Err(Refusal::new("not-enabled").with("user", user.name).with("channel", room.channel.name()));
-    }
+    presence::may_take_part(scene, &user, room.channel, &room.sub_org)?;
     if !presence::is_owner(&room, user.id) {
         let cause = Cause::command(scene, given.caller.id);
         presence::set_owner(scene, &mut room, user.id, true, &cause);
