@@ -76,6 +76,16 @@ fn s1_22_a_member_who_may_not_own_a_room_is_refused_for_the_true_reason() {
     }
 }
 
+#[test]
+fn one_who_is_not_in_the_room_is_still_a_contact() {
+    let mut world = group();
+    let remove = |world: &mut World| world.in_room(GROUP).says("jane", "/room remove Ben Orr");
+    remove(&mut world);
+    world.presses("jane", "confirm");
+    assert_eq!(remove(&mut world), ["refusal(not-a-member)"]);
+    assert_eq!(word(&world.last_reply(GROUP), "user"), json!("Ben Orr"));
+}
+
 // ---- a next step that works
 
 #[test]
