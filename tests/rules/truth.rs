@@ -131,3 +131,25 @@ fn the_card_of_a_transfer_names_the_channel_that_is_missing() {
     assert_eq!(world.says("adam", line), ["refusal(not-entitled)"]);
     assert_eq!(word(&world.last_reply("adam"), "channel"), json!("SMS"));
 }
+
+// ---- the blocked, and the first line of a room
+
+#[test]
+fn a_blocked_client_gets_no_new_room() {
+    let mut world = contacts(|_| {});
+    world.says("cora", &format!("/contact block {BEN} reason=spam"));
+    let before = world.rooms().len();
+    for line in [
+        "/room create \"Ben\" Ben Orr".to_owned(),
+        format!("/group create \"{GROUP}\" contacts=Ann,Ben"),
+        format!("/group create \"{GROUP}\" contacts=Ann,Ben --standard"),
+    ] {
+        assert_eq!(world.says("jane", &line), ["refusal(blocked)"], "{line}");
+        let reply = world.last_reply("jane");
+        assert_eq!((word(&reply, "name"), word(&reply, "sends")), (json!("Ben Orr"), json!(false)), "{line}");
+    }
+    assert_eq!((world.rooms().len(), world.sent_to(ANN).len()), (before, 0));
+    world.says("jane", "/room create \"Ann Lee\" Ann");
+    assert_eq!(world.in_room("Ann Lee").says("jane", "/room add Ben Orr"), ["refusal(blocked)"]);
+    assert_eq!(word(&world.last_reply("Ann Lee"), "sends"), json!(false), "nothing was to be sent");
+}

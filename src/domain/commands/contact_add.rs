@@ -1,8 +1,7 @@
 //! `/contact add`: a client onto an advisor's list, by himself or by a designated colleague, with or without a room.
-use super::room_create::colleague_of;
+use super::room_create::{colleague_of, may_be_reached};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::commit::{Entry, Key};
-use crate::domain::consent::Consent;
 use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::{Permission, User};
@@ -291,15 +290,8 @@ fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Ty
         return Err(Refusal::lacking(&given.rights, Permission::RoomCreate, typed.channel).with("argument", "room"));
     }
     let name = format!("{} {}", typed.first, typed.last);
-    match contact.consent(typed.channel) {
-        Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name).with("argument", "room")),
-        Consent::Unreachable { .. } => {
-            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
-            Err(refusal)
-        }
-        Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
-    }
+    let of_field = |refusal: Refusal| if refusal.card.is_none() { refusal.with("argument", "room") } else { refusal };
+    may_be_reached(scene, given, contact, typed.channel, name).map_err(of_field)
 }
 
 fn answer(scene: &Scene, given: &Given, contact: &Contact, typed: &Typed, requestor: &User, is_new: bool) -> Reply {

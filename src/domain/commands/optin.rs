@@ -104,7 +104,7 @@ fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel
     }
     let name = given.name_of(scene, contact);
     if contact.blocked.is_some() {
-        return Err(Refusal::new("blocked").about(&contact.id).with("name", name));
+        return Err(Refusal::new("blocked").about(&contact.id).with("name", name).with("sends", false));
     }
     match contact.consent(channel) {
         Consent::OptedIn { .. } => return Err(Refusal::new("already-in").about(&contact.id).with("name", name)),

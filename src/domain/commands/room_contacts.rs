@@ -59,9 +59,6 @@ fn may_be_added(scene: &mut Scene, given: &Given, room: &Room, contact: &Contact
     if !given.rights.may_use(room.channel) {
         return Err(Refusal::new("not-entitled").with("channel", room.channel.name()));
     }
-    if contact.blocked.is_some() {
-        return Err(refusal("blocked"));
-    }
     may_be_written_to(scene, given, contact, room.channel)?;
     if room.is_native() {
         // Tried and taken back: who is in, who may never be and how many fit is for the group to say (S1-4, S1-28).

@@ -125,6 +125,20 @@ pub(super) fn colleague_of(scene: &Scene, given: &Given, who: &Who, channel: Cha
 /// By name, before anything is made.
 pub(super) fn may_be_written_to(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel) -> Result<(), Refusal> {
     let name = given.name_of(scene, contact);
+    may_be_reached(scene, given, contact, channel, name)
+}
+
+/// The same for one who is called so where it is told.
+pub(super) fn may_be_reached(
+    scene: &mut Scene,
+    given: &Given,
+    contact: &Contact,
+    channel: Channel,
+    name: String,
+) -> Result<(), Refusal> {
+    if contact.blocked.is_some() {
+        return Err(Refusal::new("blocked").about(&contact.id).with("name", name).with("sends", false));
+    }
     match contact.consent(channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
         Consent::Unreachable { .. } => {
