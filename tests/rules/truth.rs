@@ -1,12 +1,13 @@
 //! What people read is so: refusals name the true reason and a next step that works, reports count what happened, and nobody is
 //! told of what did not happen.
 use crate::common::world::*;
-use liaison::domain::effect::Reply;
+use liaison::domain::effect::{Code, Reply};
 use liaison::domain::entitlement::{Permission, Rights};
 use liaison::domain::ids::*;
 use liaison::domain::policy::Policy;
 use serde_json::{Value, json};
 
+const GROUP: &str = "Lee family";
 const BOB: &str = "@bob.ray@acme.com";
 const EVE: &str = "@eve.fox@acme.com";
 const NINA: &str = "@nina@acme.com";
@@ -17,6 +18,25 @@ fn contacts(change: impl FnOnce(&mut Policy)) -> World {
     world.says("jane", ADD_ANN);
     world.says("jane", &format!("/contact add Ben Orr phone={BEN} email=ben@orr.de channel=whatsapp"));
     world
+}
+
+/// Both in one standard group, and both have agreed.
+fn group_with(change: impl FnOnce(&mut Policy)) -> World {
+    let mut world = contacts(change);
+    world.says("jane", &format!("/group create \"{GROUP}\" contacts={ANN},{BEN} --standard"));
+    world.client(ANN).taps("consent:yes");
+    world.client(BEN).taps("consent:yes");
+    world
+}
+
+fn group() -> World {
+    group_with(|_| {})
+}
+
+fn confirmed(world: &mut World, who: &str, line: &str) -> Vec<String> {
+    let asked = world.says(who, line);
+    assert!(asked[0].starts_with("confirm "), "{line}: {asked:?}");
+    world.presses(who, "confirm")
 }
 
 fn word(reply: &Reply, name: &str) -> Value {
@@ -152,4 +172,17 @@ fn a_blocked_client_gets_no_new_room() {
     world.says("jane", "/room create \"Ann Lee\" Ann");
     assert_eq!(world.in_room("Ann Lee").says("jane", "/room add Ben Orr"), ["refusal(blocked)"]);
     assert_eq!(word(&world.last_reply("Ann Lee"), "sends"), json!(false), "nothing was to be sent");
+}
+
+#[test]
+fn s3_16_the_first_line_of_a_room_that_an_answer_opened_knows_the_answer() {
+    for (payload, consent) in [("consent:stop", "OPTED_OUT"), ("consent:yes", "OPTED_IN")] {
+        let mut world = contacts(|_| {});
+        confirmed(&mut world, "jane", "/optin send Ann Lee");
+        world.client(ANN).taps(payload);
+        let opened: Vec<&Reply> =
+            world.posts.iter().map(|post| &post.reply).filter(|reply| reply.code == Code::RoomOpened).collect();
+        assert_eq!(opened.len(), 1);
+        assert_eq!(word(opened[0], "consent"), json!(consent));
+    }
 }
