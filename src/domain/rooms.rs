@@ -286,8 +286,9 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     unsay_room_opened(scene, &room);
     let entry = Entry::new("room.failed", PROGRAM).room(key).detail(json!({ "code": code, "detail": detail }));
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
+    let wanted = opening.as_ref().and_then(|opening| opening.answer.as_ref()).map(|(_, reply)| reply.template.clone());
     let refusal = if code == "name-taken" {
-        Refusal::new("name-taken").with("name", room.name.clone()).with("argument", "name")
+        name_taken(scene, &room, &wanted.unwrap_or_default())
     } else {
         Refusal::new("busy").with("why", format!("The room could not be made ({code})."))
     };
@@ -301,6 +302,30 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
             scene.post(place, reply);
         }
         (None, _) => {}
+    }
+}
+
+/// `wanted` is the answer that its command would have given.
+fn name_taken(scene: &Scene, room: &Room, wanted: &str) -> Refusal {
+    let refusal = Refusal::new("name-taken").with("name", room.name.clone()).with("argument", "name");
+    refusal.with("again", the_same_again(scene, room, wanted)).with("added", wanted == "contact-added")
+}
+
+/// The command that asks for this room under another name, to be typed as it stands.
+fn the_same_again(scene: &Scene, room: &Room, wanted: &str) -> String {
+    let contacts: Vec<&str> = room.contacts.iter().map(|id| id.as_str()).collect();
+    let owner = room.owner();
+    let others = room
+        .members
+        .keys()
+        .filter(|user| owner != Some(**user))
+        .filter_map(|user| scene.user(*user))
+        .filter(|user| !user.email.is_empty());
+    let others: String = others.map(|user| format!(" @{}", user.email)).collect();
+    match wanted {
+        "group-native" => format!("/group create \"…\" contacts={}{others}", contacts.join(",")),
+        "group-standard" => format!("/group create \"…\" contacts={}{others} --standard", contacts.join(",")),
+        _ => format!("/room create \"…\" {}{others}", contacts.join(" ")),
     }
 }
 

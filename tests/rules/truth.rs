@@ -136,6 +136,42 @@ fn an_example_is_one_of_the_command_that_was_typed() {
     }
 }
 
+#[test]
+fn a_name_that_is_taken_proposes_the_same_group_again() {
+    let mut world = contacts(|_| {});
+    let (ann, ben) = (world.contact(ANN).id, world.contact(BEN).id);
+    let rows = [
+        (format!("/group create \"{GROUP}\" contacts=Ann,Ben {BOB}"), format!("/group create \"…\" contacts={ann},{ben} {BOB}")),
+        (
+            format!("/group create \"{GROUP}\" contacts=Ann,Ben --standard"),
+            format!("/group create \"…\" contacts={ann},{ben} --standard"),
+        ),
+        (format!("/room create \"{GROUP}\" Ann Ben"), format!("/room create \"…\" {ann} {ben}")),
+    ];
+    world.take_name(GROUP);
+    for (line, again) in rows {
+        assert_eq!(world.says("jane", &line), ["refusal(name-taken)"], "{line}");
+        let reply = world.last_reply("jane");
+        assert_eq!((word(&reply, "again"), word(&reply, "added")), (json!(again), json!(false)), "{line}");
+    }
+    world.says("jane", &format!("/contact add Bo Roe phone=+4915112345601 email=b@x.de channel=whatsapp room=\"{GROUP}\""));
+    assert_eq!(word(&world.last_reply("jane"), "added"), json!(true));
+}
+
+#[test]
+fn the_form_of_a_group_comes_back_with_all_that_was_chosen() {
+    let mut world = contacts(|_| {});
+    world.take_name(GROUP);
+    world.says("jane", "/group create");
+    let fields = json!({ "action": "submit", "name": GROUP, "contacts": "Ann,Ben", "advisors": [2], "native": "on" });
+    world.submits(&world.question(), "jane", fields);
+    let form = world.last_reply("jane");
+    assert_eq!((form.template.as_str(), form.reason.as_deref()), ("form-group-create", Some("name-taken")));
+    let both = format!("{},{}", world.contact(ANN).id, world.contact(BEN).id);
+    let values = word(&form, "values");
+    assert_eq!((&values["contacts"], &values["advisors"], &values["native"]), (&json!(both), &json!([2]), &json!(true)));
+}
+
 // ---- what is handed over
 
 #[test]
