@@ -106,6 +106,25 @@ fn one_who_is_not_in_the_room_is_still_a_contact() {
     assert_eq!(word(&world.last_reply(GROUP), "user"), json!("Ben Orr"));
 }
 
+#[test]
+fn one_who_is_named_without_an_at_sign_is_looked_for_among_clients_and_the_answer_says_how_colleagues_are_named() {
+    let mut world = World::agreed(|_| {});
+    for line in ["/room add bob.ray@acme.com", "/room add Bob Ray", "/room remove Bob Ray"] {
+        assert_eq!(world.in_room("Ann Lee").says("jane", line)[0], "refusal(no-such-contact)", "{line}");
+        assert_eq!(word(&world.last_reply("Ann Lee"), "colleagues"), json!(true), "{line}");
+    }
+    world.in_room("Ann Lee").says("jane", "/contact show Bob Ray");
+    assert_eq!(word(&world.last_reply("Ann Lee"), "colleagues"), Value::Null);
+}
+
+#[test]
+fn a_long_name_of_a_sub_organisation_is_no_rooms_name() {
+    let mut world = World::new();
+    let line = format!("/admin suborg {BOB} \"{}\"", "x".repeat(61));
+    assert_eq!(world.says("adam", &line), ["refusal(name-too-long)"]);
+    assert_eq!(word(&world.last_reply("adam"), "sub_org"), json!(true));
+}
+
 // ---- a next step that works
 
 #[test]
@@ -221,4 +240,16 @@ fn s3_16_the_first_line_of_a_room_that_an_answer_opened_knows_the_answer() {
         assert_eq!(opened.len(), 1);
         assert_eq!(word(opened[0], "consent"), json!(consent));
     }
+}
+
+#[test]
+fn an_own_group_is_no_room_with_the_client_alone() {
+    let mut world = group();
+    assert_eq!(world.says("jane", "/room create \"Ann\" Ann Lee"), ["confirm room-is-there"]);
+    let reply = world.last_reply("jane");
+    assert_eq!((word(&reply, "own"), word(&reply, "group")), (json!(true), json!(true)));
+    world.presses("jane", "new-room");
+    assert_eq!(world.says("jane", "/room create \"Ann again\" Ann Lee"), ["confirm room-is-there"]);
+    let reply = world.last_reply("jane");
+    assert_eq!((word(&reply, "room"), word(&reply, "group")), (json!("Ann"), json!(false)), "the nearer of the two");
 }

@@ -53,7 +53,7 @@ fn name(scene: &Scene, given: &Given) -> Result<String, Refusal> {
     let position = usize::from(given.args.people().is_empty());
     let name = given.text(position).ok_or_else(|| Refusal::missing("name", SUBORG.example))?;
     if name.chars().count() > NAME_MAX {
-        return Err(Refusal::new("name-too-long").with("most", NAME_MAX));
+        return Err(Refusal::new("name-too-long").with("most", NAME_MAX).with("sub_org", true));
     }
     if !is_known(scene, name) {
         return Err(Refusal::bad_argument("name", not_listed(scene), SUBORG.example));

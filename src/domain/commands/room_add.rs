@@ -26,11 +26,16 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let room = owned_room(scene, given)?;
     match given.text(0) {
         Some(text) => {
-            let contact = find_contact(scene, given, text)?;
+            let contact = find_contact(scene, given, text).map_err(or_a_colleague)?;
             room_contacts::add(scene, given, room, contact)
         }
         None => add_colleague(scene, given, room),
     }
+}
+
+/// No client bears this name; where a colleague was meant he is named otherwise.
+pub fn or_a_colleague(refusal: Refusal) -> Refusal {
+    if refusal.code == "no-such-contact" { refusal.with("colleagues", true) } else { refusal }
 }
 
 fn add_colleague(scene: &mut Scene, given: &Given, mut room: Room) -> Result<Answer, Refusal> {

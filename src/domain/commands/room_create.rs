@@ -158,10 +158,11 @@ fn room_is_there(scene: &Scene, given: &Given, contacts: &[Contact], channel: Ch
     let joinable = |room: &Room| room.is_live() && room.channel == channel && !room.members.is_empty();
     let visible = |room: &Room| joinable(room) && room.sub_org == given.rights.sub_org;
     let rooms: Vec<Room> = rooms.filter(visible).collect();
-    let own = rooms.iter().find(|room| room.members.contains_key(&given.caller.id));
+    // The client alone is nearer to what was asked for than a group that he is in.
+    let own = rooms.iter().filter(|room| room.members.contains_key(&given.caller.id)).min_by_key(|room| room.contacts.len());
     let there = own.or(rooms.first())?;
     let owner = there.owner().map(|owner| scene.user_name(owner)).unwrap_or_default();
     let card = Reply::new(Code::Confirm, "room-is-there").about(&contact.id).with("name", given.name_of(scene, contact));
     let card = card.with("room", there.name.clone()).with("room_key", there.key.to_string()).with("owner", owner);
-    Some(card.with("own", own.is_some()))
+    Some(card.with("own", own.is_some()).with("group", there.contacts.len() > 1))
 }

@@ -1,4 +1,5 @@
 //! `/room remove`: a colleague (S1-21, S4-35..39) or a client out of this conversation.
+use super::room_add::or_a_colleague;
 use super::room_owners::{OWNERS, another_owns, member, owned_room};
 use super::{Answer, Command, Given, PLAIN, People, find_contact, room_contacts, room_leave};
 use crate::domain::effect::{Code, Reply};
@@ -26,7 +27,7 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let room = owned_room(scene, given)?;
     match given.text(0) {
         Some(text) => {
-            let contact = find_contact(scene, given, text)?;
+            let contact = find_contact(scene, given, text).map_err(or_a_colleague)?;
             room_contacts::remove(scene, given, room, contact)
         }
         None => remove_colleague(scene, given, room),
