@@ -998,7 +998,7 @@ fn answers_on_handovers() -> Vec<(&'static str, Vec<Value>)> {
                 .map(|held| json!({ "name": "Jane", "room": "Lee family", "held": held, "cover": vec!["Bob Ray"; held] }))
                 .to_vec(),
         ),
-        ("colleague-not-entitled", vec![json!({ "user": "Tom" })]),
+        ("colleague-not-entitled", vec![json!({ "user": "Tom" }), json!({ "user": "Tom", "channel": "SMS" })]),
         ("refusal-other-sub-org", vec![json!({ "user": "Tom" })]),
         (
             "admin-suborg",
@@ -1070,6 +1070,7 @@ fn refusals(table: &mut Table) {
             vec![
                 json!({ "typed": "Anne", "near": ["Ann Lee", "Anna"] }),
                 json!({ "typed": "+49151", "near": [], "number": "+49151" }),
+                json!({ "typed": "Bob", "near": [], "colleagues": true }),
                 json!({}),
             ],
         ),
@@ -1090,15 +1091,35 @@ fn refusals(table: &mut Table) {
             ],
         ),
         ("refusal-not-yours", vec![json!({ "name": "Jane" }), json!({})]),
-        ("refusal-name-too-long", vec![json!({ "most": 49 }), json!({ "most": 49, "group_most": 128, "length": 50 })]),
+        (
+            "refusal-name-too-long",
+            vec![
+                json!({ "most": 60, "sub_org": true }),
+                json!({ "most": 49 }),
+                json!({ "most": 49, "group_most": 128, "length": 50 }),
+            ],
+        ),
         ("refusal-mixed-channels", vec![json!({}), json!({ "name": "Ann Lee", "channel": "WhatsApp" })]),
-        ("refusal-name-taken", vec![json!({ "name": "Lee" }), json!({ "name": "Lee", "renaming": true })]),
+        (
+            "refusal-name-taken",
+            vec![
+                json!({ "name": "Lee" }),
+                json!({ "name": "Lee", "renaming": true }),
+                json!({ "name": "Lee", "added": true, "again": "/room create \"…\" c-1" }),
+            ],
+        ),
         ("refusal-phone-invalid", vec![json!({ "why": "it is too short", "argument": "phone" })]),
         ("refusal-email-required", vec![json!({ "argument": "email" })]),
         ("refusal-requestor-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
         ("refusal-busy", vec![json!({ "why": "The consent stands otherwise now." })]),
         ("refusal-no-line-left", vec![json!({ "channel": "WhatsApp" }), json!({})]),
-        ("refusal-pending-until", vec![json!({ "until": 1_763_754_480_000_i64 })]),
+        (
+            "refusal-pending-until",
+            vec![
+                json!({ "until": 1_763_754_480_000_i64 }),
+                json!({ "until": 1_763_754_480_000_i64, "command": "/room restart" }),
+            ],
+        ),
         ("refusal-missing-parameter", vec![json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" })]),
     ];
     table.extend(rows);
@@ -1506,7 +1527,7 @@ fn one_line_says_what_became_of_a_message_to_a_group() {
     let row = |name: &str, gate: &str| json!({ "name": name, "gate": gate });
     let vars = json!({ "sent": ["Ann", "Bea"], "held": [row("Cid", "window"), row("Dee", "consent")], "refused": [row("Eve", "consent")] });
     let told = "Sent now: Ann, Bea. Waits for: Cid (has to write first), Dee (has not agreed yet). \
-        A template reaches who has to write first at any time: /template list Not sent to: Eve (opted out).";
+        A template reaches who has to write first at any time (/template list). Not sent to: Eve (opted out).";
     assert_eq!(plain("group-sent", vars), told);
     let vars = json!({ "name": "Ann", "sent": ["Bea"], "held": [row("Cid", "window")], "refused": [row("Dee", "held-max")] });
     let told =
@@ -1598,4 +1619,74 @@ fn s2_17_the_nameless_of_a_group_are_told_apart() {
             );
         }
     }
+}
+
+// ---- what people read is so
+
+/// The next step that a refusal names is one that works.
+#[test]
+fn a_next_step_is_that_of_the_command() {
+    let told = |name: &str, vars: Value| plain(name, vars);
+    let until = 1_763_754_480_000_i64;
+    let restart = told("refusal-pending-until", json!({ "until": until, "command": "/room restart" }));
+    assert!(restart.ends_with("with /room restart c-7F3KABCD"), "{restart}");
+    let again = "/group create \"…\" contacts=c-1,c-2 --standard";
+    let taken = told("refusal-name-taken", json!({ "name": "Lee", "again": again, "added": false }));
+    assert!(taken.ends_with(&format!("Choose another name: {again}")) && !taken.contains("kept"), "{taken}");
+    let added = told("refusal-name-taken", json!({ "name": "Lee", "again": "/room create \"…\" c-1", "added": true }));
+    assert!(added.contains("The contact that you added is kept."), "{added}");
+    let colleague = |vars: Value| told("refusal-no-such-contact", vars).contains("A colleague is named with @");
+    assert!(colleague(json!({ "typed": "Bob Ray", "colleagues": true })) && !colleague(json!({ "typed": "Bob Ray" })));
+    let blocked = |sends: Value| told("refusal-blocked", merged(&json!({ "name": "Ann" }), &sends));
+    assert!(blocked(json!({})).contains("then send it again"));
+    assert!(blocked(json!({ "sends": false })).starts_with("Ann is blocked; nothing was done."));
+}
+
+/// Words that were said of something else.
+#[test]
+fn a_refusal_speaks_of_what_was_refused() {
+    let name = |vars: Value| plain("refusal-name-too-long", merged(&json!({ "most": 60 }), &vars));
+    assert!(
+        name(json!({})).starts_with("The room's name") && name(json!({ "sub_org": true })).starts_with("The sub-organisation's")
+    );
+    let missing = |vars: Value| plain("colleague-not-entitled", merged(&json!({ "user": "Tom" }), &vars));
+    assert!(missing(json!({ "channel": "SMS" })).starts_with("Tom may not use SMS;"));
+    assert!(missing(json!({})).starts_with("Tom may use no channel;"));
+    let owner = |vars: Value| plain("refusal-not-owner", vars);
+    assert!(owner(json!({})).starts_with("Only an owner"));
+    assert!(owner(json!({ "bot": true, "room": "Lee" })).contains("Make me an owner of this room first"));
+    let there = |own: bool, group: bool| {
+        plain("room-is-there", json!({ "name": "Ann", "room": "Lee", "owner": "Jane", "own": own, "group": group }))
+    };
+    assert!(there(true, false).contains("The client reads no difference."));
+    assert!(there(true, true).contains("a group with Ann and others") && !there(true, true).contains("no difference"));
+    assert!(there(false, true).starts_with("Jane has a group with Ann and others already"));
+    let card = |rooms: usize| {
+        plain(
+            "confirm-transfer",
+            json!({ "from": "Jane", "to": "Bob", "name": "Ann", "all": false, "contacts": 1, "rooms": rooms }),
+        )
+    };
+    assert!(card(2).starts_with("Hand Ann, a client of Jane (2 rooms), over to Bob?"), "{}", card(2));
+    assert!(card(0).starts_with("Hand Ann, a client of Jane, over to Bob?") && !card(0).contains("rooms"), "{}", card(0));
+}
+
+/// S4-30: the form names the wall and the missing channel, and who it is, beside the field of the colleagues.
+#[test]
+fn s4_30_a_form_tells_why_a_colleague_cannot_take_part() {
+    let told = |code: &str| {
+        let mistake = json!({ "code": code, "vars": { "argument": "advisors", "user": "Tom", "channel": "WhatsApp" } });
+        inner("form-group-create", json!({ "values": {}, "mistake": mistake }))
+    };
+    assert!(told("other-sub-org").contains("<b>Tom belongs to another sub-organisation.</b>"));
+    assert!(told("not-enabled").contains("<b>Tom may not use WhatsApp.</b>"));
+}
+
+/// Why somebody may not be in a room who is in it.
+#[test]
+fn invariant_9_the_alarm_names_the_true_reason() {
+    let told = |why: &str| plain("outsider-stays", json!({ "user": "Tom", "room": "Lee", "channel": "WhatsApp", "why": why }));
+    assert!(told("removed").starts_with("Tom was removed from “Lee”"));
+    assert!(told("other-sub-org").contains("another sub-organisation") && !told("other-sub-org").contains("right to"));
+    assert!(told("not-entitled").contains("without a right to WhatsApp"));
 }

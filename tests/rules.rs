@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on panics.
 #[path = "rules/advisors.rs"]
 mod advisors;
+#[path = "rules/arguments.rs"]
+mod arguments;
 #[path = "rules/calls.rs"]
 mod calls;
 mod common;
@@ -49,3 +51,5 @@ mod status;
 mod sub_orgs;
 #[path = "rules/templates.rs"]
 mod templates;
+#[path = "rules/truth.rs"]
+mod truth;

@@ -144,7 +144,7 @@ fn form(scene: &mut Scene, press: &Press, path: &str, values: &Map<String, Value
     let args = commands::args_of_form(command, values);
     let Some(given) = given(scene, press, path, args, room) else { return Reply::new(Code::Info, "nothing-done") };
     let mark = scene.mark();
-    match commands::permitted(&given).and_then(|()| (command.run)(scene, &given)) {
+    match commands::may_run(&given).and_then(|()| (command.run)(scene, &given)) {
         Err(refusal) => {
             scene.back_to(mark);
             // A colleague whom nobody has met yet may be entitled all the same.
@@ -218,10 +218,24 @@ fn form_back(scene: &mut Scene, ask: &AskId, room: &Room, place: &Place, refusal
     let caller = scene.user(ask.asked?)?;
     let command = commands::find(&path).filter(|command| is_of_a_field(refusal) && command.positional.contains(&"name"))?;
     let press = Press { ask: &ask, caller: &caller, place, looked_up: true };
-    let values = [("name", Some(room.name.clone())), ("contact", room.contacts.first().map(|id| id.to_string()))];
-    let values = values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect();
+    let values = fields_of(&caller, room);
     let given = given(scene, &press, command.path, Args::default(), at)?;
     Some(commands::form(scene, &given, &values, Some(refusal)))
+}
+
+/// What was chosen for this room, as the forms that make rooms have it.
+fn fields_of(caller: &User, room: &Room) -> Map<String, Value> {
+    let contacts: Vec<&str> = room.contacts.iter().map(|id| id.as_str()).collect();
+    let colleagues: Vec<&UserId> = room.members.keys().filter(|user| **user != caller.id).collect();
+    let (first, all) = (contacts.first().copied().unwrap_or_default(), contacts.join(","));
+    let values = [
+        ("name", json!(room.name)),
+        ("contact", json!(first)),
+        ("contacts", json!(all)),
+        ("advisors", json!(colleagues)),
+        ("native", json!(room.is_native())),
+    ];
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// S3-6: the advisor attests, then the client is asked.

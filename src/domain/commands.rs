@@ -2,6 +2,7 @@
 pub mod admin;
 pub mod admin_offboard;
 pub mod admin_suborg;
+mod arguments;
 pub mod call;
 pub mod consent;
 pub mod contact_add;
@@ -12,6 +13,7 @@ pub mod contact_remove;
 pub mod contact_share;
 pub mod contact_transfer;
 pub mod dryrun;
+mod fields;
 pub mod group_create;
 pub mod help;
 pub mod note;
@@ -43,13 +45,16 @@ use super::contact::{Contact, Listing};
 use super::effect::*;
 use super::entitlement::{Permission, Rights, User};
 use super::event::{Person, RoomMessage};
-use super::grammar::{Args, Line, Value as Given1, Who, Word};
+use super::grammar::{Args, Line, Who};
 use super::ids::*;
 use super::refusal::Refusal;
 use super::room::Room;
 use super::scene::Scene;
 use super::sending;
 use super::{email, phone, relay, suggest};
+pub use arguments::People;
+pub use fields::args_of_form;
+use fields::shown_again;
 use serde_json::{Map, Value, json};
 
 pub struct Command {
@@ -64,7 +69,13 @@ pub struct Command {
     pub needs: &'static [Permission],
     /// Names of the positional arguments, also the names of their form fields.
     pub positional: &'static [&'static str],
+    /// Of the last of them there may be several.
+    pub several: bool,
+    /// The colleagues among the positional arguments, or besides them.
+    pub people: People,
     pub keys: &'static [&'static str],
+    /// Those of the keys that name colleagues.
+    pub people_in: &'static [&'static str],
     pub flags: &'static [&'static str],
     /// From this position on plain words make one argument ("a last single argument may do without quotes").
     pub one_text_from: Option<usize>,
@@ -75,6 +86,8 @@ pub struct Command {
 
 /// Among `keys` or `flags`: anything may stand there, the command reads its text by itself.
 pub const ANY: &str = "*";
+/// A positional argument of this name is any text: nothing in it is meant as a mention.
+pub const TEXT: &str = "text";
 
 /// What most commands have in common: no arguments, no form, open to everybody.
 pub const PLAIN: Command = Command {
@@ -84,7 +97,10 @@ pub const PLAIN: Command = Command {
     about: "",
     needs: &[],
     positional: &[],
+    several: false,
+    people: People::Nobody,
     keys: &[],
+    people_in: &[],
     flags: &[],
     one_text_from: None,
     form: false,
@@ -177,17 +193,23 @@ pub enum Answer {
 pub fn run_line(scene: &mut Scene, caller: User, said: &RoomMessage, room: Option<Room>, line: Line) {
     let place = Place::Stream(said.stream.clone());
     let rights = scene.rights_of_email(&caller.email);
-    let paths: Vec<&'static str> = ALL.iter().map(|command| command.path).collect();
-    let Some((path, mut args)) = line.split_path(&paths) else {
+    let Some((command, args)) = named_in(&line) else {
         let refusal = unknown(&line, &rights, room.is_some());
         return scene.post(place, refusal.into_reply());
     };
-    let command = find(path).expect("the path came from the table");
-    if let Some(from) = command.one_text_from {
-        args.rest_as_one(from);
-    }
     let given = Given { command, caller, rights, place, room, args, confirmed: false, looked_up: false, ask: None };
     run(scene, given);
+}
+
+/// The command that the line names, and its arguments as it takes them.
+fn named_in(line: &Line) -> Option<(&'static Command, Args)> {
+    let paths: Vec<&'static str> = ALL.iter().map(|command| command.path).collect();
+    let (path, mut args) = line.split_path(&paths)?;
+    let command = find(path).expect("the path came from the table");
+    if let Some(from) = command.one_text_from {
+        args.rest_as_one(from, &line.raw);
+    }
+    Some((command, args))
 }
 
 pub fn find(path: &str) -> Option<&'static Command> {
@@ -197,7 +219,7 @@ pub fn find(path: &str) -> Option<&'static Command> {
 /// Runs it and says what came of it. A refusal changes nothing.
 pub fn run(scene: &mut Scene, given: Given) -> Reply {
     let mark = scene.mark();
-    let outcome = permitted(&given).and_then(|()| known_arguments(&given)).and_then(|()| {
+    let outcome = may_run(&given).and_then(|()| {
         if given.wants_form() {
             Ok(Answer::Say(form(scene, &given, &Map::new(), None)))
         } else {
@@ -235,7 +257,7 @@ pub fn ask_who_they_are(scene: &mut Scene, given: &Given, values: &Map<String, V
         Who::User(id) => Some(id),
         Who::Email(_) => None,
     });
-    let Some(user) = unknown.filter(|id| scene.user(*id).is_none()).find(|_| !given.looked_up && permitted(given).is_ok()) else {
+    let Some(user) = unknown.filter(|id| scene.user(*id).is_none()).find(|_| !given.looked_up && may_run(given).is_ok()) else {
         return false;
     };
     let then = Again {
@@ -297,8 +319,14 @@ fn ask_to_confirm(scene: &mut Scene, given: Given, reply: Reply) -> Reply {
     say(scene, given.place, reply.asking(&ask.id))
 }
 
+/// Before any command does anything: the caller may use it, and all that he typed has its place in it.
+pub fn may_run(given: &Given) -> Result<(), Refusal> {
+    permitted(given)?;
+    arguments::all_have_a_place(given)
+}
+
 /// Deny by default (COMMANDS §2).
-pub fn permitted(given: &Given) -> Result<(), Refusal> {
+fn permitted(given: &Given) -> Result<(), Refusal> {
     let needs = given.command.needs;
     if needs.is_empty() || needs.iter().any(|permission| given.rights.may(*permission, None)) {
         return Ok(());
@@ -307,19 +335,6 @@ pub fn permitted(given: &Given) -> Result<(), Refusal> {
         return Err(Refusal::new("not-entitled"));
     }
     Err(Refusal::no_permission(needs[0].name()))
-}
-
-fn known_arguments(given: &Given) -> Result<(), Refusal> {
-    let command = given.command;
-    let takes = |known: &[&str], name: &str| known.contains(&name) || known.contains(&ANY);
-    let unknown_key = given.args.keys.keys().find(|key| !takes(command.keys, key) && command.path != "template send");
-    if let Some(key) = unknown_key {
-        return Err(Refusal::bad_argument(key, "is not known here", command.usage));
-    }
-    if let Some(flag) = given.args.flags.iter().find(|flag| !takes(command.flags, flag)) {
-        return Err(Refusal::bad_argument(&format!("--{flag}"), "is not known here", command.usage));
-    }
-    Ok(())
 }
 
 fn unknown(line: &Line, rights: &Rights, in_client_room: bool) -> Refusal {
@@ -366,96 +381,6 @@ pub fn form(scene: &mut Scene, given: &Given, values: &Map<String, Value>, mista
         reply = reply.because(mistake.code).with("mistake", json!({ "code": mistake.code, "vars": words }));
     }
     reply
-}
-
-/// Fields in which people are selected.
-const PEOPLE: [&str; 2] = ["for", "advisors"];
-
-/// The arguments that a submitted form stands for: field names are the line's keys, positional ones their own names.
-pub fn args_of_form(command: &Command, values: &Map<String, Value>) -> Args {
-    let mut args = Args::default();
-    let texts: Vec<String> = command.positional.iter().map(|name| text_of(values.get(*name))).collect();
-    let filled = texts.iter().rposition(|text| !text.is_empty()).map_or(0, |last| last + 1);
-    args.positional =
-        texts.into_iter().take(filled).map(|text| Word { text, kind: super::grammar::Kind::Quoted, at: 0, end: 0 }).collect();
-    let named = values.iter().filter(|(name, _)| !command.positional.contains(&name.as_str()) && *name != "action");
-    for (name, value) in named {
-        let text = text_of(Some(value));
-        // A checkbox may share its name with a key (`room`): any other text is the key's.
-        let is_flag = command.flags.contains(&name.as_str());
-        if is_flag && (!command.keys.contains(&name.as_str()) || SWITCHES.contains(&text.to_lowercase().as_str())) {
-            if is_ticked(value) {
-                args.flags.insert(name.clone());
-            }
-            continue;
-        }
-        let who = if PEOPLE.contains(&name.as_str()) { people_of(value) } else { Vec::new() };
-        if !text.is_empty() || !who.is_empty() {
-            args.keys.entry(name.clone()).or_default().push(Given1 { text, parts: Vec::new(), who, quoted: true });
-        }
-    }
-    args
-}
-
-/// The same values in one shape each, as the form's template fills them in again.
-fn shown_again(command: &Command, values: &Map<String, Value>) -> Map<String, Value> {
-    let shape = |name: &str, value: &Value| {
-        if PEOPLE.contains(&name) {
-            let ids = people_of(value).into_iter().filter_map(|who| match who {
-                Who::User(user) => Some(json!(user)),
-                Who::Email(_) => None,
-            });
-            let ids: Vec<Value> = ids.collect();
-            return if ids.is_empty() { Value::String(String::new()) } else { Value::Array(ids) };
-        }
-        let text = text_of(Some(value));
-        if command.flags.contains(&name) && SWITCHES.contains(&text.to_lowercase().as_str()) {
-            return Value::Bool(is_ticked(value));
-        }
-        Value::String(text)
-    };
-    values.iter().map(|(name, value)| (name.clone(), shape(name, value))).collect()
-}
-
-/// What a checkbox says of itself, ticked or not.
-const SWITCHES: [&str; 5] = ["", "on", "off", "true", "false"];
-
-fn is_ticked(value: &Value) -> bool {
-    match value {
-        Value::Bool(ticked) => *ticked,
-        Value::String(text) => !matches!(text.trim().to_lowercase().as_str(), "" | "false" | "off"),
-        Value::Array(items) => items.iter().any(is_ticked),
-        Value::Null | Value::Number(_) | Value::Object(_) => false,
-    }
-}
-
-fn text_of(value: Option<&Value>) -> String {
-    match value {
-        Some(Value::String(text)) => text.trim().to_owned(),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(Value::Array(items)) => {
-            let texts = items.iter().map(|item| text_of(Some(item))).filter(|text| !text.is_empty());
-            texts.collect::<Vec<_>>().join(",")
-        }
-        Some(Value::Bool(_) | Value::Null | Value::Object(_)) | None => String::new(),
-    }
-}
-
-/// A person selector gives user ids as numbers or texts, alone or in a list, or people with their ids.
-fn people_of(value: &Value) -> Vec<Who> {
-    match value {
-        Value::Array(items) => items.iter().flat_map(people_of).collect(),
-        Value::Number(id) => id.as_u64().map(|id| Who::User(UserId(id))).into_iter().collect(),
-        Value::String(text) => {
-            let ids = text.split(',').filter_map(|part| part.trim().parse().ok());
-            ids.map(|id| Who::User(UserId(id))).collect()
-        }
-        Value::Object(fields) => {
-            let ids = ["userIds", "userId", "id"].iter().find_map(|name| fields.get(*name));
-            ids.map(people_of).unwrap_or_default()
-        }
-        Value::Null | Value::Bool(_) => Vec::new(),
-    }
 }
 
 // ---- what commands ask of their arguments
@@ -520,7 +445,11 @@ impl Given {
             Who::User(id) => scene.user(*id),
             Who::Email(address) => scene.user_by_email(&address.trim().to_lowercase()),
         };
-        found.ok_or_else(|| Refusal::bad_argument("colleague", "is not known to me", "@jane.doe@acme.com"))
+        let why = match who {
+            Who::User(_) => "is not known to me".to_owned(),
+            Who::Email(address) => format!("(@{address}) is not known to me"),
+        };
+        found.ok_or_else(|| Refusal::bad_argument("colleague", why, "@jane.doe@acme.com"))
     }
 }
 

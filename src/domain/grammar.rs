@@ -161,6 +161,11 @@ impl Word {
             Kind::Plain | Kind::Quoted | Kind::KeyValue { .. } | Kind::Flag => None,
         }
     }
+
+    /// `@jane`: whether somebody is meant by it only the platform could tell.
+    pub fn is_like_a_mention(&self) -> bool {
+        self.text.strip_prefix('@').is_some_and(|name| !name.is_empty())
+    }
 }
 
 /// What a command was given.
@@ -176,16 +181,26 @@ pub struct Args {
 }
 
 impl Args {
-    /// Values with spaces stand in quotes; a last single argument may do without: the plain words from position `from`
-    /// up to the first mention or quoted word become one.
-    pub fn rest_as_one(&mut self, from: usize) {
-        let run = self.positional.iter().skip(from).take_while(|word| word.kind == Kind::Plain).count();
+    /// Values with spaces stand in quotes; a last single argument may do without: behind position `from` and the mentions there
+    /// the plain words become one, up to whatever is no plain word, be it a key or a flag. `raw` is the line's.
+    pub fn rest_as_one(&mut self, from: usize, raw: &str) {
+        let mentions = self.positional.iter().skip(from).take_while(|word| word.who().is_some()).count();
+        let from = from + mentions;
+        let run = self.run_of_plain_words(from, raw);
         if run < 2 {
             return;
         }
         let words: Vec<Word> = self.positional.drain(from..from + run).collect();
         let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
         self.positional.insert(from, Word { text, kind: Kind::Plain, at: words[0].at, end: words[run - 1].end });
+    }
+
+    /// How many stand side by side from here on. What is typed like a mention is meant as one, and part of nothing.
+    fn run_of_plain_words(&self, from: usize, raw: &str) -> usize {
+        let rest = self.positional.get(from..).unwrap_or_default();
+        let plain = rest.iter().take_while(|word| word.kind == Kind::Plain && !word.is_like_a_mention()).count();
+        let side_by_side = |pair: &&[Word]| raw.get(pair[0].end..pair[1].at).is_some_and(|gap| gap.chars().all(is_blank));
+        if plain == 0 { 0 } else { 1 + rest[..plain].windows(2).take_while(side_by_side).count() }
     }
 
     /// The last value given for the key.
@@ -778,8 +793,9 @@ mod tests {
     #[test]
     fn a_last_argument_may_do_without_quotes() {
         let joined = |pattern: &str, from| {
-            let mut args = args(pattern);
-            args.rest_as_one(from);
+            let line = line(pattern);
+            let mut args = line.args_after(1);
+            args.rest_as_one(from, &line.raw);
             args.positional.into_iter().map(|word| word.text).collect::<Vec<_>>()
         };
         assert_eq!(joined("/help Ann Maria Lee", 0), ["Ann Maria Lee"]);
@@ -788,6 +804,11 @@ mod tests {
         assert_eq!(joined("/help \"New room\" Ann Lee", 0), ["New room", "Ann", "Lee"]);
         assert_eq!(joined("/help", 0), Vec::<String>::new());
         assert_eq!(joined("/help Ann", 3), ["Ann"]);
+        assert_eq!(joined("/help @[Bob Ray] @a@b.de Ann Lee", 0), ["@Bob Ray", "@a@b.de", "Ann Lee"]);
+        assert_eq!(joined("/help New room @bob", 0), ["New room", "@bob"], "meant as a mention");
+        assert_eq!(joined("/help Lee @ home", 0), ["Lee @ home"]);
+        assert_eq!(joined("/help Lee family contacts=Ann Lee,Eva Sun", 0), ["Lee family", "Lee,Eva", "Sun"], "a key parts them");
+        assert_eq!(joined("/help contacts=Ann Lee --standard family", 0), ["Lee", "family"]);
     }
 
     #[test]
@@ -811,7 +832,7 @@ mod tests {
                     for word in &line.words {
                         prop_assert!(line.raw.get(word.at..word.end.min(line.raw.len())).is_some());
                     }
-                    line.args_after(1).rest_as_one(0);
+                    line.args_after(1).rest_as_one(0, &line.raw);
                 }
             }
         }

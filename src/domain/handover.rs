@@ -51,8 +51,7 @@ pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> 
         return Some("not-theirs");
     }
     let (theirs, rights) = (scene.rights(from), scene.rights(to));
-    let channels = listing.into_iter().flat_map(|listing| listing.channels).chain(rooms.iter().map(|room| room.channel));
-    if !channels.into_iter().all(|channel| rights.may_use(channel)) || !rights.has_any() {
+    if !channels_lacking(scene, contact, from, to).is_empty() || !rights.has_any() {
         return Some("not-entitled");
     }
     // One who is in no configuration any more has no sub-organisation: then the rooms alone say where the wall is.
@@ -64,6 +63,14 @@ pub fn objection(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> 
         return Some(BOT_NOT_OWNER);
     }
     rooms.iter().any(|room| room.state == RoomState::Opening).then_some("busy")
+}
+
+/// On which this contact is talked with by the one and the other may not.
+pub fn channels_lacking(scene: &Scene, contact: &Contact, from: UserId, to: UserId) -> BTreeSet<Channel> {
+    let listed = scene.listing(from, &contact.id).into_iter().flat_map(|listing| listing.channels);
+    let talked = owned_rooms(scene, contact, from).into_iter().map(|room| room.channel);
+    let rights = scene.rights(to);
+    listed.chain(talked).filter(|channel| !rights.may_use(*channel)).collect()
 }
 
 /// These contacts and rooms pass; the caller has asked `objection`. Returns how many messages the colleague is asked about.

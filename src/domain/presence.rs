@@ -121,17 +121,24 @@ pub fn may_manage(scene: &Scene, room: &Room, user: UserId) -> bool {
 
 /// S4-30: a colleague of the same sub-organisation with the channel, who is not in it yet.
 pub fn may_come(scene: &Scene, room: &Room, user: &User) -> Result<(), Refusal> {
+    if room.members.contains_key(&user.id) {
+        return Err(Refusal::new("already-member").with("user", user.name.clone()).with("name", user.name.clone()));
+    }
+    may_take_part(scene, user, room.channel, &room.sub_org)
+}
+
+/// May he read what clients write on this channel, on this side of the wall? The one answer to whoever names a colleague for a
+/// room, and the reason where it is no.
+pub fn may_take_part(scene: &Scene, user: &User, channel: Channel, sub_org: &str) -> Result<(), Refusal> {
     let rights = scene.rights(user.id);
-    let refusal = if room.members.contains_key(&user.id) {
-        Refusal::new("already-member")
-    } else if !rights.may_use(room.channel) {
+    let refusal = if !rights.may_use(channel) {
         Refusal::new("not-enabled")
-    } else if rights.sub_org != room.sub_org {
+    } else if rights.sub_org != sub_org {
         Refusal::new("other-sub-org")
     } else {
         return Ok(());
     };
-    Err(refusal.with("user", user.name.clone()).with("name", user.name.clone()).with("channel", room.channel.name()))
+    Err(refusal.with("user", user.name.clone()).with("channel", channel.name()))
 }
 
 // ---- what happens

@@ -81,6 +81,7 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage) {
         heed(scene, &contact.id, said, meaning, at)
     };
     if let Some(room) = opened {
+        rooms::tell_how_it_stands(scene, &room);
         welcome_who_wrote_first(scene, &contact.id, said, &room, consented);
     }
     // The file itself is shown even where the words under it were a stop.

@@ -167,7 +167,30 @@ pub fn opened(scene: &mut Scene, key: &RoomKey, stream: &StreamId, name: Option<
 }
 
 fn say_room_opened(scene: &mut Scene, room: &Room) {
-    let Some(contact) = room.contacts.first() else { return };
+    if let Some(reply) = room_opened(scene, room) {
+        scene.post(Place::Room(room.key.clone()), reply);
+    }
+}
+
+/// The room was opened for a client's words before they counted; its first line tells how things stand with them.
+pub fn tell_how_it_stands(scene: &mut Scene, key: &RoomKey) {
+    let Some(room) = scene.room(key) else { return };
+    let lane = OutboxLane::of_place(&Place::Room(key.clone()));
+    // What this very commit has made due is in no list yet.
+    let places = 0..scene.case.get::<OutboxLane>(&OutboxLane::key_of(&lane)).map_or(0, |head| head.next);
+    let due = places.filter_map(|place| scene.case.get::<Due>(&Due::key_of(&lane, place))).find(says_room_opened);
+    if let (Some(mut due), Some(reply)) = (due, room_opened(scene, &room)) {
+        due.effect = Effect::Post { place: Place::Room(key.clone()), reply };
+        scene.put(&due);
+    }
+}
+
+fn says_room_opened(due: &Due) -> bool {
+    matches!(&due.effect, Effect::Post { reply, .. } if reply.code == Code::RoomOpened)
+}
+
+fn room_opened(scene: &Scene, room: &Room) -> Option<Reply> {
+    let contact = room.contacts.first()?;
     let names: Vec<String> = room.contacts.iter().map(|id| sending::contact_name(scene, Some(&room.key), id)).collect();
     let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
     let asks_first = scene.contact(contact).is_none_or(|c| sms::must_agree_first(scene.policy, &c, room.channel));
@@ -180,7 +203,7 @@ fn say_room_opened(scene: &mut Scene, room: &Room) {
         .with("channel", room.channel.name())
         .with("asks_first", asks_first)
         .with("firm", scene.policy.firm.clone());
-    scene.post(Place::Room(room.key.clone()), reply);
+    Some(reply)
 }
 
 fn invite(scene: &mut Scene, room: Room) {
@@ -263,8 +286,9 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     unsay_room_opened(scene, &room);
     let entry = Entry::new("room.failed", PROGRAM).room(key).detail(json!({ "code": code, "detail": detail }));
     scene.note(Entry { contact: room.contacts.first().cloned(), ..entry });
+    let wanted = opening.as_ref().and_then(|opening| opening.answer.as_ref()).map(|(_, reply)| reply.template.clone());
     let refusal = if code == "name-taken" {
-        Refusal::new("name-taken").with("name", room.name.clone()).with("argument", "name")
+        name_taken(scene, &room, &wanted.unwrap_or_default())
     } else {
         Refusal::new("busy").with("why", format!("The room could not be made ({code})."))
     };
@@ -281,11 +305,34 @@ pub fn could_not_open(scene: &mut Scene, key: &RoomKey, code: &str, detail: &str
     }
 }
 
+/// `wanted` is the answer that its command would have given.
+fn name_taken(scene: &Scene, room: &Room, wanted: &str) -> Refusal {
+    let refusal = Refusal::new("name-taken").with("name", room.name.clone()).with("argument", "name");
+    refusal.with("again", the_same_again(scene, room, wanted)).with("added", wanted == "contact-added")
+}
+
+/// The command that asks for this room under another name, to be typed as it stands.
+fn the_same_again(scene: &Scene, room: &Room, wanted: &str) -> String {
+    let contacts: Vec<&str> = room.contacts.iter().map(|id| id.as_str()).collect();
+    let owner = room.owner();
+    let others = room
+        .members
+        .keys()
+        .filter(|user| owner != Some(**user))
+        .filter_map(|user| scene.user(*user))
+        .filter(|user| !user.email.is_empty());
+    let others: String = others.map(|user| format!(" @{}", user.email)).collect();
+    match wanted {
+        "group-native" => format!("/group create \"…\" contacts={}{others}", contacts.join(",")),
+        "group-standard" => format!("/group create \"…\" contacts={}{others} --standard", contacts.join(",")),
+        _ => format!("/room create \"…\" {}{others}", contacts.join(" ")),
+    }
+}
+
 /// Of a room that is not there nobody reads that it was opened; a client's words in its lane go to the owner.
 fn unsay_room_opened(scene: &mut Scene, room: &Room) {
     let due = due_in(scene, room);
-    let opened = |due: &&Due| matches!(&due.effect, Effect::Post { reply, .. } if reply.code == Code::RoomOpened);
-    if let Some(due) = due.iter().find(opened) {
+    if let Some(due) = due.iter().find(|due| says_room_opened(due)) {
         scene.settle(due);
     }
 }

@@ -381,7 +381,7 @@ fn rooms_per_line_one_takes_another_line_or_refuses() {
 
 #[test]
 fn colleagues_named_in_the_command_must_be_able_to_take_part() {
-    for (who, told) in [("@eve.fox@acme.com", "refusal(bad-argument)"), ("@nina@acme.com", "refusal(bad-argument)")] {
+    for (who, told) in [("@eve.fox@acme.com", "refusal(other-sub-org)"), ("@nina@acme.com", "refusal(not-enabled)")] {
         let mut world = World::new();
         let before = world.records();
         assert_eq!(world.says("jane", &format!("{ADD_ANN} advisors={who} --room")), [told], "{who}");

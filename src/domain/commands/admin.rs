@@ -1,7 +1,7 @@
 //! `/admin entitle`, `revoke`, `show` and `status`: who may do what, and what this installation is.
 use super::help::with_rights;
 use super::views::{LOOKED_THROUGH, ROOMS_MAX};
-use super::{Answer, Command, Given, PLAIN};
+use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::commit::{Entry, Key};
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Place, Reply};
@@ -29,6 +29,7 @@ pub const ENTITLE: Command = Command {
     about: "give a colleague a channel and permissions on it",
     needs: &[Permission::Admin],
     positional: &["colleague"],
+    people: People::OneOrText,
     keys: &["channel", "permissions"],
     run: entitle,
     ..PLAIN
@@ -41,6 +42,7 @@ pub const REVOKE: Command = Command {
     about: "take a channel from a colleague, at once",
     needs: &[Permission::Admin],
     positional: &["colleague"],
+    people: People::OneOrText,
     keys: &["channel"],
     run: revoke,
     ..PLAIN
@@ -53,6 +55,7 @@ pub const SHOW: Command = Command {
     about: "a colleague's rights",
     needs: &[Permission::Admin],
     positional: &["colleague"],
+    people: People::OneOrText,
     run: show,
     ..PLAIN
 };

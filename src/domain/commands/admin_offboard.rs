@@ -1,6 +1,6 @@
 //! `/admin offboard`: a colleague leaves the firm: his rights end at once, and all that is his goes to another one.
 use super::contact_transfer::{counted, may_pass, person};
-use super::{Answer, Command, Given, PLAIN, views};
+use super::{Answer, Command, Given, PLAIN, People, views};
 use crate::domain::commit::Entry;
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::entitlement::{Permission, Rights, User};
@@ -17,7 +17,9 @@ pub const OFFBOARD: Command = Command {
     about: "end a colleague's rights and give his clients and rooms to another one; asks first",
     needs: &[Permission::Admin],
     positional: &["colleague"],
+    people: People::OneOrText,
     keys: &["to"],
+    people_in: &["to"],
     run: offboard,
     ..PLAIN
 };
@@ -27,7 +29,7 @@ fn offboard(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if leaver.id == given.caller.id {
         return Err(Refusal::bad_argument("colleague", "is you; another administrator has to do that", OFFBOARD.example));
     }
-    may_pass(scene, &leaver, &to)?;
+    may_pass(scene, given, &leaver, &to)?;
     let (contacts, rooms) = counted(scene, &leaver);
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-offboard").with("from", leaver.name).with("to", to.name);

@@ -1,6 +1,6 @@
 //! `/admin suborg`: a colleague belongs to another sub-organisation, and leaves the rooms of the old one (S4-30).
 use super::admin::{colleague, keep, rights_of};
-use super::{Answer, Command, Given, PLAIN, views};
+use super::{Answer, Command, Given, PLAIN, People, views};
 use crate::domain::effect::{Place, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::handovers::{self, Handover, Kind};
@@ -16,6 +16,7 @@ pub const SUBORG: Command = Command {
     about: "move a colleague to another sub-organisation; he leaves the rooms that it does not share",
     needs: &[Permission::Admin],
     positional: &["colleague", "name"],
+    people: People::OneOrText,
     one_text_from: Some(1),
     run: suborg,
     ..PLAIN
@@ -52,7 +53,7 @@ fn name(scene: &Scene, given: &Given) -> Result<String, Refusal> {
     let position = usize::from(given.args.people().is_empty());
     let name = given.text(position).ok_or_else(|| Refusal::missing("name", SUBORG.example))?;
     if name.chars().count() > NAME_MAX {
-        return Err(Refusal::new("name-too-long").with("most", NAME_MAX));
+        return Err(Refusal::new("name-too-long").with("most", NAME_MAX).with("sub_org", true));
     }
     if !is_known(scene, name) {
         return Err(Refusal::bad_argument("name", not_listed(scene), SUBORG.example));

@@ -1,7 +1,7 @@
 //! `/contact add`: a client onto an advisor's list, by himself or by a designated colleague, with or without a room.
-use super::{Answer, Command, Given};
+use super::room_create::{colleague_of, may_be_reached};
+use super::{Answer, Command, Given, PLAIN};
 use crate::domain::commit::{Entry, Key};
-use crate::domain::consent::Consent;
 use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::{Permission, User};
@@ -27,10 +27,11 @@ pub const ADD: Command = Command {
     needs: &[Permission::ContactCreate],
     positional: &["first", "last"],
     keys: &["phone", "email", "company", "channel", "lang", "for", "advisors", "room"],
+    people_in: &["for", "advisors"],
     flags: &["room"],
-    one_text_from: None,
     form: true,
     run: add,
+    ..PLAIN
 };
 
 /// A client as typed in, in canonical form (S0-32).
@@ -103,13 +104,6 @@ fn wants_room(given: &Given, channel: Channel) -> bool {
 
 fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
     let (first, last) = (given.needed(0)?.to_owned(), given.needed(1)?.to_owned());
-    if let Some(stray) = given.text(2) {
-        return Err(Refusal::bad_argument(
-            "name",
-            format!("has a word too many (“{stray}”); put names with spaces in quotes"),
-            ADD.example,
-        ));
-    }
     let channel = match given.key("channel") {
         None => Channel::WhatsApp,
         Some(text) => {
@@ -174,18 +168,8 @@ fn may_onboard_himself(given: &Given, channel: Channel) -> Result<User, Refusal>
 }
 
 fn colleagues(scene: &Scene, given: &Given, channel: Channel, sub_org: &str) -> Result<Vec<UserId>, Refusal> {
-    let named = given.args.value("advisors").map(|value| value.who.clone()).unwrap_or_default();
-    named.iter().map(|who| colleague(scene, given, who, channel, sub_org)).collect()
-}
-
-/// A colleague who may see what this client writes (invariant 9).
-fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel, sub_org: &str) -> Result<UserId, Refusal> {
-    let user = given.colleague(scene, who)?;
-    let rights = scene.rights(user.id);
-    if rights.may_use(channel) && rights.sub_org == sub_org {
-        return Ok(user.id);
-    }
-    Err(Refusal::bad_argument("advisors", format!("({}) may not take part on this channel", user.name), ADD.example))
+    let named = given.args.keys.get("advisors").into_iter().flatten().flat_map(|value| &value.who);
+    named.map(|who| colleague_of(scene, given, who, channel, sub_org)).collect()
 }
 
 // ---- matching (S0-28..33)
@@ -306,15 +290,8 @@ fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Ty
         return Err(Refusal::lacking(&given.rights, Permission::RoomCreate, typed.channel).with("argument", "room"));
     }
     let name = format!("{} {}", typed.first, typed.last);
-    match contact.consent(typed.channel) {
-        Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name).with("argument", "room")),
-        Consent::Unreachable { .. } => {
-            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
-            Err(refusal)
-        }
-        Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
-    }
+    let of_field = |refusal: Refusal| if refusal.card.is_none() { refusal.with("argument", "room") } else { refusal };
+    may_be_reached(scene, given, contact, typed.channel, name).map_err(of_field)
 }
 
 fn answer(scene: &Scene, given: &Given, contact: &Contact, typed: &Typed, requestor: &User, is_new: bool) -> Reply {

@@ -1,6 +1,6 @@
 //! `/contact list` and `/contact show`: the caller's own list, or with contact.list-all everyone's.
 use super::views::{self, LOOKED_THROUGH, SHOWN};
-use super::{Answer, Command, Given, PLAIN};
+use super::{Answer, Command, Given, PLAIN, TEXT};
 use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::Permission;
@@ -14,7 +14,7 @@ pub const LIST: Command = Command {
     example: "/contact list Lee",
     about: "your contacts with channel, status, consent and window",
     needs: &[Permission::Chat, Permission::ContactListAll],
-    positional: &["text"],
+    positional: &[TEXT],
     flags: &["all"],
     one_text_from: Some(0),
     run: list,

@@ -1,6 +1,6 @@
 //! `/contact share`: a contact onto the lists of colleagues, under the name that the sharer gave him (S2-17).
 use super::contact_transfer::not_entitled;
-use super::{Answer, Command, Given, PLAIN, contact_edit, views};
+use super::{Answer, Command, Given, PLAIN, People, contact_edit, views};
 use crate::domain::commit::Entry;
 use crate::domain::contact::{Contact, Listing};
 use crate::domain::effect::{Code, Place, Reply};
@@ -19,6 +19,7 @@ pub const SHARE: Command = Command {
     about: "put a contact of yours on colleagues' lists, under your name for them; asks first",
     needs: &[Permission::ContactEdit],
     positional: &["contact"],
+    people: People::Several,
     one_text_from: Some(0),
     run: share,
     ..PLAIN
@@ -43,7 +44,7 @@ fn share(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let not_his = || Refusal::bad_argument("contact", "is not on your list", "/contact list");
     let entry = scene.listing(given.caller.id, &contact.id).ok_or_else(not_his)?;
     let colleagues = colleagues(scene, given, &entry)?;
-    if let Some(refusal) = nobody_gets_him(&colleagues) {
+    if let Some(refusal) = nobody_gets_him(&colleagues, &entry) {
         return Err(refusal.about(&contact.id));
     }
     let name = given.name_of(scene, &contact);
@@ -85,23 +86,24 @@ fn judged(scene: &Scene, given: &Given, entry: &Listing, user: User) -> Shared {
     let has_him = theirs.is_some_and(|theirs| !theirs.incomplete && channels.is_subset(&theirs.channels));
     let why = if user.id == given.caller.id || has_him {
         Some(ALREADY)
+    } else if channels.is_empty() {
+        // Whoever has no right at all has no sub-organisation either: the right is what he lacks.
+        Some("not-entitled")
     } else if rights.sub_org != given.rights.sub_org {
         Some("other-sub-org")
-    } else if channels.is_empty() {
-        Some("not-entitled")
     } else {
         None
     };
     Shared { user, channels, why }
 }
 
-fn nobody_gets_him(colleagues: &[Shared]) -> Option<Refusal> {
+fn nobody_gets_him(colleagues: &[Shared], entry: &Listing) -> Option<Refusal> {
     let [only] = colleagues else { return None };
     let user = only.user.name.clone();
     match only.why? {
         ALREADY => Some(Refusal::bad_argument("colleague", format!("({user}) has this contact already"), SHARE.example)),
         "other-sub-org" => Some(Refusal::new("other-sub-org").with("user", user)),
-        _ => Some(not_entitled(&only.user)),
+        _ => Some(not_entitled(&only.user, entry.channels.iter().copied())),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::entitlement::{Permission, User};
 use crate::domain::handover;
 use crate::domain::handovers::{self, Handover, Kind};
+use crate::domain::ids::Channel;
 use crate::domain::members;
 use crate::domain::refusal::Refusal;
 use crate::domain::rooms;
@@ -18,6 +19,7 @@ pub const TRANSFER: Command = Command {
     needs: &[Permission::Transfer],
     positional: &["contact"],
     keys: &["from", "to"],
+    people_in: &["from", "to"],
     one_text_from: Some(0),
     run: transfer,
     ..PLAIN
@@ -28,7 +30,7 @@ const ALL: &str = "all";
 
 fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let (from, to) = (person(scene, given, "from")?, person(scene, given, "to")?);
-    may_pass(scene, &from, &to)?;
+    may_pass(scene, given, &from, &to)?;
     let work = Handover::new(Kind::Transfer, from.id, Some(to.id), given.caller.id, Place::Direct(given.caller.id));
     if given.text(0).is_some_and(|text| text.eq_ignore_ascii_case(ALL)) {
         return transfer_all(scene, given, work, &from, &to);
@@ -77,23 +79,27 @@ pub fn person(scene: &Scene, given: &Given, key: &str) -> Result<User, Refusal> 
     given.colleague(scene, who)
 }
 
-/// The plain words of this code speak of the caller.
-pub fn not_entitled(user: &User) -> Refusal {
-    let words = Reply::new(Code::Refusal, "colleague-not-entitled").with("user", user.name.clone());
+/// The plain words of this code speak of the caller. Without channels: he may use none.
+pub fn not_entitled(user: &User, channels: impl IntoIterator<Item = Channel>) -> Refusal {
+    let names: Vec<&str> = channels.into_iter().map(|channel| channel.name()).collect();
+    let mut words = Reply::new(Code::Refusal, "colleague-not-entitled").with("user", user.name.clone());
+    if !names.is_empty() {
+        words = words.with("channel", names.join(" and "));
+    }
     Refusal { card: Some(Box::new(words)), ..Refusal::new("not-entitled") }
 }
 
 /// What holds for all of his contacts alike.
-pub fn may_pass(scene: &Scene, from: &User, to: &User) -> Result<(), Refusal> {
+pub fn may_pass(scene: &Scene, given: &Given, from: &User, to: &User) -> Result<(), Refusal> {
     if from.id == to.id {
-        return Err(Refusal::bad_argument("to", "is the same colleague", TRANSFER.example));
+        return Err(Refusal::bad_argument("to", "is the same colleague", given.command.example));
     }
     if handovers::is_under_way(scene, from.id) {
         return Err(Refusal::new("busy").with("why", "This colleague's clients are being handed over already."));
     }
     let (theirs, rights) = (scene.rights(from.id), scene.rights(to.id));
     if !rights.has_any() {
-        return Err(not_entitled(to));
+        return Err(not_entitled(to, []));
     }
     if !theirs.sub_org.is_empty() && theirs.sub_org != rights.sub_org {
         return Err(Refusal::new("other-sub-org").with("user", to.name.clone()));
@@ -111,7 +117,7 @@ fn may_be_passed(scene: &Scene, given: &Given, contact: &Contact, from: &User, t
             Refusal::bad_argument("from", "neither lists this contact nor owns a room with them", TRANSFER.example)
         }
         Some("other-sub-org") => Refusal::new("other-sub-org").with("user", to.name.clone()),
-        Some("not-entitled") => not_entitled(to),
+        Some("not-entitled") => not_entitled(to, handover::channels_lacking(scene, contact, from.id, to.id)),
         Some(handover::BOT_NOT_OWNER) => {
             let rooms = handover::owned_rooms(scene, contact, from.id);
             rooms.iter().find_map(|room| members::may_change(room).err()).expect("the bot is no owner of one of these rooms")

@@ -1,5 +1,5 @@
 //! `/dryrun`: runs a command or a text, tells what would go out to whom and when, and takes everything back.
-use super::{ALL, ANY, Answer, Command, Given, PLAIN, find, known_arguments, permitted, unknown};
+use super::{ANY, Answer, Command, Given, PLAIN, TEXT, may_run, named_in, unknown};
 use crate::domain::effect::*;
 use crate::domain::entitlement::Permission;
 use crate::domain::event::{Fact, Mention, RoomMessage};
@@ -19,7 +19,7 @@ pub const DRYRUN: Command = Command {
     example: "/dryrun /contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room",
     about: "what would go out, to whom, when; nothing is changed",
     needs: &[Permission::Chat, Permission::AuditRead],
-    positional: &["text"],
+    positional: &[TEXT],
     keys: &[ANY],
     flags: &[ANY],
     run: dryrun,
@@ -91,16 +91,11 @@ fn play_text(scene: &mut Scene, given: &Given, said: &RoomMessage, text: &str) -
 }
 
 fn play_command(scene: &mut Scene, given: &Given, line: Line) -> Result<Played, Refusal> {
-    let paths: Vec<&'static str> = ALL.iter().map(|command| command.path).collect();
-    let Some((path, mut args)) = line.split_path(&paths) else {
+    let Some((command, args)) = named_in(&line) else {
         return Err(unknown(&line, &given.rights, given.room.is_some()));
     };
-    let command = find(path).expect("the path came from the table");
-    if path == DRYRUN.path {
+    if command.path == DRYRUN.path {
         return Err(Refusal::bad_argument("text", "is a dry run itself", DRYRUN.example));
-    }
-    if let Some(from) = command.one_text_from {
-        args.rest_as_one(from);
     }
     let inner = Given {
         // Looking somebody up is an act; a dry run leaves it.
@@ -114,8 +109,7 @@ fn play_command(scene: &mut Scene, given: &Given, line: Line) -> Result<Played, 
         args,
         confirmed: false,
     };
-    permitted(&inner)?;
-    known_arguments(&inner)?;
+    may_run(&inner)?;
     if inner.wants_form() {
         return Ok(Played::Form);
     }

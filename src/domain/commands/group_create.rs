@@ -1,6 +1,6 @@
 //! `/group create`: a conversation with several clients, as a WhatsApp group or, where that cannot be, as a standard group.
 use super::room_create::{colleague, may_be_written_to, not_too_many, one_channel};
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::ask::About;
 use crate::domain::contact::Contact;
 use crate::domain::effect::Reply;
@@ -15,15 +15,18 @@ use crate::domain::scene::Scene;
 pub const CREATE: Command = Command {
     path: "group create",
     usage: "/group create \"name\" contacts=<c1>,<c2>… [@advisor…] [--standard]",
-    example: "/group create \"Lee family\" contacts=c-7F3K9QAB,+4915112345678",
+    example: "/group create \"Lee family\" contacts=\"Ann Lee\",+4915112345678",
     about: "a conversation with several clients; up to 8 as a WhatsApp group",
     needs: &[Permission::GroupNative],
     positional: &["name"],
+    people: People::Several,
     keys: &["contacts", "advisors"],
+    people_in: &["advisors"],
     flags: &["standard", "native"],
     one_text_from: Some(0),
     form: true,
     run: create,
+    ..PLAIN
 };
 
 /// A group as it was asked for, looked up and allowed.
@@ -108,11 +111,8 @@ fn contacts(scene: &Scene, given: &Given) -> Result<Vec<Contact>, Refusal> {
 }
 
 fn colleagues(scene: &Scene, given: &Given, channel: Channel) -> Result<Vec<UserId>, Refusal> {
-    let named = given.args.keys.get("advisors").into_iter().flatten();
-    if named.clone().any(|value| value.who.is_empty() || value.parts.len() > value.who.len()) {
-        return Err(Refusal::bad_argument("advisors", "names somebody whom I do not know", "advisors=@jane.doe@acme.com"));
-    }
-    let who = named.flat_map(|value| value.who.clone()).chain(given.args.people());
+    let who =
+        given.args.keys.get("advisors").into_iter().flatten().flat_map(|value| value.who.clone()).chain(given.args.people());
     who.map(|who| colleague(scene, given, &who, channel)).collect()
 }
 

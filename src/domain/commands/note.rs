@@ -1,5 +1,5 @@
 //! `/note`: a line for colleagues that stays in the firm.
-use super::{ANY, Answer, Command, Given, PLAIN};
+use super::{ANY, Answer, Command, Given, PLAIN, TEXT};
 use crate::domain::commit::Entry;
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::Permission;
@@ -13,7 +13,7 @@ pub const NOTE: Command = Command {
     example: "/note Prefers calls after 5 pm",
     about: "write something down for colleagues; the client does not see it",
     needs: &[Permission::Chat],
-    positional: &["text"],
+    positional: &[TEXT],
     keys: &[ANY],
     flags: &[ANY],
     run: note,

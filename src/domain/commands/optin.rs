@@ -1,5 +1,5 @@
 //! `/optin send` and `/optin resend`: ask a contact whether the firm may write to him.
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
@@ -20,11 +20,10 @@ pub const SEND: Command = Command {
     about: "ask a contact for consent, after you confirmed that he agreed to be contacted",
     needs: &[Permission::Chat],
     positional: &["contact"],
-    keys: &[],
-    flags: &[],
     one_text_from: Some(0),
     form: true,
     run: send,
+    ..PLAIN
 };
 
 pub const RESEND: Command = Command {
@@ -34,11 +33,9 @@ pub const RESEND: Command = Command {
     about: "ask again, 24 hours after the last request at the earliest",
     needs: &[Permission::Chat],
     positional: &["contact"],
-    keys: &[],
-    flags: &[],
     one_text_from: Some(0),
-    form: false,
     run: resend,
+    ..PLAIN
 };
 
 /// That of the room in which it is typed; elsewhere WhatsApp, whose invitation is what most people mean.
@@ -107,7 +104,7 @@ fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel
     }
     let name = given.name_of(scene, contact);
     if contact.blocked.is_some() {
-        return Err(Refusal::new("blocked").about(&contact.id).with("name", name));
+        return Err(Refusal::new("blocked").about(&contact.id).with("name", name).with("sends", false));
     }
     match contact.consent(channel) {
         Consent::OptedIn { .. } => return Err(Refusal::new("already-in").about(&contact.id).with("name", name)),
@@ -142,7 +139,8 @@ fn may_repeat(scene: &Scene, contact: &Contact, channel: Channel) -> Result<(), 
     let Consent::Pending { asked_at, .. } = contact.consent(channel) else { return Ok(()) };
     let until = asked_at + scene.policy.resend_after;
     if scene.now < until && !fault::planted("asked-at-any-time") {
-        return Err(Refusal::new("pending-until").about(&contact.id).with("until", until.0));
+        let refusal = Refusal::new("pending-until").about(&contact.id).with("until", until.0);
+        return Err(refusal.with("command", "/optin resend"));
     }
     Ok(())
 }

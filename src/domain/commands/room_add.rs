@@ -1,6 +1,6 @@
 //! `/room add`: a colleague (S1-20, S4-4, S4-30) or one more client into this conversation.
 use super::room_owners::{OWNERS, colleague, owned_room};
-use super::{Answer, Command, Given, PLAIN, find_contact, room_contacts};
+use super::{Answer, Command, Given, PLAIN, People, find_contact, room_contacts};
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::members;
 use crate::domain::notices::{self, AdvisorChange};
@@ -16,6 +16,7 @@ pub const ADD: Command = Command {
     about: "take a colleague of your sub-organisation, or one more client, into this room; asks first for clients",
     needs: OWNERS,
     positional: &["colleague"],
+    people: People::OneOrText,
     one_text_from: Some(0),
     run: add,
     ..PLAIN
@@ -25,11 +26,16 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let room = owned_room(scene, given)?;
     match given.text(0) {
         Some(text) => {
-            let contact = find_contact(scene, given, text)?;
+            let contact = find_contact(scene, given, text).map_err(or_a_colleague)?;
             room_contacts::add(scene, given, room, contact)
         }
         None => add_colleague(scene, given, room),
     }
+}
+
+/// No client bears this name; where a colleague was meant he is named otherwise.
+pub fn or_a_colleague(refusal: Refusal) -> Refusal {
+    if refusal.code == "no-such-contact" { refusal.with("colleagues", true) } else { refusal }
 }
 
 fn add_colleague(scene: &mut Scene, given: &Given, mut room: Room) -> Result<Answer, Refusal> {

@@ -59,9 +59,6 @@ fn may_be_added(scene: &mut Scene, given: &Given, room: &Room, contact: &Contact
     if !given.rights.may_use(room.channel) {
         return Err(Refusal::new("not-entitled").with("channel", room.channel.name()));
     }
-    if contact.blocked.is_some() {
-        return Err(refusal("blocked"));
-    }
     may_be_written_to(scene, given, contact, room.channel)?;
     if room.is_native() {
         // Tried and taken back: who is in, who may never be and how many fit is for the group to say (S1-4, S1-28).
@@ -128,8 +125,7 @@ pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) ->
     let name = given.name_of(scene, &contact);
     let barred = room.native.as_ref().is_some_and(|native| native.state_of(&contact.id) == Some(Membership::Barred));
     if !room.contacts.contains(&contact.id) || barred {
-        let near: Vec<String> = room.contacts.iter().map(|id| views::name_in(scene, given, &room, id)).collect();
-        return Err(Refusal::new("no-such-contact").with("typed", name).with("near", near));
+        return Err(Refusal::new("not-a-member").about(&contact.id).with("user", name));
     }
     let last = others_in(&room, &contact.id) == 0;
     if last {

@@ -1,5 +1,5 @@
 //! `/room create`: a room with contacts on one channel, colleagues, and an invitation for whoever was not asked yet.
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Code, Reply};
@@ -7,6 +7,7 @@ use crate::domain::entitlement::Permission;
 use crate::domain::grammar::Who;
 use crate::domain::groups::CONTACTS_MAX;
 use crate::domain::ids::*;
+use crate::domain::presence;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
@@ -20,11 +21,11 @@ pub const CREATE: Command = Command {
     about: "open a room with a contact; who was not asked for consent yet is asked at once",
     needs: &[Permission::RoomCreate],
     positional: &["name", "contact"],
-    keys: &[],
-    flags: &[],
-    one_text_from: None,
+    several: true,
+    people: People::Several,
     form: true,
     run: create,
+    ..PLAIN
 };
 
 fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
@@ -110,18 +111,34 @@ fn colleagues(scene: &Scene, given: &Given, channel: Channel) -> Result<Vec<User
 
 /// One who may read what these clients write (S4-30).
 pub(super) fn colleague(scene: &Scene, given: &Given, who: &Who, channel: Channel) -> Result<UserId, Refusal> {
+    colleague_of(scene, given, who, channel, &given.rights.sub_org)
+}
+
+/// The same, where the room is made for somebody of this sub-organisation.
+pub(super) fn colleague_of(scene: &Scene, given: &Given, who: &Who, channel: Channel, sub_org: &str) -> Result<UserId, Refusal> {
     let user = given.colleague(scene, who)?;
-    let rights = scene.rights(user.id);
-    if rights.may_use(channel) && rights.sub_org == given.rights.sub_org {
-        return Ok(user.id);
-    }
-    let why = format!("({}) may not take part on this channel", user.name);
-    Err(Refusal::bad_argument("advisor", why, given.command.example))
+    // The form comes back: another colleague can be chosen there.
+    presence::may_take_part(scene, &user, channel, sub_org).map_err(|refusal| refusal.with("argument", "advisors"))?;
+    Ok(user.id)
 }
 
 /// By name, before anything is made.
 pub(super) fn may_be_written_to(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel) -> Result<(), Refusal> {
     let name = given.name_of(scene, contact);
+    may_be_reached(scene, given, contact, channel, name)
+}
+
+/// The same for one who is called so where it is told.
+pub(super) fn may_be_reached(
+    scene: &mut Scene,
+    given: &Given,
+    contact: &Contact,
+    channel: Channel,
+    name: String,
+) -> Result<(), Refusal> {
+    if contact.blocked.is_some() {
+        return Err(Refusal::new("blocked").about(&contact.id).with("name", name).with("sends", false));
+    }
     match contact.consent(channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
         Consent::Unreachable { .. } => {
@@ -141,10 +158,11 @@ fn room_is_there(scene: &Scene, given: &Given, contacts: &[Contact], channel: Ch
     let joinable = |room: &Room| room.is_live() && room.channel == channel && !room.members.is_empty();
     let visible = |room: &Room| joinable(room) && room.sub_org == given.rights.sub_org;
     let rooms: Vec<Room> = rooms.filter(visible).collect();
-    let own = rooms.iter().find(|room| room.members.contains_key(&given.caller.id));
+    // The client alone is nearer to what was asked for than a group that he is in.
+    let own = rooms.iter().filter(|room| room.members.contains_key(&given.caller.id)).min_by_key(|room| room.contacts.len());
     let there = own.or(rooms.first())?;
     let owner = there.owner().map(|owner| scene.user_name(owner)).unwrap_or_default();
     let card = Reply::new(Code::Confirm, "room-is-there").about(&contact.id).with("name", given.name_of(scene, contact));
     let card = card.with("room", there.name.clone()).with("room_key", there.key.to_string()).with("owner", owner);
-    Some(card.with("own", own.is_some()))
+    Some(card.with("own", own.is_some()).with("group", there.contacts.len() > 1))
 }

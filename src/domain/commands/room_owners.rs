@@ -1,5 +1,5 @@
 //! `/room promote` and `/room demote`: who owns a room (S1-22, S1-23); and what every command for owners asks first.
-use super::{Answer, Command, Given, PLAIN};
+use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::{Permission, User};
 use crate::domain::ids::UserId;
@@ -16,6 +16,7 @@ pub const PROMOTE: Command = Command {
     about: "make a member of this room an owner of it",
     needs: OWNERS,
     positional: &["colleague"],
+    people: People::One,
     run: promote,
     ..PLAIN
 };
@@ -27,6 +28,7 @@ pub const DEMOTE: Command = Command {
     about: "make an owner of this room a plain member",
     needs: OWNERS,
     positional: &["colleague"],
+    people: People::One,
     run: demote,
     ..PLAIN
 };
@@ -89,9 +91,7 @@ pub fn another_owns(room: &Room, user: UserId) -> Result<(), Refusal> {
 fn promote(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let mut room = changeable_room(scene, given)?;
     let user = member(scene, given, &room)?;
-    if !presence::belongs(scene, &room, user.id) {
-        return Err(Refusal::new("not-enabled").with("user", user.name).with("channel", room.channel.name()));
-    }
+    presence::may_take_part(scene, &user, room.channel, &room.sub_org)?;
     if !presence::is_owner(&room, user.id) {
         let cause = Cause::command(scene, given.caller.id);
         presence::set_owner(scene, &mut room, user.id, true, &cause);

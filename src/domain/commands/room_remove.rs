@@ -1,6 +1,7 @@
 //! `/room remove`: a colleague (S1-21, S4-35..39) or a client out of this conversation.
+use super::room_add::or_a_colleague;
 use super::room_owners::{OWNERS, another_owns, member, owned_room};
-use super::{Answer, Command, Given, PLAIN, find_contact, room_contacts, room_leave};
+use super::{Answer, Command, Given, PLAIN, People, find_contact, room_contacts, room_leave};
 use crate::domain::effect::{Code, Reply};
 use crate::domain::members;
 use crate::domain::notices::{self, AdvisorChange};
@@ -16,6 +17,7 @@ pub const REMOVE: Command = Command {
     about: "take a colleague or a client out of this room; asks first",
     needs: OWNERS,
     positional: &["colleague"],
+    people: People::OneOrText,
     one_text_from: Some(0),
     run: remove,
     ..PLAIN
@@ -25,7 +27,7 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let room = owned_room(scene, given)?;
     match given.text(0) {
         Some(text) => {
-            let contact = find_contact(scene, given, text)?;
+            let contact = find_contact(scene, given, text).map_err(or_a_colleague)?;
             room_contacts::remove(scene, given, room, contact)
         }
         None => remove_colleague(scene, given, room),

@@ -61,7 +61,7 @@ fn may_ask(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Resu
         return Err(Refusal::new("other-sub-org").with("user", given.caller.name.clone()));
     }
     if contact.blocked.is_some() {
-        return Err(Refusal::new("blocked"));
+        return Err(Refusal::new("blocked").with("sends", false));
     }
     if !returning::may_return(scene, &contact.id, room, given.caller.id) {
         return Err(Refusal::new("no-line-left").with("channel", room.channel.name()));
@@ -78,7 +78,7 @@ fn may_ask(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Resu
         Consent::None | Consent::OptedIn { .. } => asked,
     };
     match asked.map(|at| at + scene.policy.resend_after).filter(|until| scene.now < *until) {
-        Some(until) => Err(Refusal::new("pending-until").with("until", until.0)),
+        Some(until) => Err(Refusal::new("pending-until").with("until", until.0).with("command", "/room restart")),
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! `/room transfer`: the conversation goes to a colleague, who owns it from then on (S4-41).
 use super::room_owners::{OWNERS, changeable_room, colleague};
-use super::{Answer, Command, Given, PLAIN};
+use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::commit::Entry;
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::entitlement::User;
@@ -20,6 +20,7 @@ pub const TRANSFER: Command = Command {
     about: "hand this conversation over to a colleague and leave it; asks first",
     needs: OWNERS,
     positional: &["colleague"],
+    people: People::One,
     run: transfer,
     ..PLAIN
 };

@@ -1,5 +1,5 @@
 //! `/template list`, `show` and `send`: approved messages that may go at any time, after a preview.
-use super::{Answer, Command, Given};
+use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::contact::Contact;
 use crate::domain::effect::{Body, Code, Reply};
@@ -22,12 +22,8 @@ pub const LIST: Command = Command {
     example: "/template list",
     about: "the templates that you may send at any time",
     needs: &[Permission::TemplateSend],
-    positional: &[],
-    keys: &[],
-    flags: &[],
-    one_text_from: None,
-    form: false,
     run: list,
+    ..PLAIN
 };
 
 pub const SHOW: Command = Command {
@@ -37,11 +33,8 @@ pub const SHOW: Command = Command {
     about: "one template with its words and parameters",
     needs: &[Permission::TemplateSend],
     positional: &["name"],
-    keys: &[],
-    flags: &[],
-    one_text_from: None,
-    form: false,
     run: show,
+    ..PLAIN
 };
 
 pub const SEND: Command = Command {
@@ -50,12 +43,12 @@ pub const SEND: Command = Command {
     example: "/template send follow_up to=\"Ann Lee\"",
     about: "send a template; it may go into a closed window",
     needs: &[Permission::TemplateSend],
-    positional: &["name"],
+    positional: &["name", "to"],
     keys: &["to"],
-    flags: &[],
-    one_text_from: None,
+    one_text_from: Some(1),
     form: true,
     run: send,
+    ..PLAIN
 };
 
 /// WhatsApp's limit of a template's body with its values, in characters.
