@@ -219,7 +219,7 @@ impl Town {
                 self.will_remove(group.as_str(), &number);
             }
             GroupCall::Delete { group } => drop(self.groups.remove(group.as_str())),
-            GroupCall::Change { .. } | GroupCall::Link { .. } | GroupCall::Picture { .. } => {}
+            GroupCall::Change { .. } | GroupCall::Link { .. } | GroupCall::Requests { .. } | GroupCall::Picture { .. } => {}
         }
     }
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use liaison::adapters::whatsapp::parse;
 use liaison::domain::effect::{Body, Prepared, Send};
-use liaison::domain::event::{ClientMessage, Delivery, DeliveryReported, Fact, GroupNews, GroupTold};
+use liaison::domain::event::{ClientMessage, Delivery, DeliveryReported, Fact, GroupNews, GroupTold, JoinRequest};
 use liaison::domain::ids::{Channel, ContactId, MessageId};
 use liaison::sandbox::meta::{Fails, Meta, MetaSettings};
 use serde_json::{Value, json};
@@ -232,6 +232,20 @@ async fn s4_30_a_request_is_rejected_taken_back_or_answered_once() {
         })
         .await;
     assert_eq!(code(stage.call(answer(&group, &bob, true)).await), "131213");
+}
+
+#[tokio::test]
+async fn s1_16_a_request_that_no_webhook_told_of_stands_in_the_list() {
+    let stage = Stage::new().await;
+    let (group, link) = stage.group("Lee family").await;
+    let listed = async || done(stage.call(GroupCall::Requests { group: group.clone() }).await).unwrap();
+    assert_eq!(listed().await, "[]");
+    let bob = stage.asks(BOB, &link).await;
+    let found: Vec<JoinRequest> = serde_json::from_str(&listed().await).unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert!(one.request == bob && is(one.who.phone.as_ref(), BOB), "{one:?}");
+    assert_eq!(done(stage.call(answer(&group, &bob, true)).await), None);
+    assert_eq!(listed().await, "[]", "answered");
 }
 
 #[tokio::test]
