@@ -204,10 +204,10 @@ async fn s4_33_whoever_was_taken_out_never_comes_back_and_whoever_left_may() {
     stage
         .told("the removal", |told| matches!(&told.news, GroupNews::Removed { who } if is(who.phone.as_ref(), ANN)).then_some(()))
         .await;
-    assert!(stage.meta.follow_link(ANN, &link).unwrap_err().contains("removed"));
+    assert!(stage.meta.follow_link(ANN, &link).unwrap_err().why.contains("removed"));
     let anew = done(stage.call(super::link(&group, true)).await).unwrap();
     assert_ne!(anew, link);
-    assert!(stage.meta.follow_link(ANN, &anew).unwrap_err().contains("removed"), "no new link lets him in");
+    assert!(stage.meta.follow_link(ANN, &anew).unwrap_err().why.contains("removed"), "no new link lets him in");
     assert!(stage.meta.follow_link(EVE, &link).is_err(), "the old link is void");
     assert!(stage.meta.write_in_group(ANN, group.as_str(), "Hello?", None).is_err());
     assert_eq!(code(stage.call(remove(&group, ANN)).await), "131212");
