@@ -371,8 +371,6 @@ fn replies(table: &mut Table) {
         ("group-joined", vec![ann.clone()]),
         ("group-left", vec![ann.clone()]),
         ("group-removed", vec![ann.clone()]),
-        ("group-not-removed", [json!("Ann Lee"), Value::Null].map(|name| json!({ "name": name })).to_vec()),
-        ("group-not-changed", vec![json!({ "room": "Lee" })]),
         ("group-picture-asked", vec![json!({ "file": "family.jpg" })]),
         ("group-picture-changed", vec![json!({ "name": "Jane Doe", "room": "Lee" })]),
         ("group-picture-silent", vec![json!({ "room": "Lee" })]),
@@ -385,6 +383,24 @@ fn replies(table: &mut Table) {
                 .collect(),
         ),
         (
+            "group-not-removed",
+            [(json!("Ann Lee"), false), (Value::Null, false), (json!("Ann Lee"), true), (Value::Null, true)]
+                .map(|(name, over)| json!({ "name": name, "over": over }))
+                .to_vec(),
+        ),
+        (
+            "group-not-changed",
+            [("words", false), ("words", true), ("link", false), ("link", true)]
+                .map(|(kind, over)| json!({ "room": "Lee", "kind": kind, "over": over }))
+                .to_vec(),
+        ),
+        (
+            "group-request-waits",
+            [(true, false), (true, true), (false, false), (false, true)]
+                .map(|(full, over)| json!({ "name": "Ann Lee", "room": "Lee", "full": full, "over": over }))
+                .to_vec(),
+        ),
+        (
             "group-request-rejected",
             [(Value::Null, Value::Null), (json!("Ann Lee"), Value::Null), (json!("Ann Lee"), json!("BARRED"))]
                 .map(|(name, state)| json!({ "name": name, "state": state, "room": "Lee" }))
@@ -392,7 +408,12 @@ fn replies(table: &mut Table) {
         ),
         ("group-uninvited", vec![json!({ "room": "Lee" })]),
         ("group-unsettled", vec![ann.clone()]),
-        ("group-suspended", [true, false].map(|over| json!({ "over": over, "room": "Lee" })).to_vec()),
+        (
+            "group-suspended",
+            [(false, 0, false), (true, 0, false), (true, 1, false), (true, 2, true)]
+                .map(|(over, held, reading)| json!({ "over": over, "held": held, "reading_along": reading, "room": "Lee" }))
+                .to_vec(),
+        ),
         ("group-deleted", vec![json!({ "room": "Lee" })]),
         ("refusal-barred", vec![json!({})]),
         ("refusal-already-member", vec![ann.clone(), json!({})]),
@@ -834,9 +855,9 @@ fn answers_on_rooms(table: &mut Table) {
     table.insert("room-contact-added", added.collect());
     for name in ["confirm-room-contact-remove", "room-contact-removed"] {
         let rows = [(0, false), (1, false), (2, true)];
-        let row = |(held, last)| json!({ "name": "Ben Orr", "room": "Lee family", "held": held, "last": last, "barred": false });
-        let barred = json!({ "name": "Ben Orr", "room": "Lee family", "held": 0, "last": false, "barred": true });
-        table.insert(name, rows.map(row).into_iter().chain([barred]).collect());
+        let row = |(held, last)| json!({ "name": "Ben Orr", "room": "Lee family", "held": held, "last": last, "barred": false, "leaves": false });
+        let barred = |leaves| json!({ "name": "Ben Orr", "room": "Lee family", "held": 0, "last": false, "barred": true, "leaves": leaves });
+        table.insert(name, rows.map(row).into_iter().chain([true, false].map(barred)).collect());
     }
 }
 

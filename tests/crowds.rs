@@ -33,6 +33,8 @@ const MUST_BE_SEEN: &[&str] = &[
     "in without a right",
     "removal",
     "removal refused",
+    "answer refused",
+    "found in the list",
     "looked for",
     "members kept",
     "told in private",
@@ -119,6 +121,7 @@ mod planted {
 
     faults! {
         fault_barred_let_in_is_found: "barred-let-in" "barred",
+        fault_refusal_forgotten_is_found: "refusal-forgotten" "forgotten",
         fault_outsider_reads_is_found: "outsider-reads" "reads",
         fault_last_owner_gone_is_found: "last-owner-gone" "owner",
         fault_group_before_stop_is_found: "group-before-stop" "stopped or blocked",

@@ -29,6 +29,8 @@ mod inbound;
 mod members;
 #[path = "rules/native.rs"]
 mod native;
+#[path = "rules/native_again.rs"]
+mod native_again;
 #[path = "rules/numbers.rs"]
 mod numbers;
 #[path = "rules/onboarding.rs"]

@@ -6,7 +6,7 @@ use crate::adapters::wording::load_all;
 use crate::domain::time::Timestamp;
 use crate::ports::Clock;
 use crate::sandbox::NowMs;
-use crate::sandbox::group_views::{GroupMessageView, GroupView};
+use crate::sandbox::group_views::{GroupMessageView, GroupView, NoEntry};
 use crate::sandbox::keys::new_key_pair;
 use crate::sandbox::meta::{Meta, MetaSettings};
 use crate::sandbox::page::{self, World};
@@ -674,7 +674,10 @@ impl World for Acme {
     fn phone_groups(&self, number: &str) -> Vec<GroupView> {
         self.meta.groups_of(number)
     }
-    fn phone_joins(&self, number: &str, link: &str) -> Result<GroupView, String> {
+    fn phone_looks(&self, number: &str) -> Result<usize, String> {
+        self.meta.mark_read(number)
+    }
+    fn phone_joins(&self, number: &str, link: &str) -> Result<GroupView, NoEntry> {
         self.meta.follow_link(number, link)
     }
     fn phone_leaves(&self, number: &str, group: &str) -> Result<GroupView, String> {

@@ -104,6 +104,8 @@ pub enum GroupCall {
     Picture { group: GroupId, file: Box<Media> },
     /// `Done` carries the link; `anew` makes all earlier ones void.
     Link { group: GroupId, anew: bool },
+    /// Who asks to join and has no answer; `Done` carries `event::JoinRequest`s as JSON.
+    Requests { group: GroupId },
     /// A join request, approved or rejected.
     Answer { group: GroupId, request: String, approve: bool },
     /// Takes a participant out, for good: no link lets him in again.

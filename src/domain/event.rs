@@ -408,6 +408,13 @@ pub struct MarketingChosen {
     pub detail: String,
 }
 
+/// One of those who ask to join a group, as the provider lists them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JoinRequest {
+    pub request: String,
+    pub who: ClientKeys,
+}
+
 /// News of a native WhatsApp group, one person at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupTold {

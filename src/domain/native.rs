@@ -1,13 +1,17 @@
 //! Native WhatsApp groups: asked for, made, joined by invitation, changed and ended. A room of ours bears one; what is
 //! written in the room goes into it, in `talk`; what WhatsApp tells of it is heard in `news`.
 mod news;
+pub mod owed;
 pub mod picture;
+pub mod requests;
 mod talk;
 
 pub use news::{call_done, call_failed, told};
 pub use talk::{client_wrote, objection, program_may_say, reached, say_to_group, window_was_closed};
 
+use self::owed::{Owed, What};
 use self::picture::Picture;
+use self::requests::Looks;
 use super::commit::{Entry, Key};
 use super::consent::Consent;
 use super::contact::Contact;
@@ -50,6 +54,9 @@ pub struct Native {
     pub group: Option<GroupId>,
     /// The group's name, which may be longer than the room's.
     pub subject: String,
+    /// As WhatsApp was asked to make it: by that name it is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_as: Option<Words>,
     pub asked_at: Timestamp,
     pub looks: u32,
     /// When to look for it, while it is not known.
@@ -65,11 +72,23 @@ pub struct Native {
     /// The same for people of whom we know nothing but what WhatsApp calls them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub strangers: BTreeSet<String>,
+    /// What WhatsApp was asked for and has not done yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
+    #[serde(default, skip_serializing_if = "Looks::is_none")]
+    pub looks_for_requests: Looks,
     /// The picture that was asked for last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
     /// When the room was last told that a stranger asked to join.
     pub strangers_told_at: Option<Timestamp>,
+}
+
+/// What everybody in the group reads above it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Words {
+    pub subject: String,
+    pub description: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,7 +111,9 @@ impl Native {
     }
     fn wakes_at(&self) -> Option<Timestamp> {
         let look = self.look_at.filter(|_| self.group.is_none());
-        look.into_iter().chain(self.picture.as_ref().and_then(Picture::wakes_at)).min()
+        let again = self.owed.iter().filter_map(Owed::wakes_at).chain(self.looks_for_requests.wakes_at());
+        let again = again.filter(|_| self.group.is_some());
+        look.into_iter().chain(again).chain(self.picture.as_ref().and_then(Picture::wakes_at)).min()
     }
 }
 
@@ -159,6 +180,7 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
     room.native = Some(Native {
         group: None,
         subject: wish.name.to_owned(),
+        asked_as: None,
         asked_at: scene.now,
         looks: 0,
         look_at: None,
@@ -168,6 +190,8 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         suspended: false,
         reading_along: BTreeSet::new(),
         strangers: BTreeSet::new(),
+        owed: Vec::new(),
+        looks_for_requests: Looks::default(),
         picture: None,
         strangers_told_at: None,
     });
@@ -182,18 +206,17 @@ pub fn room_opened(scene: &mut Scene, key: &RoomKey) {
     let Some(native) = &mut room.native else { return };
     native.asked_at = scene.now;
     let subject = native.subject.clone();
+    native.asked_as = Some(Words { subject: subject.clone(), description: description.clone() });
     scene.put(&room);
     act(scene, &room, GroupCall::Create { subject, description });
 }
 
-fn take_out_of_group(scene: &mut Scene, room: &Room, contact: Option<&Contact>, group: GroupId, who: Address) {
-    let call = GroupCall::Remove { group, who };
-    let contact = contact.map(|contact| contact.id.clone());
-    scene.effect(Effect::Group(GroupAct { room: room.key.clone(), line: room.line.clone(), contact, call }));
+fn act(scene: &mut Scene, room: &Room, call: GroupCall) {
+    act_about(scene, room, None, call);
 }
 
-fn act(scene: &mut Scene, room: &Room, call: GroupCall) {
-    scene.effect(Effect::Group(GroupAct { room: room.key.clone(), line: room.line.clone(), contact: None, call }));
+fn act_about(scene: &mut Scene, room: &Room, contact: Option<ContactId>, call: GroupCall) {
+    scene.effect(Effect::Group(GroupAct { room: room.key.clone(), line: room.line.clone(), contact, call }));
 }
 
 /// S1-13: it names the advisors.
@@ -205,22 +228,40 @@ fn description(scene: &Scene, room: &Room) -> String {
 
 // ---- invited (S1-10..12, S1-18)
 
-/// Whoever is invited, has agreed and has not got the link yet gets it now, each by himself.
-pub fn send_links(scene: &mut Scene, key: &RoomKey) {
-    let Some(room) = scene.room(key) else { return };
-    let Some(native) = room.native.clone().filter(|native| native.link.is_some() && room.is_live()) else { return };
-    for (id, member) in &native.members {
-        if member.state == Membership::Invited && !member.linked {
-            send_link(scene, &room, id, native.link.as_deref().unwrap_or_default());
-        }
+/// Whoever is invited, has agreed and has not got the link yet gets it, each by himself: WhatsApp is asked for it each time,
+/// since a link that was reset in the firm's own tools lets nobody in.
+fn ask_for_link(scene: &mut Scene, key: &RoomKey) {
+    let Some(room) = scene.room(key).filter(Room::is_live) else { return };
+    let Some(group) = room.native.as_ref().and_then(|native| native.group.clone()) else { return };
+    if !without_link(scene, &room).is_empty() {
+        act(scene, &room, GroupCall::Link { group, anew: false });
+    }
+}
+
+fn without_link(scene: &Scene, room: &Room) -> Vec<ContactId> {
+    let members = room.native.iter().flat_map(|native| &native.members);
+    let waiting = members.filter(|(_, member)| member.state == Membership::Invited && !member.linked).map(|(id, _)| id);
+    waiting.filter(|id| scene.contact(id).is_some_and(|contact| may_be_invited(&contact))).cloned().collect()
+}
+
+/// The link as WhatsApp has just told it.
+fn send_links(scene: &mut Scene, key: &RoomKey, link: &str) {
+    let Some(mut room) = scene.room(key) else { return };
+    let Some(native) = &mut room.native else { return };
+    native.link = Some(link.to_owned());
+    scene.put(&room);
+    for id in without_link(scene, &room).iter().filter(|_| room.is_live()) {
+        send_link(scene, &room, id, link);
     }
 }
 
 fn send_link(scene: &mut Scene, room: &Room, id: &ContactId, link: &str) {
-    let Some(contact) = scene.contact(id).filter(may_be_invited) else { return };
+    let Some(contact) = scene.contact(id) else { return };
     let Some(mut room) = scene.room(&room.key) else { return };
-    let Some(member) = room.native.as_mut().and_then(|native| native.members.get_mut(id)) else { return };
+    let (now, Some(native)) = (scene.now, &mut room.native) else { return };
+    let Some(member) = native.members.get_mut(id) else { return };
     member.linked = true;
+    native.looks_for_requests.begin(now);
     scene.put(&room);
     scene.note(Entry::new("group.link_sent", PROGRAM).about(id).room(&room.key));
     tell_alone(scene, &room, &contact, GROUP_INVITE, &[("link", link)]);
@@ -255,7 +296,7 @@ fn closes_late_enough(scene: &Scene, room: &Room, contact: &Contact) -> bool {
 pub fn client_agreed(scene: &mut Scene, contact: &Contact) {
     let native = contact.rooms.iter().filter_map(|key| scene.room(key)).filter(Room::is_native);
     let keys: Vec<RoomKey> = native.map(|room| room.key).collect();
-    keys.iter().for_each(|key| send_links(scene, key));
+    keys.iter().for_each(|key| ask_for_link(scene, key));
 }
 
 // ---- changed by the owners (S1-20..28)
@@ -285,10 +326,11 @@ impl Changed {
 /// Advisors came, went or changed places: the description follows (S1-13) and the group is told (S1-26).
 pub fn advisors_changed(scene: &mut Scene, key: &RoomKey, change: Changed) {
     let Some(room) = scene.room(key).filter(|room| room.is_live()) else { return };
-    let Some(group) = room.native.as_ref().and_then(|native| native.group.clone()) else { return };
+    let Some(native) = room.native.as_ref().filter(|native| native.group.is_some()) else { return };
     if matches!(change, Changed::Added | Changed::Removed) {
+        let subject = native.owes_words().then(|| native.subject.clone());
         let description = Some(description(scene, &room));
-        act(scene, &room, GroupCall::Change { group, subject: None, description });
+        change_words(scene, &room, subject, description);
     }
     tell_group(scene, &room, change);
 }
@@ -298,11 +340,31 @@ pub fn renamed(scene: &mut Scene, key: &RoomKey, name: &str) {
     let Some(mut room) = scene.room(key).filter(|room| room.is_live()) else { return };
     let Some(native) = &mut room.native else { return };
     native.subject = name.to_owned();
-    let group = native.group.clone();
+    let (made, owes_words) = (native.group.is_some(), native.owes_words());
     scene.put(&room);
-    if let Some(group) = group {
-        act(scene, &room, GroupCall::Change { group, subject: Some(name.to_owned()), description: None });
+    if made {
+        let description = owes_words.then(|| description(scene, &room));
+        change_words(scene, &room, Some(name.to_owned()), description);
         tell_group(scene, &room, Changed::Renamed);
+    }
+}
+
+/// What WhatsApp did not take over before goes with it.
+fn change_words(scene: &mut Scene, room: &Room, subject: Option<String>, description: Option<String>) {
+    if let Some(group) = room.native.as_ref().and_then(|native| native.group.clone()) {
+        act(scene, room, GroupCall::Change { group, subject, description });
+    }
+}
+
+/// The group is there: what became of the room's name and its advisors while WhatsApp made it follows.
+fn catch_up(scene: &mut Scene, room: &Room) {
+    let Some(native) = &room.native else { return };
+    let Some(asked) = &native.asked_as else { return };
+    let now = Words { subject: native.subject.clone(), description: description(scene, room) };
+    if now != *asked {
+        let subject = Some(now.subject).filter(|subject| *subject != asked.subject);
+        let description = Some(now.description).filter(|description| *description != asked.description);
+        change_words(scene, room, subject, description);
     }
 }
 
@@ -321,27 +383,28 @@ pub fn invite(scene: &mut Scene, key: &RoomKey, contact: &ContactId) -> Result<(
     };
     native.members.insert(contact.clone(), Member { state, linked: false });
     scene.put(&room);
-    send_links(scene, key);
+    ask_for_link(scene, key);
     tell_group(scene, &room, Changed::Added);
     Ok(())
 }
 
-/// Out, and never in again (S1-28).
+/// Out, and never in again (S1-28). Whom WhatsApp has not taken out is asked for once more.
 pub fn remove(scene: &mut Scene, key: &RoomKey, contact: &Contact) {
     let Some(mut room) = scene.room(key) else { return };
     let Some(native) = &mut room.native else { return };
+    if native.may_be_removed_again(&contact.id) {
+        return owed::ask(scene, key, owed::out(Some(contact), String::new(), contact.address()));
+    }
     let was = native.state_of(&contact.id);
     let Some(state) = was.and_then(|state| state.after(Step::Bar)) else { return };
     native.members.insert(contact.id.clone(), Member { state, linked: true });
-    let group = native.group.clone();
     if was == Some(Membership::Joined) {
         // Until WhatsApp says that he is out he reads what is said there.
         native.reading_along.insert(contact.id.clone());
+        scene.put(&room);
+        return owed::ask(scene, key, owed::out(Some(contact), String::new(), contact.address()));
     }
     scene.put(&room);
-    if let (Some(group), Some(Membership::Joined)) = (group, was) {
-        return take_out_of_group(scene, &room, Some(contact), group, contact.address());
-    }
     tell_group(scene, &room, Changed::Removed);
 }
 
@@ -356,16 +419,25 @@ fn tell_group(scene: &mut Scene, room: &Room, change: Changed) {
     say_to_group(scene, &room.key, GROUP_CHANGED, &[("change", change.word())]);
 }
 
-/// The room is closed: the group ends with it.
+/// The room is closed: the group ends with it, and nothing else is wanted of it.
 pub fn room_closed(scene: &mut Scene, room: &Room) {
-    if let Some(group) = room.native.as_ref().and_then(|native| native.group.clone()) {
-        act(scene, room, GroupCall::Delete { group });
-    }
+    let Some(mut room) = scene.room(&room.key) else { return };
+    let Some(native) = &mut room.native else { return };
+    native.owed.clear();
+    native.looks_for_requests = Looks::default();
+    scene.put(&room);
+    owed::ask(scene, &room.key, What::End);
 }
 
-/// The group was asked for, or its picture, and nobody has told of it.
+/// Something was asked of WhatsApp, and it has refused it or told nothing of it.
 pub fn woke(scene: &mut Scene, key: &RoomKey) {
     picture::woke(scene, key);
+    owed::woke(scene, key);
+    requests::woke(scene, key);
+    look_for_group(scene, key);
+}
+
+fn look_for_group(scene: &mut Scene, key: &RoomKey) {
     let Some(mut room) = scene.room(key) else { return };
     let now = scene.now;
     let Some(native) = &mut room.native else { return };
@@ -374,7 +446,8 @@ pub fn woke(scene: &mut Scene, key: &RoomKey) {
     }
     native.looks += 1;
     native.look_at = None;
-    let (subject, created_after) = (native.subject.clone(), native.asked_at - Span::minutes(1));
+    let subject = native.asked_as.as_ref().map_or_else(|| native.subject.clone(), |asked| asked.subject.clone());
+    let created_after = native.asked_at - Span::minutes(1);
     scene.put(&room);
     act(scene, &room, GroupCall::Find { subject, created_after });
 }

@@ -22,6 +22,25 @@ pub struct GroupView {
     pub messages: Vec<GroupMessageView>,
 }
 
+/// Why a phone did not get into a group, and what its owner can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoEntry {
+    pub why: String,
+    pub mend: &'static str,
+}
+
+impl NoEntry {
+    pub fn new(why: impl Into<String>, mend: &'static str) -> NoEntry {
+        NoEntry { why: why.into(), mend }
+    }
+}
+
+impl From<String> for NoEntry {
+    fn from(why: String) -> NoEntry {
+        NoEntry::new(why, "Add a phone with WhatsApp, or try again in a moment.")
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct GroupMemberView {
     /// E.164 with "+".

@@ -138,6 +138,8 @@ pub struct World {
     /// What the next call about a group is answered with, and what the earlier ones were.
     pub group_answer: Option<String>,
     pub answers: Vec<String>,
+    /// Who asks to join which group, as the provider lists them.
+    pub who_asks: BTreeMap<GroupId, Vec<JoinRequest>>,
     /// One for each coming file that is fetched: code and detail.
     pub file_troubles: VecDeque<(&'static str, &'static str)>,
     /// What comes in has this size.
@@ -193,6 +195,7 @@ impl World {
             group_troubles: VecDeque::new(),
             group_answer: None,
             answers: Vec::new(),
+            who_asks: BTreeMap::new(),
             file_troubles: VecDeque::new(),
             found_size: None,
             no_files: false,
@@ -510,7 +513,12 @@ impl World {
                 Outcome::Failed { code: code.to_owned(), detail: "no".to_owned() }
             }
             None => {
-                let answer = self.group_answer.take().unwrap_or_else(|| self.fresh("answer"));
+                let listed = match &act.call {
+                    GroupCall::Requests { group } => self.who_asks.get(group),
+                    _ => None,
+                };
+                let listed = listed.map(|requests| serde_json::to_string(requests).unwrap());
+                let answer = self.group_answer.take().or(listed).unwrap_or_else(|| self.fresh("answer"));
                 self.answers.push(answer.clone());
                 self.outside.push(Outside::Asked { act: act.clone(), answer: Some(answer.clone()) });
                 Outcome::Done { external_id: Some(answer) }

@@ -5,7 +5,7 @@ use crate::dice::Dice;
 use crate::watcher::{Colleague, Watcher, tokens};
 use liaison::domain::effect::{Code, GroupCall};
 use liaison::domain::entitlement::{Permission, Rights};
-use liaison::domain::event::{Fact, GroupNews, GroupTold, MemberChange, Person, StreamKind};
+use liaison::domain::event::{Fact, GroupNews, GroupTold, JoinRequest, MemberChange, Person, StreamKind};
 use liaison::domain::ids::*;
 use liaison::domain::policy::Policy;
 use liaison::domain::time::{Span, Timestamp};
@@ -47,6 +47,8 @@ enum Intent {
 struct Group {
     inside: BTreeSet<String>,
     asked: BTreeMap<String, String>,
+    /// The firm has heard of it, or has found it: before that nobody has a link.
+    known: bool,
 }
 
 pub struct Town {
@@ -143,6 +145,19 @@ impl Town {
                 return;
             }
         }
+        self.comes_to_rest();
+    }
+
+    /// WhatsApp refuses nothing any more: what it had refused is done within days.
+    fn comes_to_rest(&mut self) {
+        for _ in 0..4 {
+            self.world.group_troubles.clear();
+            let until = self.world.now + Span::days(1);
+            self.time_goes_on(until);
+        }
+        for (group, as_it_is) in &self.groups {
+            self.watcher.nothing_is_forgotten(group, &as_it_is.inside);
+        }
     }
 
     fn fresh(&mut self) -> u64 {
@@ -205,11 +220,12 @@ impl Town {
         match call {
             GroupCall::Create { .. } => self.will_make(answer, &stream),
             GroupCall::Find { .. } => {
-                self.groups.entry(answer.clone()).or_default();
+                self.groups.entry(answer.clone()).or_default().known = true;
                 self.watcher.group_stands(&answer, &stream);
             }
             GroupCall::Answer { group, request, approve } => {
                 let asked = self.groups.get_mut(group.as_str()).and_then(|group| group.asked.remove(&request));
+                self.world.who_asks.entry(group.clone()).or_default().retain(|one| one.request != request);
                 if let Some(number) = asked.filter(|_| approve) {
                     self.comes_in(group.as_str(), &number);
                 }
@@ -219,7 +235,7 @@ impl Town {
                 self.will_remove(group.as_str(), &number);
             }
             GroupCall::Delete { group } => drop(self.groups.remove(group.as_str())),
-            GroupCall::Change { .. } | GroupCall::Link { .. } | GroupCall::Picture { .. } => {}
+            GroupCall::Change { .. } | GroupCall::Link { .. } | GroupCall::Requests { .. } | GroupCall::Picture { .. } => {}
         }
     }
 
@@ -280,6 +296,14 @@ impl Town {
         let number = |who: &liaison::domain::event::ClientKeys| who.phone.as_ref().unwrap().e164().to_owned();
         // Known before anything is sent on account of it.
         let intruder = match &news {
+            GroupNews::Created { .. } => {
+                self.groups.entry(group.to_owned()).and_modify(|group| group.known = true);
+                None
+            }
+            GroupNews::AsksToJoin { request, .. } => {
+                self.watcher.is_asked(request);
+                None
+            }
             GroupNews::Joined { who } => Some(number(who)).filter(|number| self.watcher.is_inside(group, number)),
             GroupNews::Left { who } => {
                 self.watcher.is_outside(group, &number(who), false);
@@ -306,7 +330,10 @@ impl Town {
             14..=18 => self.dice.between(60, 5_400),
             _ => self.dice.between(18_000, 108_000),
         };
-        let until = self.world.now + Span::seconds(seconds);
+        self.time_goes_on(self.world.now + Span::seconds(seconds));
+    }
+
+    fn time_goes_on(&mut self, until: Timestamp) {
         self.news.sort_by_key(|(at, ..)| *at);
         while self.news.first().is_some_and(|(at, ..)| *at <= until) {
             let (at, id, group, news) = self.news.remove(0);
@@ -423,6 +450,9 @@ impl Town {
             }
             6 => {
                 let intent = Intent::ClientOut { stream: stream.clone(), number: number.clone() };
+                if self.watcher.places[&stream].native && self.dice.per_mille(300) {
+                    self.world.group_troubles.push_back("131207");
+                }
                 self.commands(who, Some(&stream), &format!("/room remove {number}"), intent);
                 // What is written next is for those who are left.
                 return self.writes_in(&stream, who);
@@ -599,6 +629,9 @@ impl Town {
             // By whatever door: let in by somebody with the firm's own tools, or restored from a backup.
             4 => {
                 let number = (*self.dice.pick(&NUMBERS)).to_owned();
+                if self.dice.per_mille(400) {
+                    self.world.group_troubles.push_back("131207");
+                }
                 self.comes_in(&group, &number);
             }
             _ if inside.is_empty() => self.asks_to_join(&group),
@@ -626,6 +659,9 @@ impl Town {
 
     /// With his own link or one that somebody has passed on: the request looks the same.
     fn asks_to_join(&mut self, group: &str) {
+        if !self.groups[group].known {
+            return;
+        }
         let stream = self.watcher.groups.get(group).cloned().unwrap_or_default();
         let number = if self.dice.per_mille(100) { STRANGER.to_owned() } else { self.client_of(&stream) };
         let request = format!("ask-{}", self.fresh());
@@ -636,7 +672,12 @@ impl Town {
         if self.dice.per_mille(50) {
             self.world.group_troubles.push_back("131000");
         }
-        self.will_tell(group, GroupNews::AsksToJoin { request, who: keys_of(&number) }, 600);
+        let who = keys_of(&number);
+        let listed = JoinRequest { request: request.clone(), who: who.clone() };
+        self.world.who_asks.entry(GroupId::new(group)).or_default().push(listed);
+        if self.dice.per_mille(850) {
+            self.will_tell(group, GroupNews::AsksToJoin { request, who }, 600);
+        }
     }
 
     fn writes_in_group(&mut self, group: &str, number: &str, words: Option<&str>) {

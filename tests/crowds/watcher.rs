@@ -70,6 +70,9 @@ pub struct Watcher {
     wanted: BTreeMap<String, (Vec<String>, bool)>,
     /// Request to join → group and who asks.
     requests: BTreeMap<String, (String, String)>,
+    /// Those of which WhatsApp has told, and those that it has answered as the firm wanted.
+    asked: BTreeSet<String>,
+    settled: BTreeSet<String>,
     texts: BTreeMap<String, Text>,
     words: BTreeMap<String, Word>,
     last: BTreeMap<(u64, String, String), usize>,
@@ -158,6 +161,24 @@ impl Watcher {
     }
     pub fn asks_to_join(&mut self, request: &str, group: &str, number: &str) {
         self.requests.insert(request.to_owned(), (group.to_owned(), number.to_owned()));
+    }
+    pub fn is_asked(&mut self, request: &str) {
+        self.asked.insert(request.to_owned());
+    }
+    /// After a time without refusals: whoever asked has his answer, and whoever may not be in it is out.
+    pub fn nothing_is_forgotten(&mut self, group: &str, really_inside: &BTreeSet<String>) {
+        let Some(place) = self.groups.get(group).and_then(|stream| self.places.get(stream)).cloned() else { return };
+        if place.closed || !place.native {
+            return;
+        }
+        let may_not = |number: &&String| !place.clients.contains(*number) || place.barred.contains(*number);
+        if let Some(number) = place.inside.intersection(really_inside).find(may_not) {
+            self.complain("forgotten", format!("{number} is still in {group}: {place:?}"));
+        }
+        let open = |request: &&String| self.requests[*request].0 == group && !self.settled.contains(*request);
+        if let Some(request) = self.asked.iter().find(open).cloned() {
+            self.complain("forgotten", format!("{request} to {group} has no answer: {place:?}"));
+        }
     }
     /// Of whom WhatsApp or his own message tells that he is in. True: he has no right to be.
     pub fn is_inside(&mut self, group: &str, number: &str) -> bool {
@@ -419,7 +440,14 @@ impl Watcher {
         let stream = format!("stream-{room}");
         match call {
             GroupCall::Find { .. } if answered => self.saw("looked for"),
-            GroupCall::Answer { request, approve, .. } => self.answered(request, *approve),
+            GroupCall::Answer { request, approve, .. } => {
+                if !answered {
+                    self.saw("answer refused");
+                } else if self.settled.insert(request.clone()) && !self.asked.contains(request) {
+                    self.saw("found in the list");
+                }
+                self.answered(request, *approve);
+            }
             GroupCall::Remove { group, who } => {
                 self.saw(if answered { "removal" } else { "removal refused" });
                 let number = who.phone.as_ref().map(|phone| phone.e164().to_owned()).unwrap_or_default();

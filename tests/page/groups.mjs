@@ -88,6 +88,17 @@ async function story(page) {
   if (await ann.locator('[data-testid="phone-message"]', { hasText: 'Welcome to the group' }).count()) throw new Error('the group shows in the chat with the firm');
   await bob.locator('[data-testid="phone-leave"]').click();
   await bob.locator('[data-testid="phone-group"][data-standing="left"]').waitFor();
+  await bob.locator('[data-testid="phone-input"]').waitFor({ state: 'hidden' });
+  if (!await bob.locator('.attach svg path').count()) throw new Error('the paper clip is no drawing');
+  await bob.locator('[data-testid="phone-channel"]').selectOption('sms');
+  await bob.locator('[data-testid="phone-input"]').waitFor();
+  await bob.locator('[data-testid="phone-channel"]').selectOption('whatsapp');
+  await bob.locator('[data-testid="phone-input"]').waitFor({ state: 'hidden' });
+  await ann.locator('[data-testid="phone-look"]').click();
+  await ann.locator('.phone-status', { hasText: /Read \d+ messages/ }).waitFor();
+  await graph('DELETE', `${group}/participants`, { participants: [{ user: ANN }] });
+  await ann.locator('[data-testid="phone-join"]').last().click();
+  await page.locator('#say', { hasText: 'No link lets this phone in again' }).waitFor();
 }
 
 const browser = await chromium.launch({

@@ -855,7 +855,7 @@ fn s1_28_who_was_removed_from_a_native_group_is_barred_by_the_command_too() {
     assert_eq!(world.last_reply(GROUP).vars["barred"], true);
     world.presses("jane", "confirm");
     assert_eq!(add(&mut world), ["refusal(barred)"]);
-    assert_eq!(world.in_room(GROUP).says("jane", "/room remove Cid Roe"), ["refusal(not-a-member)"]);
+    assert_eq!(world.in_room(GROUP).says("jane", "/room remove Cid Roe"), ["refusal(barred)"]);
     assert_eq!(the_room(&world).state, RoomState::Active);
 }
 

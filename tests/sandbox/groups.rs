@@ -449,6 +449,134 @@ async fn a_crash_between_the_group_and_its_webhook_doubles_nothing() {
     }
 }
 
+#[tokio::test]
+async fn s1_21_s1_28_a_refused_removal_outlives_a_crash_and_what_waited_goes_to_those_who_are_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = in_folder(folder.path());
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    world.native("Stays", &[&ann, &bob], "").await;
+    for client in [&ann, &bob] {
+        world.joins(client, "Stays").await;
+    }
+    world.writes_in_group(&ann, "Stays", "Hello all").await;
+    world.trouble("whatsapp", "131207", 1).await;
+    world.confirms(JANE, "Stays", &format!("/room remove {}", bob.number)).await;
+    let told = |line: &Line| line.contact_is(&bob, "could not be taken out") && line.reason == "131207";
+    world.line(JANE, "Stays", "that he is still in", told).await;
+    let held = world.remark(JANE, "Stays", "not for Bob").await;
+    assert!(held.is("held") && held.reason == "room", "{held:?}");
+    world.program.kill();
+    drop(world);
+
+    let world = in_folder(folder.path());
+    assert_eq!(world.group(&bob.number, "Stays").await.unwrap()["standing"], "in");
+    world.advance("2m").await;
+    world.stands(&bob.number, "Stays", "removed").await;
+    world.reads_in_group(&ann.number, "Stays", "not for Bob", 1).await;
+    world.line(JANE, "Stays", "that he is out", |line| line.contact_is(&bob, "was removed from the WhatsApp group")).await;
+    assert!(!world.read_in_group(&bob.number, "Stays").await.concat().contains("not for Bob"));
+
+    // Suspended in earnest: the end of it asks at once, an owner sooner.
+    let cia = world.agreed("Cia").await;
+    world.confirms(JANE, "Stays", &format!("/room add {}", cia.number)).await;
+    world.joins(&cia, "Stays").await;
+    world.trouble("whatsapp", "group-suspend", 1).await;
+    world.line(JANE, "Stays", "the suspension", |line| line.text.contains("WhatsApp has suspended the group")).await;
+    world.confirms(JANE, "Stays", &format!("/room remove {}", cia.number)).await;
+    world.line(JANE, "Stays", "why not", |line| line.contact_is(&cia, "could not be taken out")).await;
+    world.confirms(JANE, "Stays", &format!("/room remove {}", cia.number)).await;
+    world.trouble("whatsapp", "group-clear", 1).await;
+    world.stands(&cia.number, "Stays", "removed").await;
+    let over = |line: &Line| line.text.contains("is open again, but somebody who was removed is still in it");
+    world.line(JANE, "Stays", "what it waits for", over).await;
+    let again = world.remark(JANE, "Stays", &format!("/room remove {}", cia.number)).await;
+    assert!(again.refuses("barred"), "{again:?}");
+}
+
+#[tokio::test]
+async fn s1_12_s1_16_whose_request_could_not_be_answered_comes_in_later_and_a_stranger_never() {
+    let world = own();
+    let (ann, eve) = (world.agreed("Ann").await, client("Eve"));
+    world.has_phone(&eve).await;
+    world.native("Waits", &[&ann], "").await;
+    let link = world.link(&ann.number).await;
+    let join = |client: &Client| format!("/api/phones/{}/groups/join", client.number);
+    world.trouble("whatsapp", "131207", 1).await;
+    world.post(&join(&ann), json!({ "link": link })).await;
+    let told = |line: &Line| line.contact_is(&ann, "asked to join") && line.reason == "131207";
+    world.line(JANE, "Waits", "that she waits", told).await;
+    world.advance("2m").await;
+    world.stands(&ann.number, "Waits", "in").await;
+    world.trouble("whatsapp", "131207", 1).await;
+    world.post(&join(&eve), json!({ "link": link })).await;
+    let turned_away = |line: &Line| line.text.contains("Somebody who was not invited");
+    world.line(JANE, "Waits", "the stranger", turned_away).await;
+    world
+        .until("the refusal", async || {
+            world.journal(&[]).iter().any(|entry| entry["kind"] == "group.request_rejected").then_some(())
+        })
+        .await;
+    world.advance("2m").await;
+    world.until("her request is gone", async || world.groups(&eve.number).await.is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn s1_7_s1_13_s1_27_name_and_advisors_that_changed_before_the_group_was_there_follow() {
+    for trouble in ["group-late", "group-lost"] {
+        let world = own();
+        let ann = world.agreed("Ann").await;
+        world.trouble("whatsapp", trouble, 1).await;
+        world.command(JANE, &format!("/group create \"First\" contacts={}", ann.number)).await;
+        world.until("the group at WhatsApp", async || (world.all_groups().await.len() == 1).then_some(())).await;
+        world.say(JANE, "First", "/room rename \"Second\"").await;
+        world.room(JANE, "Second").await;
+        world.remark(JANE, "Second", "/room add @sam.lee@acme.com").await;
+        if trouble == "group-lost" {
+            world.advance("3m").await;
+        }
+        world.line(JANE, "Second", "that it is there", |line| line.text.contains("The WhatsApp group is there")).await;
+        let named = async || (world.all_groups().await[0]["subject"] == "Second").then_some(());
+        world.until(&format!("{trouble}: its new name"), named).await;
+        world.joins(&ann, "Second").await;
+        world.is_described_by(&ann.number, "Second", "Sam Lee", true).await;
+        assert_eq!(world.all_groups().await.len(), 1, "{trouble}");
+    }
+}
+
+#[tokio::test]
+async fn s1_10_s1_29_a_link_that_was_reset_elsewhere_is_renewed_and_what_arrived_can_be_read() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    world.native("Links", &[&ann, &bob], "").await;
+    for client in [&ann, &bob] {
+        world.joins(client, "Links").await;
+    }
+    let group = world.group(&ann.number, "Links").await.unwrap()["id"].as_str().unwrap().to_owned();
+    let old = world.link(&ann.number).await;
+    let anew = json!({ "messaging_product": "whatsapp" });
+    world.graph(reqwest::Method::POST, &format!("{group}/invite_link"), anew).await;
+    world.post(&format!("/api/phones/{}/groups/{group}/leave", ann.number), json!({})).await;
+    world.line(JANE, "Links", "that she left", |line| line.contact_is(&ann, "left the WhatsApp group")).await;
+    world.confirms(JANE, "Links", &format!("/room add {}", ann.number)).await;
+    let fresh = async || world.links(&ann.number).await.pop().filter(|link| *link != old);
+    world.until("a link that works", fresh).await;
+    // WhatsApp tells whole seconds: asked twice in one of them is asked once.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    world.joins(&ann, "Links").await;
+
+    world.say(JANE, &ann.name, "Did you get this?").await;
+    world.receives(&ann.number, "Did you get this?").await;
+    let looked = world.post(&format!("/api/phones/{}/look", ann.number), json!({})).await;
+    assert!(looked["read"].as_u64().unwrap() > 0, "{looked}");
+    let read = async || {
+        let sent = world.command(JANE, &format!("/sent {}", ann.number)).await;
+        (sent.text.contains("Did you get this?") && sent.text.contains("read")).then_some(())
+    };
+    world.until("that it was read", read).await;
+    let look = format!("/api/phones/{}/look", ann.number);
+    world.until("nothing new", async || (world.post(&look, json!({})).await["read"] == 0).then_some(())).await;
+}
+
 /// What an advisor attaches: a frame of this size, and bytes of any kind.
 fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let [[w1, w2], [h1, h2]] = [width, height].map(u16::to_be_bytes);

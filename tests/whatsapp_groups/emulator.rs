@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use liaison::adapters::whatsapp::parse;
 use liaison::domain::effect::{Body, Prepared, Send};
-use liaison::domain::event::{ClientMessage, Delivery, DeliveryReported, Fact, GroupNews, GroupTold};
+use liaison::domain::event::{ClientMessage, Delivery, DeliveryReported, Fact, GroupNews, GroupTold, JoinRequest};
 use liaison::domain::ids::{Channel, ContactId, MessageId};
 use liaison::sandbox::meta::{Fails, Meta, MetaSettings};
 use serde_json::{Value, json};
@@ -204,11 +204,12 @@ async fn s4_33_whoever_was_taken_out_never_comes_back_and_whoever_left_may() {
     stage
         .told("the removal", |told| matches!(&told.news, GroupNews::Removed { who } if is(who.phone.as_ref(), ANN)).then_some(()))
         .await;
-    assert!(stage.meta.follow_link(ANN, &link).unwrap_err().contains("removed"));
+    let no = stage.meta.follow_link(ANN, &link).unwrap_err();
+    assert!(no.why.contains("removed") && !no.mend.contains("newest link"), "{no:?}");
     let anew = done(stage.call(super::link(&group, true)).await).unwrap();
     assert_ne!(anew, link);
-    assert!(stage.meta.follow_link(ANN, &anew).unwrap_err().contains("removed"), "no new link lets him in");
-    assert!(stage.meta.follow_link(EVE, &link).is_err(), "the old link is void");
+    assert!(stage.meta.follow_link(ANN, &anew).unwrap_err().why.contains("removed"), "no new link lets him in");
+    assert!(stage.meta.follow_link(EVE, &link).unwrap_err().mend.contains("newest link"), "the old link is void");
     assert!(stage.meta.write_in_group(ANN, group.as_str(), "Hello?", None).is_err());
     assert_eq!(code(stage.call(remove(&group, ANN)).await), "131212");
 
@@ -235,6 +236,20 @@ async fn s4_30_a_request_is_rejected_taken_back_or_answered_once() {
 }
 
 #[tokio::test]
+async fn s1_16_a_request_that_no_webhook_told_of_stands_in_the_list() {
+    let stage = Stage::new().await;
+    let (group, link) = stage.group("Lee family").await;
+    let listed = async || done(stage.call(GroupCall::Requests { group: group.clone() }).await).unwrap();
+    assert_eq!(listed().await, "[]");
+    let bob = stage.asks(BOB, &link).await;
+    let found: Vec<JoinRequest> = serde_json::from_str(&listed().await).unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert!(one.request == bob && is(one.who.phone.as_ref(), BOB), "{one:?}");
+    assert_eq!(done(stage.call(answer(&group, &bob, true)).await), None);
+    assert_eq!(listed().await, "[]", "answered");
+}
+
+#[tokio::test]
 async fn s4_28_the_ninth_is_not_let_in() {
     let stage = Stage::new().await;
     let (group, link) = stage.group("Lee family").await;
@@ -247,6 +262,27 @@ async fn s4_28_the_ninth_is_not_let_in() {
     assert_eq!(code(stage.call(answer(&group, &ninth, true)).await), "131204");
     stage.meta.leave_group("+4915110000000", group.as_str()).unwrap();
     assert_eq!(done(stage.call(answer(&group, &ninth, true)).await), None);
+}
+
+#[tokio::test]
+async fn pages_of_the_list_of_groups_are_as_metas_document_has_them() {
+    let stage = Stage::new().await;
+    for name in ["One", "Two"] {
+        stage.group(name).await;
+    }
+    let list = format!("{}/v25.0/{LINE}/groups", stage.url);
+    let read = async |url: &str| {
+        let asked = reqwest::Client::builder().no_proxy().build().unwrap().get(url).bearer_auth("sandbox-token");
+        asked.send().await.unwrap().json::<Value>().await.unwrap()
+    };
+    for limit in ["0", "1025", "2000", "-1", "many"] {
+        assert_eq!(read(&format!("{list}?limit={limit}")).await["error"]["code"], 100, "{limit}");
+    }
+    assert_eq!(read(&format!("{list}?limit=1024")).await["data"]["groups"].as_array().map(Vec::len), Some(2));
+    let first = read(&format!("{list}?limit=1")).await;
+    let next = read(first["paging"]["next"].as_str().unwrap()).await;
+    assert_ne!(first["data"]["groups"][0]["id"], next["data"]["groups"][0]["id"], "its address is a whole one");
+    assert_eq!((next["data"]["groups"].as_array().map(Vec::len), &next["paging"]["next"]), (Some(1), &Value::Null));
 }
 
 #[tokio::test]

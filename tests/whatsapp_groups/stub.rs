@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use liaison::domain::effect::{Body, Prepared, Send};
+use liaison::domain::event::JoinRequest;
 use liaison::domain::ids::{Channel, ContactId, MessageId};
 use liaison::domain::time::Span;
 use serde_json::{Value, json};
@@ -229,10 +230,51 @@ async fn s4_29_a_group_that_was_never_told_of_is_found_on_any_page() {
 }
 
 #[tokio::test]
+async fn s1_16_who_asks_to_join_is_read_from_each_page_of_the_list() {
+    let asking = |request: &str, who: Value| {
+        let mut one = json!({"join_request_id": request, "creation_timestamp": 1_755_548_877});
+        one.as_object_mut().unwrap().extend(who.as_object().unwrap().clone());
+        one
+    };
+    let page = |data: Value, after: Option<&str>| {
+        let mut paging = json!({"cursors": {"before": "b", "after": after.unwrap_or("end")}});
+        if after.is_some() {
+            paging["next"] = json!("https://graph.facebook.com/next");
+        }
+        (200, json!({"data": data, "paging": paging}))
+    };
+    let first = json!([asking("R1", json!({"wa_id": "4915112345678"})), asking("R2", json!({}))]);
+    let second = json!([asking("R3", json!({"user_id": "DE.1"}))]);
+    let (whatsapp, stub) = stub(&[page(first, Some("two")), page(second, None)]).await;
+    let found = done(whatsapp.group(&act(GroupCall::Requests { group: group() })).await).unwrap();
+    let found: Vec<JoinRequest> = serde_json::from_str(&found).unwrap();
+    let named: Vec<(&str, Option<&str>, Option<&str>)> = found
+        .iter()
+        .map(|one| (one.request.as_str(), one.who.phone.as_ref().map(|phone| phone.e164()), one.who.user_id.as_deref()))
+        .collect();
+    assert_eq!(named, [("R1", Some("+4915112345678"), None), ("R3", None, Some("DE.1"))], "nobody without a name");
+    let asked: Vec<(Method, String)> =
+        stub.asked.lock().unwrap().iter().map(|(method, uri, _)| (method.clone(), uri.to_string())).collect();
+    let place = format!("/v25.0/{GROUP}/join_requests");
+    assert_eq!(asked, [(Method::GET, place.clone()), (Method::GET, format!("{place}?after=two"))]);
+
+    let none = tried(GroupCall::Requests { group: group() }, 200, json!({})).await.0;
+    assert_eq!(done(none).as_deref(), Some("[]"));
+    assert_eq!(code(tried(GroupCall::Requests { group: group() }, 403, refusal(131207)).await.0), "131207");
+    let flood: Vec<Value> = (0..200).map(|nth| asking(&format!("R{nth}"), json!({"user_id": format!("DE.{nth}")}))).collect();
+    let (attempt, _) = tried(GroupCall::Requests { group: group() }, 200, page(json!(flood), Some("more")).1).await;
+    let found: Vec<JoinRequest> = serde_json::from_str(&done(attempt).unwrap()).unwrap();
+    assert_eq!(found.len(), 64, "no more than one answer holds");
+}
+
+#[tokio::test]
 async fn a_list_in_a_circle_ends() {
     let (whatsapp, stub) = stub(&[page(json!([]), Some("again"))]).await;
     assert!(is_unknown(&whatsapp.group(&act(find("Lee", NOON))).await));
     assert!(stub.asked.lock().unwrap().len() <= 16);
+    let circle = (200, json!({"data": [], "paging": {"cursors": {"after": "again"}, "next": "https://graph.facebook.com/next"}}));
+    let (whatsapp, _) = self::stub(&[circle]).await;
+    assert!(is_unknown(&whatsapp.group(&act(GroupCall::Requests { group: group() })).await));
 }
 
 #[tokio::test]

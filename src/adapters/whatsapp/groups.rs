@@ -1,9 +1,11 @@
 //! The Groups API: makes, changes and looks for native groups, answers who asks to join, and takes people out.
+use super::content::phone;
 use super::errors::{Class, class_of};
 use super::health::LOOK_AGAIN;
 use super::send::{Answer, Exchange, NO_CONNECTION, TOO_MANY, WhatsApp};
 use super::wire::Complaint;
 use crate::domain::effect::{Address, Attempt, GroupAct, GroupCall, Outcome};
+use crate::domain::event::{ClientKeys, JoinRequest};
 use crate::domain::ids::{GroupId, LineId};
 use crate::domain::time::{Span, Timestamp};
 use reqwest::{RequestBuilder, StatusCode};
@@ -18,6 +20,8 @@ pub const LONGEST_DESCRIPTION: usize = 2048;
 const PAGE: &str = "1024";
 /// … of which a line has 10,000 at most; this also ends a list that turns in a circle.
 const MAX_PAGES: usize = 16;
+/// Requests that one look brings; the next look brings the others.
+const MOST_REQUESTS: usize = 64;
 /// What says no more than that a part failed; the part itself says why.
 const PARTLY: i64 = 131201;
 
@@ -29,6 +33,7 @@ impl WhatsApp {
             GroupCall::Find { subject, created_after } => self.find(&act.line, subject, *created_after).await,
             GroupCall::Change { group, .. }
             | GroupCall::Link { group, .. }
+            | GroupCall::Requests { group }
             | GroupCall::Answer { group, .. }
             | GroupCall::Remove { group, .. }
             | GroupCall::Delete { group } => match path(group) {
@@ -60,6 +65,7 @@ impl WhatsApp {
                 self.plainly(line, request).await
             }
             GroupCall::Link { anew, .. } => self.link(line, group, *anew).await,
+            GroupCall::Requests { .. } => self.requests(line, group).await,
             GroupCall::Answer { request, approve, .. } => {
                 let path = format!("{group}/join_requests");
                 let asked = if *approve { self.post(&path) } else { self.delete(&path) };
@@ -104,6 +110,27 @@ impl WhatsApp {
         }
     }
 
+    /// Who asks to join, whole pages of them until there are enough for one answer.
+    async fn requests(&self, line: &LineId, group: &str) -> Attempt {
+        let mut requests: Vec<JoinRequest> = Vec::new();
+        let mut after: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let query: Vec<(&str, &str)> = after.as_deref().map(|after| ("after", after)).into_iter().collect();
+            let asked = self.get(&format!("{group}/join_requests")).query(&query);
+            let page: Requests = match self.asked(line, asked).await {
+                Ok(page) => page,
+                Err(attempt) => return attempt,
+            };
+            requests.extend(page.data.into_iter().filter_map(Asking::request));
+            after = page.paging.and_then(Paging::next_page).filter(|_| requests.len() < MOST_REQUESTS);
+            if after.is_none() {
+                requests.truncate(MOST_REQUESTS);
+                return done(serde_json::to_string(&requests).ok());
+            }
+        }
+        unknown("a list of requests without end".to_owned())
+    }
+
     /// The first group of this name that came to be at that time or later: a second one of the same name was asked for later.
     async fn find(&self, line: &LineId, subject: &str, created_after: Timestamp) -> Attempt {
         let (subject, since) = (cut(subject, LONGEST_SUBJECT), Timestamp(created_after.0.div_euclid(1_000) * 1_000));
@@ -118,7 +145,7 @@ impl WhatsApp {
             };
             let fitting = page.data.groups.iter().filter(|group| group.subject.trim() == subject).filter_map(Listed::since);
             found = fitting.filter(|(at, _)| *at >= since).chain(found).min();
-            after = page.paging.and_then(|paging| paging.next.and(paging.cursors).and_then(|cursors| cursors.after));
+            after = page.paging.and_then(Paging::next_page);
             if after.is_none() {
                 return found.map_or_else(|| failed("not-there", "The account lists no such group."), |(_, id)| done(Some(id)));
             }
@@ -208,6 +235,38 @@ struct Paging {
 struct Cursors {
     #[serde(default)]
     after: Option<String>,
+}
+
+impl Paging {
+    fn next_page(self) -> Option<String> {
+        self.next.and(self.cursors).and_then(|cursors| cursors.after)
+    }
+}
+
+#[derive(Deserialize)]
+struct Requests {
+    #[serde(default)]
+    data: Vec<Asking>,
+    #[serde(default)]
+    paging: Option<Paging>,
+}
+
+#[derive(Deserialize)]
+struct Asking {
+    join_request_id: String,
+    #[serde(default)]
+    wa_id: Option<String>,
+    #[serde(default)]
+    user_id: Option<String>,
+}
+
+impl Asking {
+    /// Nothing of somebody who has no name: nobody could say whether he may come in.
+    fn request(self) -> Option<JoinRequest> {
+        let phone = self.wa_id.as_deref().and_then(phone);
+        let who = ClientKeys { phone, wa_id: self.wa_id, user_id: self.user_id, profile_name: None };
+        (!who.is_nobody()).then_some(JoinRequest { request: self.join_request_id, who })
+    }
 }
 
 impl Listed {

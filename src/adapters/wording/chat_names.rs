@@ -1,7 +1,7 @@
 //! Every file of `templates/chat/` that the program posts, or that another of them includes.
 
 /// In the order of the alphabet. `tests/chat_templates.rs` holds them against what the core says.
-pub const CHAT_TEMPLATES: [&str; 223] = [
+pub const CHAT_TEMPLATES: &[&str] = &[
     "admin-entitled",
     "admin-revoked",
     "admin-show",
@@ -87,6 +87,7 @@ pub const CHAT_TEMPLATES: [&str; 223] = [
     "group-picture-silent",
     "group-removed",
     "group-request-rejected",
+    "group-request-waits",
     "group-sent",
     "group-standard",
     "group-suspended",

@@ -123,11 +123,15 @@ fn take_in(scene: &mut Scene, given: &Given, room: &Room, mut contact: Contact) 
 pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) -> Result<Answer, Refusal> {
     is_settled(&room)?;
     let name = given.name_of(scene, &contact);
-    let barred = room.native.as_ref().is_some_and(|native| native.state_of(&contact.id) == Some(Membership::Barred));
-    if !room.contacts.contains(&contact.id) || barred {
+    let again = room.native.as_ref().is_some_and(|native| native.may_be_removed_again(&contact.id));
+    if !room.contacts.contains(&contact.id) {
         return Err(Refusal::new("not-a-member").about(&contact.id).with("user", name));
     }
-    let last = others_in(&room, &contact.id) == 0;
+    if is_barred(&room, &contact.id) && !again {
+        return Err(Refusal::new("barred").about(&contact.id).with("name", name));
+    }
+    let leaves = again || room.native.as_ref().and_then(|native| native.state_of(&contact.id)) == Some(Membership::Joined);
+    let last = !again && others_in(&room, &contact.id) == 0;
     if last {
         members::may_change(&room)?;
     }
@@ -138,6 +142,7 @@ pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) ->
             .with("room", room.name.clone())
             .with("last", last)
             .with("barred", room.is_native())
+            .with("leaves", leaves)
     };
     let held = if room.is_native() && !last { 0 } else { scene.lane(&room.key, room.lane_of(&contact.id)).held.len() };
     if !given.confirmed {
@@ -151,6 +156,11 @@ pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) ->
     }
     let withdrawn = take_out(scene, given, room.clone(), contact.clone());
     Ok(Answer::Say(answer.with("held", withdrawn)))
+}
+
+/// Removed before; WhatsApp may still have to take him out.
+fn is_barred(room: &Room, contact: &ContactId) -> bool {
+    room.native.as_ref().is_some_and(|native| native.state_of(contact) == Some(Membership::Barred))
 }
 
 fn note_removed(scene: &mut Scene, given: &Given, room: &Room, contact: &ContactId) {

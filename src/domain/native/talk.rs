@@ -16,7 +16,7 @@ pub fn client_wrote(scene: &mut Scene, said: &ClientMessage, group: &GroupId) {
     let contact = relay::find_contact(scene, &said.from);
     let room = room_of(scene, group);
     if let Some(room) = &room {
-        show_out(scene, room, group, contact.as_ref(), &said.from);
+        show_out(scene, room, contact.as_ref(), &said.from);
     }
     let (Some(room), Some(contact)) = (room, contact) else {
         let detail = json!({ "line": said.line, "message": said.id, "group": group });

@@ -191,7 +191,7 @@ async fn object(
 
 fn plain_object(meta: &Meta, path: &(String, String), query: &HashMap<String, String>, headers: &HeaderMap) -> Answer {
     let (inner, id) = (&meta.inner, path.1.as_str());
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    let host = host(headers);
     let template = || inner.world().templates.values().find(|known| known.id == id).map(|known| known.listed((inner.now)()));
     let found = match id {
         _ if !is_version(&path.0) => None,
@@ -285,6 +285,15 @@ async fn unsubscribe(State(meta): State<Meta>, Path(path): Path<(String, String)
     Ok(Json(json!({"success": true})))
 }
 
+fn host(headers: &HeaderMap) -> &str {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1")
+}
+
+/// Where the caller has found us: links to further pages are whole addresses, as Meta's are.
+pub(super) fn address(headers: &HeaderMap) -> String {
+    format!("http://{}", host(headers))
+}
+
 pub(super) fn cursor(place: usize) -> String {
     URL_SAFE_NO_PAD.encode(place.to_string())
 }
@@ -294,7 +303,12 @@ pub(super) fn place(cursor: &str) -> Option<usize> {
     String::from_utf8(bytes).ok()?.parse().ok()
 }
 
-async fn list_templates(State(meta): State<Meta>, Path(path): Path<(String, String)>, Query(query): Queried) -> Answer {
+async fn list_templates(
+    State(meta): State<Meta>,
+    Path(path): Path<(String, String)>,
+    Query(query): Queried,
+    headers: HeaderMap,
+) -> Answer {
     meta.inner.is_account(&path)?;
     let now = (meta.inner.now)();
     let world = meta.inner.world();
@@ -314,7 +328,8 @@ async fn list_templates(State(meta): State<Meta>, Path(path): Path<(String, Stri
         "summary": {"total_count": fitting.len(), "message_template_count": world.templates.len(),
             "message_template_limit": MAX_TEMPLATES, "are_translations_complete": false}});
     if end < fitting.len() {
-        let next = format!("/{}/{}/message_templates?limit={limit}&after={}", path.0, path.1, cursor(end));
+        let here = format!("{}/{}/{}/message_templates", address(&headers), path.0, path.1);
+        let next = format!("{here}?limit={limit}&after={}", cursor(end));
         answer["paging"]["next"] = json!(next);
     }
     Ok(Json(answer))

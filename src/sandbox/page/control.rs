@@ -51,6 +51,7 @@ pub(super) fn routes(world: Arc<dyn World>) -> Router {
             "/api/phones/{number}/messages",
             get(phone_messages).post(write_on_phone).layer(DefaultBodyLimit::max(FILES_LIMIT)),
         )
+        .route("/api/phones/{number}/look", post(look))
         .route("/api/phones/{number}/groups", get(groups::all))
         .route("/api/phones/{number}/groups/join", post(groups::join))
         .route("/api/phones/{number}/groups/{group}/leave", post(groups::leave))
@@ -386,6 +387,13 @@ fn phone_or_new(world: &dyn World, written: &str) -> Result<String, Complaint> {
     let why = |why: String| Complaint::bad(why, "number", "Write a number as +4915112345678.");
     world.add_phone(&number, "", true).map_err(why)?;
     Ok(number)
+}
+
+/// The client looks at the phone: what had only arrived is read now.
+async fn look(State(control): State<Control>, Path(number): Path<String>) -> Answer<Value> {
+    let number = phone_by(&*control.world, &number)?;
+    let read = control.world.phone_looks(&number);
+    read.map(|read| Json(json!({ "read": read }))).map_err(|why| Complaint::bad(why, "number", "GET /api/phones lists them."))
 }
 
 async fn phone_messages(State(control): State<Control>, Path(number): Path<String>) -> Answer<Vec<PhoneMessageView>> {

@@ -18,6 +18,19 @@ export function el(tag, properties = {}, ...children) {
   return node;
 }
 
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** A paper clip, drawn: not every machine has a font with one. */
+function clip() {
+  const drawing = document.createElementNS(SVG, 'svg');
+  const line = document.createElementNS(SVG, 'path');
+  const look = { viewBox: '0 0 24 24', class: 'clip', 'aria-hidden': 'true' };
+  for (const [name, value] of Object.entries(look)) drawing.setAttribute(name, value);
+  line.setAttribute('d', 'M20.5 11.5 12 20a5.5 5.5 0 0 1-7.8-7.8l8.9-8.9a3.7 3.7 0 0 1 5.2 5.2l-8.9 8.9a1.8 1.8 0 0 1-2.6-2.6l8.2-8.2');
+  drawing.append(line);
+  return drawing;
+}
+
 export const byTestId = (name) => document.querySelector(`[data-testid="${name}"]`);
 
 /**
@@ -89,7 +102,7 @@ export function showFile(address, file) {
     return el('a', { class: 'file', testid: 'file', href: address, target: '_blank', rel: 'noopener', 'data-name': name },
       el('img', { src: address, alt: name, loading: 'lazy' }));
   }
-  return el('a', { class: 'file named', testid: 'file', href: address, download: file.name || 'file', 'data-name': name }, `📎 ${name}`);
+  return el('a', { class: 'file named', testid: 'file', href: address, download: file.name || 'file', 'data-name': name }, clip(), ` ${name}`);
 }
 
 /** The kind under which WhatsApp takes a file of this type. */
@@ -111,7 +124,7 @@ export function filePicker(label, testid, chosen, multiple = false) {
     input.value = '';
     if (files.length) await chosen(files);
   });
-  const button = el('button', { type: 'button', class: 'attach', title: label, 'aria-label': label, onclick: () => input.click() }, '📎');
+  const button = el('button', { type: 'button', class: 'attach', title: label, 'aria-label': label, onclick: () => input.click() }, clip());
   return el('span', { class: 'picker' }, button, input);
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn join(
 ) -> Answer<GroupView> {
     let number = phone_by(&*control.world, &number)?;
     let joined = control.world.phone_joins(&number, &asked.link);
-    joined.map(Json).map_err(|why| Complaint::bad(why, "link", "Take the newest link that this phone got."))
+    joined.map(Json).map_err(|no| Complaint::bad(no.why, "link", no.mend))
 }
 
 pub(super) async fn leave(State(control): State<Control>, Path((number, group)): Path<(String, String)>) -> Answer<GroupView> {

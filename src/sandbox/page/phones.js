@@ -47,7 +47,14 @@ export function showPhones(state) {
     node.phone = phone;
     showTalks(node.querySelector('.talks'), phone, app);
     showMessages(node.querySelector('.screen'), phone);
+    showComposer(node);
   }
+}
+
+/** Whoever is not in the group that the phone shows has nowhere to write, but by SMS. */
+function showComposer(node) {
+  const group = node.dataset.channel === 'sms' ? undefined : groupOf(node.phone);
+  node.querySelector('.phone-composer').hidden = Boolean(group) && group.standing !== 'in';
 }
 
 const pretty = (number) => (number.startsWith('+1')
@@ -71,6 +78,7 @@ function buildPhone(phone) {
     el('header', {},
       el('span', { class: `avatar ${tint(phone.name)}`, 'aria-hidden': 'true' }, initials(phone.name)),
       el('span', { class: 'phone-owner' }, el('strong', {}, phone.name), el('span', {}, pretty(phone.number), phone.on_whatsapp ? '' : ' · no WhatsApp')),
+      el('button', { type: 'button', class: 'call', testid: 'phone-look', title: 'Look at the phone: what arrived is read', 'aria-label': `Look at ${phone.name}’s phone`, onclick: () => look(phone, status) }, '✓✓'),
       dial),
     el('div', { class: 'talks', role: 'group', 'aria-label': `Conversations on ${phone.name}’s phone`, hidden: true }),
     el('div', { class: 'screen', role: 'log', 'aria-live': 'polite', tabindex: '0', 'aria-label': `Messages on ${phone.name}’s phone` }),
@@ -83,7 +91,7 @@ function buildPhone(phone) {
     dial.title = sms ? 'Call the firm by telephone' : 'Call the firm on WhatsApp';
     dial.setAttribute('aria-label', dial.title);
   };
-  channel.addEventListener('change', turn);
+  channel.addEventListener('change', () => { turn(); showComposer(node); });
   turn();
   return node;
 }
@@ -107,6 +115,14 @@ async function sendFile(phone, channel, words, file) {
   const group = channel === 'sms' ? undefined : groupOf(phone)?.id;
   const said = { channel, group, [kindOf(file.mime_type)]: { ...file, caption: words.value } };
   if (await attempt(() => call(path('phones', phone.number, 'messages'), said))) words.value = '';
+  await app.refresh();
+}
+
+/** The client looks at the phone: the firm gets its ticks. */
+async function look(phone, status) {
+  const looked = await attempt(() => call(path('phones', phone.number, 'look'), {}));
+  if (looked) status.textContent = looked.read === 1 ? 'Read one message.' : `Read ${looked.read} messages.`;
+  setTimeout(() => { status.textContent = ''; }, 5000);
   await app.refresh();
 }
 

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::sandbox::group_views::{GroupMessageView, GroupView};
+use crate::sandbox::group_views::{GroupMessageView, GroupView, NoEntry};
 use crate::sandbox::twilio::{CallPlan, Texted};
 use crate::sandbox::views::{Given, MessageView, PhoneMessageView, PhoneView, RoomView, UserView};
 
@@ -44,6 +44,10 @@ pub trait World: Send + Sync + 'static {
     fn add_phone(&self, number: &str, name: &str, on_whatsapp: bool) -> Result<(), String>;
     /// Oldest first.
     fn phone_messages(&self, number: &str) -> Vec<PhoneMessageView>;
+    /// The client looks at the phone: what had arrived by WhatsApp, in groups too, is read. Tells how many that were.
+    fn phone_looks(&self, _number: &str) -> Result<usize, String> {
+        Ok(0)
+    }
     /// What the client does on WhatsApp: writes `text`, or taps the quick reply with `payload`.
     fn phone_send(&self, number: &str, text: Option<&str>, payload: Option<&str>) -> Result<PhoneMessageView, String>;
     /// The client writes by SMS, perhaps with files.
@@ -69,8 +73,8 @@ pub trait World: Send + Sync + 'static {
         Vec::new()
     }
     /// The client follows the link of a group and asks to join.
-    fn phone_joins(&self, _number: &str, _link: &str) -> Result<GroupView, String> {
-        Err(NO_GROUPS.to_owned())
+    fn phone_joins(&self, _number: &str, _link: &str) -> Result<GroupView, NoEntry> {
+        Err(NoEntry::from(NO_GROUPS.to_owned()))
     }
     /// The client leaves a group, or takes his request back.
     fn phone_leaves(&self, _number: &str, _group: &str) -> Result<GroupView, String> {

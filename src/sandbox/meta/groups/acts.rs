@@ -70,18 +70,19 @@ impl Inner {
         Ok(answer)
     }
 
-    pub(super) fn list_groups(&self, path: &(String, String), query: &HashMap<String, String>) -> Result<Value, GraphError> {
+    /// `here` is the address of the list, for its next page.
+    pub(super) fn list_groups(&self, here: &str, query: &HashMap<String, String>) -> Result<Value, GraphError> {
         let world = self.world();
         let listed = |group: &&Group| !group.over;
         let object = |group: &Group| json!({"id": group.id, "subject": group.subject, "created_at": (group.created_at / 1000).to_string()});
         let groups: Vec<Value> = world.groups.all.values().filter(listed).map(object).collect();
         let start = query.get("after").map_or(Some(0), |after| place(after));
         let start = start.ok_or_else(|| GraphError::new(100, "Invalid cursors values for after cursor"))?.min(groups.len());
-        let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE).clamp(1, MAX_PAGE);
+        let limit = limit(query)?;
         let end = (start + limit).min(groups.len());
         let mut paging = json!({"cursors": {"before": cursor(start), "after": cursor(end)}});
         if end < groups.len() {
-            paging["next"] = json!(format!("/{}/{}/groups?limit={limit}&after={}", path.0, path.1, cursor(end)));
+            paging["next"] = json!(format!("{here}?limit={limit}&after={}", cursor(end)));
         }
         Ok(json!({"data": {"groups": groups[start..end]}, "paging": paging}))
     }
@@ -314,6 +315,13 @@ fn named(request: &Value, key: &str) -> Result<Vec<Value>, GraphError> {
     }
     let twice = all.iter().enumerate().any(|(nth, one)| all[..nth].contains(one));
     if twice { Err(GraphError::new(131202, "The same participant is named twice")) } else { Ok(all) }
+}
+
+/// How many groups a page has (Meta's document: 1 to 1024).
+fn limit(query: &HashMap<String, String>) -> Result<usize, GraphError> {
+    let asked = query.get("limit").map(|limit| limit.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit)));
+    let why = || GraphError::new(100, format!("Param limit must be an integer between 1 and {MAX_PAGE}."));
+    asked.unwrap_or(Some(PAGE)).ok_or_else(why)
 }
 
 /// Without the spaces around it, and not too long.

@@ -1,12 +1,12 @@
 //! The paths of the Groups API, and what is ordered to go wrong with them.
 use super::super::errors::GraphError;
-use super::super::graph::{Queried, chosen, is_version, lose, parsed, sent_file};
+use super::super::graph::{Queried, address, chosen, is_version, lose, parsed, sent_file};
 use super::super::trouble::GroupTrouble;
 use super::super::{Inner, Meta};
 use super::acts::Twisted;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
@@ -66,10 +66,10 @@ fn body(body: &[u8]) -> Result<Value, GraphError> {
     }
 }
 
-async fn list(State(meta): State<Meta>, Path(path): Named, Query(query): Queried) -> Response {
+async fn list(State(meta): State<Meta>, Path(path): Named, Query(query): Queried, headers: HeaderMap) -> Response {
     with_trouble(&meta, &path.0, false, |inner, _| {
         inner.is_line(&path)?;
-        Answered::well(inner.list_groups(&path, &query)?)
+        Answered::well(inner.list_groups(&format!("{}/{}/{}/groups", address(&headers), path.0, path.1), &query)?)
     })
 }
 

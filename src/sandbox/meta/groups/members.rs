@@ -5,7 +5,7 @@ use super::super::world::{Outgoing, Phone, Record, Status, World};
 use super::super::{Inner, Meta};
 use super::acts::Twisted;
 use super::{Group, GroupMessage, Standing, shapes};
-use crate::sandbox::group_views::{GroupMemberView, GroupMessageView, GroupView};
+use crate::sandbox::group_views::{GroupMemberView, GroupMessageView, GroupView, NoEntry};
 use crate::sandbox::views::Given;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -53,7 +53,7 @@ impl Meta {
     ///
     /// # Errors
     /// What WhatsApp would show him: the link is void, the group full, or he was taken out of it.
-    pub fn follow_link(&self, number: &str, link: &str) -> Result<GroupView, String> {
+    pub fn follow_link(&self, number: &str, link: &str) -> Result<GroupView, NoEntry> {
         self.inner.follow_link(number, link)
     }
 
@@ -111,18 +111,29 @@ impl Meta {
 }
 
 impl Inner {
-    fn follow_link(&self, number: &str, link: &str) -> Result<GroupView, String> {
+    fn follow_link(&self, number: &str, link: &str) -> Result<GroupView, NoEntry> {
+        const NEWEST: &str = "Take the newest link that this phone got.";
+        const FOR_EVER: &str = "No link lets this phone in again: the firm has to make another group.";
+        const IN_IT: &str = "Choose the group among the phone's conversations.";
+        const LATER: &str = "Try again when WhatsApp lets the group go on.";
+        const NO_PLACE: &str = "Try again when somebody has left it.";
         let mut world = self.world();
         let phone = known_phone(&world, number)?;
         may_write(&world, &phone)?;
-        let group = world.groups.by_link(link).cloned().ok_or("This invite link does not work any more.")?;
+        let group = world
+            .groups
+            .by_link(link)
+            .cloned()
+            .ok_or_else(|| NoEntry::new("This invite link does not work any more.", NEWEST))?;
         let group = match group.people.get(&phone.number) {
-            Some(Standing::Removed) => return Err("You cannot join this group: you were removed from it.".into()),
-            Some(Standing::In) => return Err("You are in this group already.".into()),
+            Some(Standing::Removed) => {
+                return Err(NoEntry::new("You cannot join this group: you were removed from it.", FOR_EVER));
+            }
+            Some(Standing::In) => return Err(NoEntry::new("You are in this group already.", IN_IT)),
             Some(Standing::Asked { .. }) => group,
-            Some(Standing::Left) | None if group.suspended => return Err("This group is not available.".into()),
+            Some(Standing::Left) | None if group.suspended => return Err(NoEntry::new("This group is not available.", LATER)),
             Some(Standing::Left) | None if group.approval => self.asks(&mut world, &group, &phone)?,
-            Some(Standing::Left) | None if group.is_full() => return Err("This group is full.".into()),
+            Some(Standing::Left) | None if group.is_full() => return Err(NoEntry::new("This group is full.", NO_PLACE)),
             Some(Standing::Left) | None => {
                 self.stands(&mut world, group.with(&phone.number, Standing::In), &shapes::joined(&phone))?
             }
