@@ -748,6 +748,11 @@ fn answers_on_messages(table: &mut Table) {
     let messages: Vec<Value> = STATES.iter().flat_map(|state| [message(state), merged(&message(state), &full)]).collect();
     let sent = |name: Value, messages: &[Value]| json!({ "name": name, "messages": messages, "now": NOW });
     let to_ann = || json!("Ann Lee");
+    let ticks = |read: bool| json!({ "name": "Eva Sun", "delivered_at": BEFORE, "read_at": read.then_some(NOW), "failed": null });
+    let failed = json!({ "name": "Bob", "delivered_at": null, "read_at": null, "failed": "131026" });
+    let waits = json!({ "name": "Bob", "delivered_at": null, "read_at": null, "failed": null });
+    let to_group = json!({ "group": "Lee family", "members": [ticks(true), ticks(false), failed, waits] });
+    let messages: Vec<Value> = messages.into_iter().chain([merged(&message("sent"), &to_group)]).collect();
     let rows = [&messages[..], &messages[..1], &[]].into_iter();
     table.insert("sent", rows.flat_map(|rows| [sent(to_ann(), rows), sent(Value::Null, rows)]).collect());
     let held = |reason: Value| merged(&message("held"), &json!({ "author": "Jane Doe", "reason": reason, "expires_at": NOW }));

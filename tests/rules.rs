@@ -29,6 +29,8 @@ mod inbound;
 mod members;
 #[path = "rules/native.rs"]
 mod native;
+#[path = "rules/native_words.rs"]
+mod native_words;
 #[path = "rules/numbers.rs"]
 mod numbers;
 #[path = "rules/onboarding.rs"]

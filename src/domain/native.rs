@@ -5,7 +5,10 @@ pub mod picture;
 mod talk;
 
 pub use news::{call_done, call_failed, told};
-pub use talk::{client_wrote, objection, program_may_say, reached, say_to_group, window_was_closed};
+pub use talk::{
+    Row, client_wrote, first_objection, goes_to_its_members, member, objection, objection_to_own, reached, readers, say_to_group,
+    verdicts, window_was_closed,
+};
 
 use self::picture::Picture;
 use super::commit::{Entry, Key};
@@ -105,12 +108,12 @@ impl Room {
         self.native.as_ref().and_then(Native::wakes_at)
     }
     /// Under whom an advisor's message to this contact waits: a group has one lane for all.
-    pub fn lane_of<'r>(&'r self, contact: &'r ContactId) -> &'r ContactId {
-        self.contacts.first().filter(|_| self.is_native()).unwrap_or(contact)
+    pub fn lane_of(&self, contact: &ContactId) -> ContactId {
+        if self.is_native() { ContactId::of_group(&self.key) } else { contact.clone() }
     }
     /// To whom an advisor's text in this room becomes a message of its own.
-    pub fn addressees(&self) -> &[ContactId] {
-        if self.is_native() { self.contacts.get(..1).unwrap_or_default() } else { &self.contacts }
+    pub fn addressees(&self) -> Vec<ContactId> {
+        if self.is_native() { vec![ContactId::of_group(&self.key)] } else { self.contacts.clone() }
     }
 }
 

@@ -357,7 +357,7 @@ pub fn closed(scene: &mut Scene, key: &RoomKey, actor: &str) {
     room.state = RoomState::Deactivated;
     room.opening = None;
     scene.put(&room);
-    for contact in &room.contacts {
+    for contact in &room.addressees() {
         let mut lane = scene.lane(key, contact);
         let mut held: Vec<_> = lane.held.drain(..).filter_map(|id| scene.message(&id)).collect();
         scene.put(&lane);

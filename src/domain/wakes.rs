@@ -50,7 +50,7 @@ pub fn time_came(scene: &mut Scene, wake: &Key) {
 
 fn morning_came(scene: &mut Scene, room: &RoomKey) {
     let Some(room) = scene.room(room) else { return };
-    for contact in &room.contacts {
+    for contact in &room.addressees() {
         sending::release(scene, &room.key, contact);
         sending::tell_client_that_a_message_waits(scene, contact, room.channel, &room.line);
     }

@@ -139,7 +139,7 @@ pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) ->
             .with("last", last)
             .with("barred", room.is_native())
     };
-    let held = if room.is_native() && !last { 0 } else { scene.lane(&room.key, room.lane_of(&contact.id)).held.len() };
+    let held = if room.is_native() && !last { 0 } else { scene.lane(&room.key, &room.lane_of(&contact.id)).held.len() };
     if !given.confirmed {
         return Ok(Answer::Confirm(about(Reply::new(Code::Confirm, "confirm-room-contact-remove")).with("held", held)));
     }

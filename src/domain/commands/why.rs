@@ -106,7 +106,7 @@ fn of_client_message(scene: &mut Scene, given: &Given, inbound: &Inbound) -> Opt
 
 /// Behind the gates a template also needs the account's approval; the row stands there only where it is in the way.
 fn with_template(scene: &Scene, question: &Question, message: &Message, reply: Reply) -> Reply {
-    let Some((id, verdict)) = approval::objection(scene, &question.contact, message) else { return reply };
+    let Some((id, verdict)) = approval::objection(scene, std::slice::from_ref(&question.contact), message) else { return reply };
     let mut reply = reply;
     if let Some(Value::Array(rows)) = reply.vars.get_mut("rows") {
         rows.push(json!({ "gate": id, "ok": false }));

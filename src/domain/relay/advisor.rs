@@ -37,9 +37,9 @@ pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &
     }
     let mut outcomes = Vec::new();
     for contact in room.addressees() {
-        let accepted = accept(scene, draft(room, contact, said, Body::Text(text.clone())));
-        refused(scene, room, contact, &accepted);
-        outcomes.push((contact.clone(), accepted));
+        let accepted = accept(scene, draft(room, &contact, said, Body::Text(text.clone())));
+        refused(scene, room, &contact, &accepted);
+        outcomes.push((contact, accepted));
     }
     groups::tell_what_became(scene, room, &outcomes);
 }
@@ -93,9 +93,9 @@ fn advisor_sent_files(scene: &mut Scene, room: &Room, said: &RoomMessage, text: 
     }
     let mut outcomes = Vec::new();
     for contact in room.addressees() {
-        let accepted = accept_files(scene, room, contact, said, &text);
-        refused(scene, room, contact, &accepted);
-        outcomes.push((contact.clone(), accepted));
+        let accepted = accept_files(scene, room, &contact, said, &text);
+        refused(scene, room, &contact, &accepted);
+        outcomes.push((contact, accepted));
     }
     groups::tell_what_became(scene, room, &outcomes);
 }

@@ -1,0 +1,165 @@
+//! S1, S3-2, S4: what evidence and answers say of a native group: whom a message went to, what it waits for, in which words.
+use super::native::{GROUP, ROOM, into_group, news, open, who};
+use crate::common::world::*;
+use liaison::domain::commit::{Entry, Key};
+use liaison::domain::effect::*;
+use liaison::domain::event::*;
+use liaison::domain::ids::*;
+use liaison::domain::lane::{Due, Lane};
+use liaison::domain::message::Message;
+use liaison::domain::time::Span;
+use serde_json::{Value, json};
+
+/// Ann and Ben are in, and the window is open.
+fn both() -> World {
+    let mut world = open();
+    world.client(BEN).taps("consent:yes");
+    news(&mut world, GroupNews::Joined { who: who(BEN) });
+    world
+}
+
+/// Ann was taken out and has said stop by herself; Ben is in.
+fn ben_alone() -> World {
+    let mut world = both();
+    world.removes_from_group(ROOM, ANN);
+    news(&mut world, GroupNews::Removed { who: who(ANN) });
+    world.client(ANN).writes("STOP");
+    world
+}
+
+fn writes(world: &mut World, number: &str, text: &str) {
+    world.client(number).in_group(GROUP).writes(text);
+}
+
+fn last_into_group(world: &World) -> Sent {
+    world.sends.iter().rfind(|sent| sent.to == GROUP).unwrap().clone()
+}
+
+fn entry<'w>(world: &'w World, kind: &str, message: &MessageId) -> &'w Entry {
+    let found = world.entries.iter().rfind(|entry| entry.kind == kind && entry.message.as_ref() == Some(message));
+    found.unwrap_or_else(|| panic!("no {kind}"))
+}
+
+/// The rows of the latest answer in this place.
+fn rows(world: &World, place: &str, name: &str) -> Vec<Value> {
+    world.last_reply(place).vars[name].as_array().unwrap().clone()
+}
+
+fn row<'r>(rows: &'r [Value], gist: &str) -> Option<&'r Value> {
+    rows.iter().find(|row| row["gist"] == gist)
+}
+
+// ---- whom it went to
+
+#[test]
+fn s3_2_s3_17_what_is_said_in_a_group_is_of_those_who_are_in_it_when_it_goes() {
+    let mut world = ben_alone();
+    let (ann, ben) = (world.contact(ANN).id, world.contact(BEN).id);
+    let (mark, told) = (world.entries.len(), world.posts.len());
+    world.passes(Span::hours(25));
+    world.in_room(ROOM).says("jane", "for Ben only");
+    writes(&mut world, BEN, "Go on");
+    assert_eq!(into_group(&world).last().unwrap(), "for Ben only");
+    let sent = last_into_group(&world);
+    world.reports_for(&sent, BEN, Delivery::Delivered);
+    let about_ann = world.entries[mark..].iter().filter(|entry| entry.contact.as_ref() == Some(&ann));
+    assert_eq!(about_ann.map(|entry| entry.kind.as_str()).collect::<Vec<_>>(), Vec::<&str>::new());
+    for kind in ["message.accepted", "message.held", "message.released", "message.taken", "message.sent"] {
+        assert_eq!(entry(&world, kind, &sent.message).contact, None, "{kind} is about no single one of them");
+    }
+    for kind in ["message.taken", "message.sent"] {
+        assert_eq!(entry(&world, kind, &sent.message).detail["recipients"], json!([ben]), "{kind}");
+    }
+    let delivered = entry(&world, "delivery.reported", &sent.message);
+    assert_eq!((&delivered.contact, &delivered.detail["participant"]), (&Some(ben), &json!(BEN)));
+    let of_group = |posted: &&Posted| posted.reply.message.as_ref() == Some(&sent.message);
+    let lines: Vec<&Posted> = world.posts[told..].iter().filter(of_group).collect();
+    assert_eq!(lines.len(), 2, "held and released");
+    assert!(lines.iter().all(|posted| posted.reply.client().is_none()), "{lines:?}");
+    assert_eq!(lines[1].reply.vars["name"], ROOM, "not a member's name, least of all one who is out");
+}
+
+#[test]
+fn s3_2_each_member_has_it_among_his_own_with_his_own_ticks() {
+    let mut world = both();
+    world.in_room(ROOM).says("jane", "to both");
+    let sent = last_into_group(&world);
+    world.reports_for(&sent, ANN, Delivery::Delivered);
+    world.reports_for(&sent, BEN, Delivery::Delivered);
+    world.passes(Span::minutes(5));
+    world.reports_for(&sent, BEN, Delivery::Read);
+    world.says("jane", "/sent Ann Lee");
+    let of_ann = row(&rows(&world, "jane", "messages"), "to both").cloned().unwrap();
+    world.says("jane", "/sent Ben Lee");
+    let of_ben = row(&rows(&world, "jane", "messages"), "to both").cloned().unwrap();
+    assert_eq!((&of_ann["state"], &of_ben["state"]), (&json!("delivered"), &json!("read")));
+    assert!(of_ann["read_at"].is_null() && of_ben["read_at"].is_number(), "{of_ann} {of_ben}");
+    assert_eq!(of_ann["group"], ROOM);
+    world.says("jane", "/sent");
+    let all = rows(&world, "jane", "messages");
+    let once: Vec<&Value> = all.iter().filter(|row| row["gist"] == "to both").collect();
+    assert_eq!(once.len(), 1, "one message, though two have it");
+    let members: Vec<&Value> = once[0]["members"].as_array().unwrap().iter().map(|member| &member["name"]).collect();
+    assert_eq!(members, ["Ann Lee", "Ben Lee"]);
+}
+
+#[test]
+fn s3_17_who_is_out_has_nothing_of_what_is_said_later() {
+    let mut world = ben_alone();
+    world.in_room(ROOM).says("jane", "for Ben only");
+    world.says("jane", "/sent Ann Lee");
+    assert_eq!(row(&rows(&world, "jane", "messages"), "for Ben only"), None);
+    world.says("jane", "/sent Ben Lee");
+    assert!(row(&rows(&world, "jane", "messages"), "for Ben only").is_some());
+}
+
+#[test]
+fn what_is_said_in_a_group_lies_under_a_key_that_is_no_members() {
+    use liaison::domain::case::Record;
+    let mut world = both();
+    world.outbox_stands = true;
+    world.in_room(ROOM).says("jane", "to both");
+    let own = ContactId::of_group(&world.room(ROOM).key);
+    assert_eq!(world.message("to both").sealed_for(), Some(own.clone()));
+    assert_eq!(world.room(ROOM).sealed_for(), Some(own.clone()));
+    let due: Vec<Due> = world.all(Due::PREFIX);
+    assert!(!due.is_empty() && due.iter().all(|due| due.sealed_for() == Some(own.clone())), "{due:?}");
+    let accepted = entry(&world, "message.accepted", &world.message("to both").id);
+    assert_eq!(accepted.sealed_for(), Some(&own));
+}
+
+#[test]
+fn what_an_earlier_version_left_waiting_for_a_group_goes_as_it_would_have_gone() {
+    let mut world = both();
+    world.passes(Span::hours(25));
+    for text in ["one", "two"] {
+        world.in_room(ROOM).says("jane", text);
+    }
+    let (room, ann) = (world.room(ROOM).key, world.contact(ANN).id);
+    // As it stood there: all of it under the first member, in his lane.
+    for text in ["one", "two"] {
+        let message = world.message(text);
+        world.put(&Message { contact: ann.clone(), ..message });
+    }
+    let held: Lane = world.get(&Lane::key_of(&room, &ContactId::of_group(&room))).unwrap();
+    world.remove(&Lane::key_of(&room, &ContactId::of_group(&room)));
+    world.put(&Lane { contact: ann.clone(), ..held });
+    world.in_room(ROOM).says("jane", "/queue list");
+    assert_eq!(rows(&world, ROOM, "messages").len(), 2);
+    let two = world.message("two").id;
+    world.in_room(ROOM).says("jane", &format!("/queue cancel {two}"));
+    writes(&mut world, BEN, "Go on");
+    assert_eq!(into_group(&world).last().unwrap(), "one", "and nothing that was cancelled");
+    assert_eq!(world.message("one").recipients.len(), 2);
+    assert_eq!(world.contact(ANN).recent.back(), Some(&world.message("one").id));
+    let raw = json!({ "kind": "message", "participants": { "4915112345678": "read" } });
+    let mut old = serde_json::to_value(world.message("one")).unwrap();
+    old["participants"] = raw["participants"].clone();
+    old.as_object_mut().unwrap().remove("recipients");
+    let read: Message = serde_json::from_value(old).unwrap();
+    world.put(&read);
+    let sent = last_into_group(&world);
+    world.reports_for(&sent, BEN, Delivery::Read);
+    assert_eq!(world.state_of("one"), "delivered", "Ann is in it, too");
+    assert!(world.get::<Message>(&Key::new("message", &two)).is_some());
+}
