@@ -21,9 +21,10 @@ mod xml;
 
 const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
-const PARTS: [&str; 3] = ["form-mistake", "gate-words", "sub-org-settings"];
+const PARTS: [&str; 5] = ["form-mistake", "gate-words", "group-gate", "group-remedy", "sub-org-settings"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 17] = [
+const CHOOSING: [&str; 18] = [
+    "what",
     "change",
     "channel",
     "news",
@@ -425,7 +426,14 @@ fn replies(table: &mut Table) {
             ],
         ),
         ("confirm-invitation", vec![with(ann.clone(), json!({ "channel": "WhatsApp" }))]),
-        ("released", vec![with(ann.clone(), json!({ "count": 2 })), with(ann, json!({ "count": 1 }))]),
+        (
+            "released",
+            vec![
+                with(ann.clone(), json!({ "count": 1, "to_group": true })),
+                with(ann.clone(), json!({ "count": 2 })),
+                with(ann, json!({ "count": 1 })),
+            ],
+        ),
     ];
     table.extend(rows);
 }
@@ -449,7 +457,7 @@ fn chosen_by_gate_and_state(table: &mut Table) {
     held.extend(held.clone().iter().map(|row| merged(row, &json!({ "group": true }))));
     let refused = gates().flat_map(|gate| {
         let named = json!({ "gate": gate, "name": "Ann Lee", "channel": "WhatsApp" });
-        [merged(&named, &json!({ "group": true })), named, json!({ "gate": gate })]
+        [merged(&named, &json!({ "group": true })), merged(&named, &json!({ "nobody": true })), named, json!({ "gate": gate })]
     });
     let withdrawn = gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "text": "Good morning" }));
     table.insert("held", held);
@@ -457,8 +465,16 @@ fn chosen_by_gate_and_state(table: &mut Table) {
     table.insert("withdrawn", withdrawn.collect());
     table.insert(
         "template-held",
-        gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "template": "follow_up" })).collect(),
+        gates()
+            .map(|gate| json!({ "gate": gate, "name": "Ann Lee", "template": "follow_up" }))
+            .chain(
+                group_rows()
+                    .into_iter()
+                    .map(|row| json!({ "name": "Lee", "template": "follow_up", "to_group": true, "row": row })),
+            )
+            .collect(),
     );
+    table.insert("held-group", group_rows().into_iter().map(|row| json!({ "name": "Lee", "row": row })).collect());
     let rows = |for_gate: fn(&str) -> Value| GATES.iter().map(|gate| for_gate(gate.id)).collect::<Vec<_>>();
     let rows = rows(|gate| json!({ "name": "Ann Lee", "gate": gate }));
     let some = json!({ "name": "Bea Low", "sent": ["Ann Lee", "Bob"], "held": rows, "refused": rows });
@@ -544,7 +560,10 @@ fn commands_answers(table: &mut Table) {
             json!({ "name": "Ann", "template": "document_ready", "body": body(""), "window_open": true }),
         ],
     );
-    table.insert("template-sent", vec![json!({ "name": "Ann", "template": "follow_up" })]);
+    let to_group =
+        json!({ "name": "Lee", "template": "follow_up", "to_group": true, "body": body("Report"), "window_open": false });
+    table.get_mut("confirm-template").unwrap().push(to_group.clone());
+    table.insert("template-sent", vec![json!({ "name": "Ann", "template": "follow_up" }), to_group]);
 }
 
 /// Late in the afternoon of a day; what happened before was this morning.
@@ -653,6 +672,36 @@ fn answers_on_consent(table: &mut Table) {
     let on_whatsapp = CONSENTS.iter().flat_map(|consent| windows().map(|open| window(consent, &open, true)));
     table.insert("window", on_whatsapp.chain([window("NONE", &windows()[2], false)]).collect());
     table.insert("why", whys());
+    table.insert("why-group", whys_of_groups());
+    let joined = |joined: u32| windows().map(move |open| json!({ "name": "Lee", "window": open, "joined": joined, "now": NOW }));
+    table.insert("window-group", joined(0).into_iter().chain(joined(2)).collect());
+}
+
+/// Every row of a native group's gate that does not say yes, with nobody, one member or several of whom that tells.
+fn group_rows() -> Vec<Value> {
+    let whats =
+        ["nobody", "not-made", "suspended", "removed-reads-along"].map(|what| json!(what)).into_iter().chain([Value::Null]);
+    let member = |name: &str, consent: &str| json!({ "name": name, "consent": consent, "blocked": false });
+    let all: Vec<Value> = CONSENTS.iter().map(|consent| member("Eva Sun", consent)).collect();
+    let who = [vec![], vec![member("Ann Lee", "OPTED_OUT")], all];
+    let gates = GATES.iter().map(|gate| gate.id).chain(["template", "marketing"]);
+    let rows = gates.flat_map(|gate| whats.clone().map(move |what| json!({ "gate": gate, "ok": false, "what": what })));
+    rows.flat_map(|row| who.clone().map(|who| merged(&row, &json!({ "who": who })))).collect()
+}
+
+fn whys_of_groups() -> Vec<Value> {
+    let fine: Vec<Value> = GATES.iter().map(|gate| json!({ "gate": gate.id, "ok": true, "what": null, "who": [] })).collect();
+    let free = json!({
+        "name": "Lee", "channel": "WhatsApp", "author": "Jane Doe", "own": true, "free_text": true, "rows": fine, "blocker": null,
+        "holds": false, "template_goes": true, "quiet": null, "standing": null, "before_it": 0, "state": null, "now": NOW,
+    });
+    let template = merged(&free, &json!({ "free_text": false, "own": false, "before_it": 2 }));
+    let of_state = STATES.map(|state| merged(&free, &json!({ "state": state })));
+    let not = |row: Value| {
+        let quiet = if row["what"].is_null() { quiet(json!(NOW + 1), false) } else { quiet(Value::Null, true) };
+        merged(&free, &json!({ "blocker": row["gate"], "holds": true, "rows": [row], "quiet": quiet, "template_goes": false }))
+    };
+    [free.clone(), template].into_iter().chain(of_state).chain(group_rows().into_iter().map(not)).collect()
 }
 
 fn why() -> Value {
@@ -1125,7 +1174,13 @@ fn refusals(table: &mut Table) {
                 json!({ "until": 1_763_754_480_000_i64, "command": "/room restart" }),
             ],
         ),
-        ("refusal-missing-parameter", vec![json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" })]),
+        (
+            "refusal-missing-parameter",
+            vec![
+                json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" }),
+                json!({ "parameter": "contact.last", "group": "Lee", "example": "/template send x to=…" }),
+            ],
+        ),
     ];
     table.extend(rows);
     for name in ["refusal-expired-confirmation", "refusal-sms-not-set-up", "refusal-match-one-only", "refusal-entitled"] {
@@ -1135,6 +1190,7 @@ fn refusals(table: &mut Table) {
     {
         table.insert(name, vec![json!({ "name": "Ann Lee" }), json!({})]);
     }
+    table.get_mut("refusal-membership").unwrap().push(json!({ "name": "Lee", "nobody": true }));
     for name in ["refusal-already-yours", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
         table.insert(name, vec![json!({ "name": "Ann Lee" })]);
     }
@@ -1687,4 +1743,21 @@ fn s4_30_a_form_tells_why_a_colleague_cannot_take_part() {
     };
     assert!(told("other-sub-org").contains("<b>Tom belongs to another sub-organisation.</b>"));
     assert!(told("not-enabled").contains("<b>Tom may not use WhatsApp.</b>"));
+}
+
+#[test]
+fn what_a_groups_message_waits_for_is_told_as_it_is() {
+    let member = |name: &str, consent: &str| json!({ "name": name, "consent": consent, "blocked": false });
+    let held = |gate: &str, what: Value, who: Value| {
+        plain("held-group", json!({ "name": "Lee", "row": { "gate": gate, "what": what, "who": who } }))
+    };
+    let told = held("consent", Value::Null, json!([member("Eva Sun", "OPTED_OUT")]));
+    assert!(told.starts_with("Held for the group “Lee”: Eva Sun has opted out."), "{told}");
+    assert!(told.contains("/room remove") && !told.contains("invitation"), "{told}");
+    let told = held("consent", Value::Null, json!([member("Eva Sun", "REVIEW")]));
+    assert!(told.contains("Eva Sun may have asked to stop.") && told.contains("no stop was meant"), "{told}");
+    let told = held("window", Value::Null, json!([]));
+    assert!(told.contains("when any of them writes in the group") && !told.contains("told once"), "{told}");
+    let refused = plain("text-refused", json!({ "gate": "membership", "name": "Lee", "channel": "WhatsApp", "nobody": true }));
+    assert!(refused.contains("nobody has joined the WhatsApp group yet") && !refused.contains("owner"), "{refused}");
 }

@@ -310,7 +310,19 @@ fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey, contact: 
     }
 }
 
+/// The same of a message to a group, which may wait for something that only one of its members has to do.
+fn held_for_group(scene: &Scene, message: &Message, room: &Room, gate: &str) -> Reply {
+    let author = message.advisor().unwrap_or(scene.policy.bot);
+    let row = native::hindrance(scene, room, author, message.is_free_text(), gate);
+    let reply = Reply::new(Code::Held, "held-group").about(&message.contact).of(&message.id).because(gate);
+    reply.with("name", room.name.clone()).with("row", row)
+}
+
 fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
+    let room = message.room.as_ref().filter(|_| message.to_group).and_then(|key| scene.room(key));
+    if let Some(room) = room {
+        return held_for_group(scene, message, &room, gate);
+    }
     let name = contact_name(scene, message.room.as_ref(), &message.contact);
     let consent = scene.contact(&message.contact).map(|c| c.consent(message.channel)).unwrap_or_default();
     let in_group = message.room.as_ref().and_then(|key| scene.room(key)).is_some_and(|room| room.is_group());
@@ -488,7 +500,8 @@ fn tell_released(scene: &mut Scene, room: &RoomKey, contact: &ContactId, gone: &
     let Some(first) = gone.first() else { return };
     let name = contact_name(scene, Some(room), contact);
     let reply = Reply::new(Code::Released, "released").about(contact).of(&first.id);
-    scene.post(Place::Room(room.clone()), reply.with("count", gone.len()).with("name", name));
+    let reply = reply.with("count", gone.len()).with("name", name).with("to_group", contact.group().is_some());
+    scene.post(Place::Room(room.clone()), reply);
     for message in gone {
         scene.note(Entry::new("message.released", PROGRAM).about(contact).room(room).message(&message.id));
     }

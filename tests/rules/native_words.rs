@@ -163,3 +163,112 @@ fn what_an_earlier_version_left_waiting_for_a_group_goes_as_it_would_have_gone()
     assert_eq!(world.state_of("one"), "delivered", "Ann is in it, too");
     assert!(world.get::<Message>(&Key::new("message", &two)).is_some());
 }
+
+// ---- why it waits
+
+/// The rows that say no, with the names of those whom that concerns.
+fn in_the_way(reply: &Reply) -> Vec<(String, Vec<String>)> {
+    let rows = reply.vars["rows"].as_array().unwrap().iter().filter(|row| row["ok"] == false);
+    let names = |row: &Value| row["who"].as_array().unwrap().iter().map(|who| who["name"].as_str().unwrap().to_owned()).collect();
+    rows.map(|row| (row["gate"].as_str().unwrap().to_owned(), names(row))).collect()
+}
+
+type Why = (Option<String>, Vec<(String, Vec<String>)>);
+
+fn why(world: &mut World, line: &str) -> Why {
+    world.in_room(ROOM).says("jane", line);
+    let reply = world.last_reply(ROOM);
+    assert_eq!(reply.template, "why-group");
+    (reply.reason.clone().filter(|reason| !reason.is_empty()), in_the_way(&reply))
+}
+
+fn says_no(rows: &[(&str, &[&str])]) -> Why {
+    let names = |who: &[&str]| who.iter().map(|name| (*name).to_owned()).collect();
+    (Some(rows[0].0.to_owned()), rows.iter().map(|(gate, who)| ((*gate).to_owned(), names(who))).collect())
+}
+
+#[test]
+fn why_in_a_groups_room_asks_every_member_and_the_groups_own_window() {
+    let mut world = both();
+    assert_eq!(why(&mut world, "/why Ann Lee"), (None, vec![]));
+    world.passes(Span::hours(30));
+    world.client(ANN).writes("only to you");
+    for line in ["/why Ann Lee", "/why Ben Lee", "/why"] {
+        assert_eq!(why(&mut world, line), says_no(&[("window", &[])]), "{line}");
+    }
+    world.in_room(ROOM).says("jane", "Good morning all");
+    let id = world.message("Good morning all").id;
+    assert_eq!(why(&mut world, &format!("/why {id}")), says_no(&[("window", &[])]));
+    writes(&mut world, BEN, "Hello");
+    news(&mut world, GroupNews::Suspended);
+    assert_eq!(why(&mut world, "/why Ann Lee"), says_no(&[("room", &[])]));
+    news(&mut world, GroupNews::Unsuspended);
+    world.client(BEN).writes("STOP");
+    assert_eq!(why(&mut world, "/why Ann Lee"), says_no(&[("consent", &["Ben Lee"])]));
+    world.says("jane", "/why Ann Lee");
+    assert_eq!(world.last_reply("jane").template, "why", "her own conversation goes on");
+    assert_eq!(world.last_reply("jane").vars["blocker"], Value::Null);
+}
+
+#[test]
+fn s1_18_before_anybody_joined_why_says_so_and_so_does_the_refusal() {
+    let mut world = super::native::asked_for();
+    assert_eq!(why(&mut world, "/why Ann Lee"), says_no(&[("membership", &[]), ("room", &[]), ("window", &[])]));
+    for line in ["Anybody here?", "/template send follow_up"] {
+        world.in_room(ROOM).says("jane", line);
+        let refusal = world.last_reply(ROOM);
+        assert_eq!((refusal.reason.as_deref(), &refusal.vars["nobody"]), (Some("membership"), &json!(true)), "{line}");
+    }
+}
+
+#[test]
+fn the_window_that_a_groups_room_shows_is_the_groups() {
+    let mut world = both();
+    world.passes(Span::hours(30));
+    world.client(ANN).writes("only to you");
+    for line in ["/window Ann Lee", "/window"] {
+        world.in_room(ROOM).says("jane", line);
+        let reply = world.last_reply(ROOM);
+        assert_eq!((reply.template.as_str(), &reply.vars["window"]["open"]), ("window-group", &json!(false)), "{line}");
+    }
+    world.says("jane", "/window Ann Lee");
+    assert_eq!(world.last_reply("jane").vars["window"]["open"], json!(true), "her own");
+    writes(&mut world, BEN, "Hello");
+    world.in_room(ROOM).says("jane", "/window");
+    assert_eq!(world.last_reply(ROOM).vars["window"]["open"], json!(true));
+}
+
+#[test]
+fn what_waits_for_one_member_is_told_with_his_name_and_asks_nobody_for_an_invitation() {
+    let ben = (BEN, "Ben Lee");
+    for ((number, name), word, consent) in
+        [(ben, "STOP", "OPTED_OUT"), (ben, "please stop texting me", "REVIEW"), ((ANN, "Ann Lee"), "STOP", "OPTED_OUT")]
+    {
+        let mut world = both();
+        world.client(number).writes(word);
+        let asked = world.asks().len();
+        world.in_room(ROOM).says("jane", "for all");
+        let held = world.last_reply(ROOM);
+        assert_eq!((held.template.as_str(), held.reason.as_deref()), ("held-group", Some("consent")), "{word}");
+        let who = &held.vars["row"]["who"];
+        assert_eq!((who.as_array().unwrap().len(), &who[0]["name"], &who[0]["consent"]), (1, &json!(name), &json!(consent)));
+        assert_eq!((held.client(), world.asks().len()), (None, asked));
+        world.in_room(ROOM).says("jane", "/template send follow_up");
+        world.presses("jane", "confirm");
+        let held = world.posts.iter().rfind(|post| post.reply.template == "template-held").unwrap();
+        assert_eq!(held.reply.vars["row"]["who"][0]["name"], name);
+    }
+}
+
+#[test]
+fn what_waits_for_the_groups_window_is_told_to_nobody_and_goes_when_any_member_writes() {
+    let mut world = both();
+    world.passes(Span::hours(30));
+    let alone = (world.sent_to(ANN).len(), world.sent_to(BEN).len());
+    world.in_room(ROOM).says("jane", "for all");
+    let held = world.last_reply(ROOM);
+    assert_eq!((held.template.as_str(), &held.vars["row"]["gate"]), ("held-group", &json!("window")));
+    assert_eq!((world.sent_to(ANN).len(), world.sent_to(BEN).len()), alone);
+    writes(&mut world, BEN, "Hello");
+    assert_eq!(world.state_of("for all"), "sent");
+}

@@ -132,7 +132,10 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let draft = Draft { room: &to.room, contact: &to.id, author: given.caller.id, body, chat_message: None };
     match accept(scene, draft) {
         Accepted::Ready(message) => Ok(Answer::Say(about(Reply::answer("template-sent")).of(&message))),
-        Accepted::Held(message, gate) => Ok(Answer::Say(about(Reply::answer("template-held")).of(&message).with("gate", gate))),
+        Accepted::Held(message, gate) => {
+            let row = to.group().map(|_| native::hindrance(scene, &to.room, given.caller.id, false, gate));
+            Ok(Answer::Say(about(Reply::answer("template-held")).of(&message).with("gate", gate).with("row", row)))
+        }
         Accepted::Refused(gate) => Err(refused(&to, gate)),
         Accepted::Full(count) => Err(Refusal::new("held-max").about(&to.id).with("count", count)),
     }

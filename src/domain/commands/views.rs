@@ -64,6 +64,14 @@ pub fn may_look(given: &Given, contact: &Contact, otherwise: Permission) -> Resu
     Err(Refusal::new("not-entitled").with("channel", channel))
 }
 
+/// The same for what is about no single contact.
+pub fn may_look_at(given: &Given, channel: Channel, otherwise: Permission) -> Result<(), Refusal> {
+    if given.rights.may_use(channel) || given.rights.may(otherwise, None) {
+        return Ok(());
+    }
+    Err(Refusal::new("not-entitled").with("channel", channel.name()))
+}
+
 /// A colleague behind the wall of another sub-organisation stays unnamed, but for those who read everything (S4-30).
 pub fn actor_seen(scene: &Scene, given: &Given, actor: &str) -> String {
     let reads_all = [Permission::ContactListAll, Permission::AuditRead].iter().any(|p| given.rights.may(*p, None));

@@ -10,6 +10,7 @@ use crate::domain::relay;
 use crate::domain::saying;
 use crate::domain::sending;
 use crate::fault;
+use serde_json::Value;
 
 /// A member's message opens the group's window and no other; it stands in the group's room.
 pub fn client_wrote(scene: &mut Scene, said: &ClientMessage, group: &GroupId) {
@@ -123,6 +124,23 @@ pub fn first_objection(
 ) -> Option<(&'static str, Verdict)> {
     let rows = verdicts(scene, room, native, author, free_text);
     rows.into_iter().find(|row| row.verdict != Verdict::Pass).map(|row| (row.gate, row.verdict))
+}
+
+/// Those who do not pass a gate, each with what there is to say of him.
+pub fn who(scene: &Scene, room: &Room, row: &Row, name: impl Fn(&ContactId) -> String) -> Value {
+    let contacts = row.who.iter().filter_map(|id| scene.contact(id));
+    let member = |contact: Contact| json!({ "name": name(&contact.id), "consent": contact.consent(room.channel).name(), "blocked": contact.blocked.is_some() });
+    contacts.map(member).collect()
+}
+
+/// The row of this gate, which an advisor's message into the group does not pass, as the room reads it.
+pub fn hindrance(scene: &Scene, room: &Room, author: UserId, free_text: bool, gate: &str) -> Value {
+    let rows = room.native.as_ref().map(|native| verdicts(scene, room, native, author, free_text)).unwrap_or_default();
+    let Some(row) = rows.iter().find(|row| row.gate == gate) else {
+        return json!({ "gate": gate, "what": null, "who": [] });
+    };
+    let name = |id: &ContactId| sending::contact_name(scene, Some(&room.key), id);
+    json!({ "gate": row.gate, "what": row.what, "who": who(scene, room, row, name) })
 }
 
 /// Who reads what is said in this room's group.

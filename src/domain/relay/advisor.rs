@@ -8,6 +8,7 @@ use crate::domain::ids::*;
 use crate::domain::media::{CAPTION_MAX, Media};
 use crate::domain::members;
 use crate::domain::message::{Message, MessageState};
+use crate::domain::native;
 use crate::domain::outbox;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
@@ -163,7 +164,8 @@ pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'
         .with("gate", gate)
         .with("name", contact_name(scene, Some(&room.key), contact))
         .with("group", room.is_group())
-        .with("channel", room.channel.name());
+        .with("channel", room.channel.name())
+        .with("nobody", native::readers(scene, &room.key).is_empty() && room.is_native());
     scene.post(Place::Room(room.key.clone()), reply);
 }
 
