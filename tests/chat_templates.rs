@@ -496,7 +496,10 @@ fn commands_answers(table: &mut Table) {
             json!({ "names": ["Ann Lee", "Bob"], "consent": consent, "invited": invited, "channel": "WhatsApp", "firm": "Acme" })
         })
     });
-    let one = |row: Value| [merged(&row, &json!({ "names": ["Ann Lee"] })), merged(&row, &json!({ "shared": true })), row];
+    let one = |row: Value| {
+        let mores = [json!({ "names": ["Ann Lee"] }), json!({ "shared": true }), json!({ "native": true })];
+        mores.into_iter().chain([json!({})]).map(|more| merged(&row, &more)).collect::<Vec<_>>()
+    };
     table.insert("room-opened", opened.flat_map(one).collect());
     let mut added = Vec::new();
     for (consent, on_behalf) in CONSENTS.iter().flat_map(|consent| [true, false].map(|flag| (consent, flag))) {
@@ -519,7 +522,8 @@ fn commands_answers(table: &mut Table) {
             .collect(),
     );
     let asked = json!({ "name": "Lee", "room": "Lee 2", "count": 3, "invited": 1, "already_waiting": 1 });
-    table.insert("group-native", vec![asked.clone(), merged(&asked, &json!({ "waits": true }))]);
+    let cut = json!({ "cut": true });
+    table.insert("group-native", vec![merged(&asked, &cut), asked.clone(), merged(&asked, &json!({ "waits": true }))]);
     table.insert(
         "group-standard",
         ["asked", "too-many", "feature-off", "sms"]
@@ -837,6 +841,8 @@ fn dry_runs() -> Vec<Value> {
         line("line", Value::Null, Value::Null),
         json!({ "kind": "room", "name": "Lee", "invited": ["Ann Lee", "Bob"] }),
         json!({ "kind": "room", "name": "Lee", "invited": [] }),
+        json!({ "kind": "room", "name": "Lee", "invited": ["Bob"], "group": "Lee family", "linked": ["Ann Lee"] }),
+        json!({ "kind": "room", "name": "Lee", "invited": [], "group": "Lee family", "linked": [] }),
         json!({ "kind": "joins", "to": "Jane", "room": "Lee" }),
         json!({ "kind": "joins", "to": "Jane", "room": null }),
         json!({ "kind": "leaves", "to": "Jane", "room": "Lee" }),
@@ -872,7 +878,21 @@ fn answers_on_rooms(table: &mut Table) {
         "contacts": contacts, "members": members, "attachments": 0, "link": "stream-1",
     });
     let unasked = json!({ "status": "INACTIVE", "link": null, "contacts": [contact("NONE", windows()[2].clone())] });
+    let states = ["INVITED", "JOINED", "LEFT", "BARRED"];
+    let member = |state: &str| merged(&contact("OPTED_IN", Value::Null), &json!({ "member": state }));
+    let of_group = |made: bool, suspended: bool, window: Value| {
+        let group = json!({ "name": "Lee family", "made": made, "suspended": suspended, "window": window });
+        merged(&room, &json!({ "status": "INACTIVE", "group": group, "contacts": states.map(member) }))
+    };
+    let [open, closed, _] = windows();
+    let groups = [
+        of_group(true, false, open),
+        of_group(true, false, closed.clone()),
+        of_group(true, true, closed.clone()),
+        of_group(false, false, closed),
+    ];
     let rooms = [room.clone(), merged(&room, &json!({ "status": "INACTIVE" })), merged(&room, &unasked)];
+    let rooms: Vec<Value> = rooms.into_iter().chain(groups).collect();
     table.insert("room-info", rooms.iter().map(|room| json!({ "room": room, "now": NOW })).collect());
     let list = |count: usize, rooms: &[Value]| json!({ "count": count, "shown": rooms.len(), "rooms": rooms, "now": NOW });
     table.insert("room-list", vec![list(90, &rooms), list(1, &rooms[..1]), list(0, &[])]);
@@ -1147,11 +1167,7 @@ fn refusals(table: &mut Table) {
         ("refusal-not-yours", vec![json!({ "name": "Jane" }), json!({})]),
         (
             "refusal-name-too-long",
-            vec![
-                json!({ "most": 60, "sub_org": true }),
-                json!({ "most": 49 }),
-                json!({ "most": 49, "group_most": 128, "length": 50 }),
-            ],
+            vec![json!({ "most": 60, "sub_org": true }), json!({ "most": 49 }), json!({ "most": 128, "length": 129 })],
         ),
         ("refusal-mixed-channels", vec![json!({}), json!({ "name": "Ann Lee", "channel": "WhatsApp" })]),
         (

@@ -20,7 +20,7 @@ use super::ids::*;
 use super::membership::{Membership, Step};
 use super::refusal::Refusal;
 use super::room::Room;
-use super::rooms::{self, NAME_MAX, Plan};
+use super::rooms::{self, Plan};
 use super::saying::{say_to_client, template_body};
 use super::scene::{PROGRAM, Scene};
 use super::time::{Span, Timestamp};
@@ -143,9 +143,9 @@ pub struct Wish<'w> {
 
 /// The room and, once it stands, its group; contacts are asked for consent as in any room, and get the link with their yes.
 pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
-    let name: String = wish.name.chars().take(NAME_MAX).collect();
+    let name = rooms::short_name(wish.name);
     let plan = Plan {
-        name: Some(name.trim()),
+        name: Some(&name),
         channel: Channel::WhatsApp,
         contacts: wish.contacts,
         owner: wish.owner,
@@ -156,10 +156,8 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         answer: wish.answer,
         ask: wish.ask,
     };
-    let key = rooms::open(scene, plan)?;
-    let Some(mut room) = scene.room(&key) else { return Ok(key) };
     let invited = |id: &ContactId| (id.clone(), Member { state: Membership::Invited, linked: false });
-    room.native = Some(Native {
+    let native = Native {
         group: None,
         subject: wish.name.to_owned(),
         asked_at: scene.now,
@@ -173,9 +171,8 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         strangers: BTreeSet::new(),
         picture: None,
         strangers_told_at: None,
-    });
-    scene.put(&room);
-    Ok(key)
+    };
+    rooms::open_as(scene, plan, Some(native))
 }
 
 /// The room stands: now its group.

@@ -272,3 +272,62 @@ fn what_waits_for_the_groups_window_is_told_to_nobody_and_goes_when_any_member_w
     writes(&mut world, BEN, "Hello");
     assert_eq!(world.state_of("for all"), "sent");
 }
+
+// ---- first lines
+
+#[test]
+fn the_first_line_of_a_groups_room_speaks_of_a_group() {
+    let world = both();
+    let first = world.posts.iter().find(|post| post.reply.code == Code::RoomOpened && post.place == ROOM).unwrap();
+    assert_eq!(first.reply.vars["native"], true);
+    let own = world.posts.iter().find(|post| post.reply.code == Code::RoomOpened && post.place == "Ann Lee").unwrap();
+    assert_eq!(own.reply.vars["native"], false);
+}
+
+#[test]
+fn a_dry_run_of_a_group_tells_of_the_group_and_the_links() {
+    let mut world = World::agreed(|_| {});
+    world.says("jane", "/contact add Ben Lee phone=+4915112345699 email=ben@lee.de channel=whatsapp");
+    world.says("jane", &format!("/dryrun /group create \"Lee family\" contacts={ANN},{BEN}"));
+    let items = world.last_reply("jane").vars["items"].clone();
+    let room = items.as_array().unwrap().iter().find(|item| item["kind"] == "room").unwrap().clone();
+    assert_eq!(
+        (&room["group"], &room["linked"], &room["invited"]),
+        (&json!("Lee family"), &json!(["Ann Lee"]), &json!(["Ben Lee"]))
+    );
+}
+
+// ---- the group as a room shows it
+
+#[test]
+fn s1_12_s1_19_room_info_and_list_show_where_each_member_stands_and_the_groups_own_window() {
+    let mut world = both();
+    world.says("jane", "/contact add Cid Roe phone=+4915112345677 email=cid@roe.de channel=whatsapp");
+    world.in_room(ROOM).says("jane", "/room add Cid Roe");
+    world.presses("jane", "confirm");
+    news(&mut world, GroupNews::Left { who: who(BEN) });
+    world.in_room(ROOM).says("jane", "/room info");
+    let info = world.last_reply(ROOM);
+    let members = |room: &Value| -> Vec<String> {
+        let contacts = room["contacts"].as_array().unwrap();
+        contacts.iter().map(|c| format!("{} {}", c["name"].as_str().unwrap(), c["member"].as_str().unwrap())).collect()
+    };
+    let room = &info.vars["room"];
+    assert_eq!(members(room), ["Ann Lee JOINED", "Ben Lee LEFT", "Cid Roe INVITED"]);
+    assert_eq!((&room["status"], &room["group"]["window"]["open"]), (&json!("ACTIVE"), &json!(true)));
+    assert!(!serde_json::to_string(&info.vars).unwrap().contains("chat.whatsapp.com"), "its link stands in no room");
+    assert_eq!(info.client(), None);
+    world.removes_from_group(ROOM, ANN);
+    world.passes(Span::hours(30));
+    world.client(ANN).writes("only to you");
+    world.client(BEN).writes("and I");
+    world.says("jane", "/room list");
+    let rooms = rows(&world, "jane", "rooms");
+    let room = rooms.iter().find(|room| room["name"] == ROOM).unwrap();
+    assert_eq!(members(room)[0], "Ann Lee BARRED");
+    assert_eq!(
+        (&room["status"], &room["group"]["window"]["open"]),
+        (&json!("INACTIVE"), &json!(false)),
+        "their own windows are not the group's"
+    );
+}
