@@ -7,7 +7,9 @@ use crate::domain::entitlement::Permission;
 use crate::domain::event::{Fact, StreamKind};
 use crate::domain::ids::*;
 use crate::domain::members;
+use crate::domain::membership::Membership;
 use crate::domain::message::{Message, MessageState, Reached};
+use crate::domain::native::Native;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
 use crate::domain::scene::Scene;
@@ -129,6 +131,9 @@ pub fn room_status(scene: &Scene, room: &Room) -> &'static str {
         RoomState::Deactivated | RoomState::Failed => return "DEACTIVATED",
         RoomState::Opening | RoomState::Active => {}
     }
+    if let Some(native) = &room.native {
+        return if native.window.is_open(scene.now) { "ACTIVE" } else { "INACTIVE" };
+    }
     let closed = |contact: &Contact| !contact.on(room.channel).window(&room.line).is_open(scene.now);
     let some_window_is_closed = room.contacts.iter().filter_map(|id| scene.contact(id)).any(|contact| closed(&contact));
     if room.channel == Channel::WhatsApp && some_window_is_closed { "INACTIVE" } else { "ACTIVE" }
@@ -149,15 +154,25 @@ pub fn room_row(scene: &Scene, given: &Given, room: &Room) -> Value {
         "members": members,
         "attachments": room.files,
         "link": room.stream,
+        "group": room.native.as_ref().map(|native| group_row(native, scene.now)),
     })
+}
+
+/// How the WhatsApp group behind a room stands. Its link is for each of its members alone and stands in no room (S1-12).
+fn group_row(native: &Native, now: Timestamp) -> Value {
+    json!({ "name": native.subject, "made": native.group.is_some(), "suspended": native.suspended,
+        "window": window_row(native.window, now) })
 }
 
 fn contact_in_room(scene: &Scene, given: &Given, room: &Room, id: &ContactId) -> Value {
     let contact = scene.contact(id);
     let consent = contact.as_ref().map(|contact| contact.consent(room.channel)).unwrap_or_default();
-    let windowed = contact.as_ref().filter(|_| room.channel == Channel::WhatsApp);
+    let member = room.native.as_ref().map(|native| native.state_of(id).map(Membership::name));
+    // Who is in a native group is reached through it, whatever his own window is.
+    let windowed = contact.as_ref().filter(|_| room.channel == Channel::WhatsApp && !room.is_native());
     let window = windowed.map(|contact| window_row(window_of(contact, Some(room)), scene.now));
-    json!({ "name": name_in(scene, given, room, id), "id": id, "consent": consent.name(), "window": window })
+    let name = name_in(scene, given, room, id);
+    json!({ "name": name, "id": id, "consent": consent.name(), "window": window, "member": member.flatten() })
 }
 
 // ---- messages
