@@ -905,7 +905,14 @@ fn answers_on_rooms(table: &mut Table) {
         let more = move |status: &str| json!({ "consent": consent, "status": status, "waits": status == "ACTIVE" });
         flags().flat_map(move |(asks, shared)| ["INACTIVE", "ACTIVE"].map(|status| merged(&row(asks, shared), &more(status))))
     });
-    table.insert("room-contact-added", added.collect());
+    let native = |(consent, linked): (&&str, bool)| {
+        merged(
+            &row(*consent == "NONE", false),
+            &json!({ "consent": consent, "status": "INACTIVE", "native": true, "linked": linked, "waits": false }),
+        )
+    };
+    let of_groups = CONSENTS.iter().flat_map(|consent| [(consent, true), (consent, false)]).map(native);
+    table.insert("room-contact-added", added.chain(of_groups).collect());
     for name in ["confirm-room-contact-remove", "room-contact-removed"] {
         let rows = [(0, false), (1, false), (2, true)];
         let row = |(held, last)| json!({ "name": "Ben Orr", "room": "Lee family", "held": held, "last": last, "barred": false });
@@ -934,7 +941,8 @@ fn answers_on_advisors(table: &mut Table) {
     let changes = ["joined", "left", "promoted", "demoted", "renamed"];
     table.insert("change-undone", changes.map(|change| with(json!({ "change": change }))).to_vec());
     let held = |name: &'static str, table: &mut Table| {
-        table.insert(name, [0, 1, 2].map(|held| with(json!({ "held": held }))).to_vec());
+        let native = with(json!({ "held": 0, "native": true }));
+        table.insert(name, [0, 1, 2].map(|held| with(json!({ "held": held }))).into_iter().chain([native]).collect());
     };
     for name in [
         "confirm-room-remove",
@@ -950,8 +958,9 @@ fn answers_on_advisors(table: &mut Table) {
         with(json!({ "alone": alone, "held": held, "id": id, "cover": if held > 0 { vec!["Bob Ray"] } else { vec![] } }))
     };
     for name in ["confirm-room-leave", "you-left"] {
-        table
-            .insert(name, vec![alone(true, 0, json!("c-7F3KABCD")), alone(false, 2, Value::Null), alone(false, 0, json!("c-1"))]);
+        let native = merged(&alone(false, 0, Value::Null), &json!({ "native": true }));
+        let rows = [alone(true, 0, json!("c-7F3KABCD")), alone(false, 2, Value::Null), alone(false, 0, json!("c-1")), native];
+        table.insert(name, rows.to_vec());
     }
     table.insert("take-over", vec![with(json!({ "text": "Good morning" }))]);
 }

@@ -199,7 +199,8 @@ fn act(scene: &mut Scene, room: &Room, call: GroupCall) {
 /// S1-13: it names the advisors.
 fn description(scene: &Scene, room: &Room) -> String {
     let names: Vec<String> = room.members.keys().map(|user| super::members::name_of(scene, room, *user)).collect();
-    let text = format!("{} · {}", scene.policy.firm, names.join(", "));
+    let text =
+        if names.is_empty() { scene.policy.firm.clone() } else { format!("{} · {}", scene.policy.firm, names.join(", ")) };
     text.chars().take(DESCRIPTION_MAX).collect()
 }
 

@@ -331,3 +331,36 @@ fn s1_12_s1_19_room_info_and_list_show_where_each_member_stands_and_the_groups_o
         "their own windows are not the group's"
     );
 }
+
+// ---- small words
+
+#[test]
+fn s1_29_the_answer_to_an_added_one_tells_of_the_link() {
+    let mut world = both();
+    news(&mut world, GroupNews::Left { who: who(BEN) });
+    world.in_room(ROOM).says("jane", "/room add Ben Lee");
+    world.presses("jane", "confirm");
+    let added = world.posts.iter().rfind(|post| post.reply.template == "room-contact-added").unwrap();
+    assert_eq!((&added.reply.vars["native"], &added.reply.vars["linked"]), (&json!(true), &json!(true)));
+}
+
+#[test]
+fn a_group_that_the_firm_ended_itself_is_not_told_as_a_surprise() {
+    let mut world = open();
+    world.in_room(ROOM).says("jane", "/room deactivate");
+    world.presses("jane", "confirm");
+    news(&mut world, GroupNews::Deleted);
+    assert!(world.posts.iter().all(|post| post.reply.template != "group-deleted"));
+}
+
+#[test]
+fn s1_13_without_advisors_the_description_is_the_firms_name() {
+    let mut world = both();
+    world.in_room(ROOM).says("jane", "/room leave");
+    world.presses("jane", "confirm");
+    let described = world.group_calls.iter().rev().find_map(|call| match call {
+        GroupCall::Change { description, .. } => description.clone(),
+        _ => None,
+    });
+    assert_eq!(described.as_deref(), Some("Acme Wealth"));
+}

@@ -329,7 +329,10 @@ fn not_removed(scene: &mut Scene, room: &Room, who: &ClientKeys, code: &str) {
 
 /// Deleted from elsewhere: the room has nobody behind it any more.
 fn ended(scene: &mut Scene, mut room: Room) {
-    tell(scene, &room, Reply::new(Code::Notice, "group-deleted"));
+    // With its room gone before, the firm itself has ended it.
+    if room.is_live() {
+        tell(scene, &room, Reply::new(Code::Notice, "group-deleted"));
+    }
     if let Some(native) = &mut room.native {
         native.group = None;
         native.look_at = None;
