@@ -7,6 +7,8 @@ use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::lane::{Due, Lane};
 use liaison::domain::message::Message;
+use liaison::domain::native;
+use liaison::domain::policy::Filed;
 use liaison::domain::time::Span;
 use serde_json::{Value, json};
 
@@ -363,4 +365,66 @@ fn s1_13_without_advisors_the_description_is_the_firms_name() {
         _ => None,
     });
     assert_eq!(described.as_deref(), Some("Acme Wealth"));
+}
+
+// ---- in which language, by which name
+
+fn speaks(world: &mut World, number: &str, language: &str) {
+    let mut contact = world.contact(number);
+    contact.language = language.to_owned();
+    world.put(&contact);
+}
+
+/// A template as both our files have it: the German one greets by first and last name.
+fn with_german(policy: &mut liaison::domain::policy::Policy) {
+    policy.languages.insert("de".to_owned());
+    let parameters = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let languages = [("en", parameters(&["contact.first"])), ("de", parameters(&["contact.first", "contact.last"]))];
+    policy.templates.insert("follow_up".to_owned(), languages.into_iter().map(|(l, p)| (l.to_owned(), p)).collect());
+}
+
+fn sent_template(world: &World) -> (String, String, String) {
+    let Body::Template { language, vars, .. } = last_into_group(world).body else { panic!() };
+    (language, vars["contact.first"].clone(), vars["contact.last"].clone())
+}
+
+#[test]
+fn s4_23_a_group_reads_the_language_that_all_who_are_in_it_share() {
+    let sends = |world: &mut World| {
+        world.in_room(ROOM).says("jane", "/template send follow_up");
+        world.presses("jane", "confirm");
+        sent_template(world)
+    };
+    let told = |first: &str, last: &str, language: &str| (language.to_owned(), first.to_owned(), last.to_owned());
+    let mut world = both();
+    with_german(&mut world.policy);
+    speaks(&mut world, ANN, "de");
+    assert_eq!(sends(&mut world), told("Lee family", "", "en"), "Ben reads no German");
+    world.in_scene(|scene, room| native::renamed(scene, room, "Lee family"), ROOM);
+    assert_eq!(sent_template(&world).0, "en");
+    speaks(&mut world, BEN, "de");
+    assert_eq!(sends(&mut world), told("Lee", "family", "de"), "a name that no provider refuses");
+    world.in_scene(|scene, room| native::renamed(scene, room, "Lee family"), ROOM);
+    assert_eq!(sent_template(&world).0, "de");
+    world.removes_from_group(ROOM, ANN);
+    speaks(&mut world, ANN, "en");
+    news(&mut world, GroupNews::Removed { who: who(ANN) });
+    assert_eq!(sent_template(&world).0, "de", "who is out is asked no more");
+    world.in_scene(|scene, room| native::renamed(scene, room, "Familie"), ROOM);
+    world.in_room(ROOM).says("jane", "/template send follow_up");
+    let refusal = world.last_reply(ROOM);
+    assert_eq!((refusal.reason.as_deref(), &refusal.vars["group"]), (Some("missing-parameter"), &json!("Familie")));
+}
+
+#[test]
+fn who_wants_no_marketing_keeps_it_from_the_whole_group() {
+    let mut world = both();
+    let mut ben = world.contact(BEN);
+    ben.on_mut(Channel::WhatsApp).marketing = Some(liaison::domain::contact::MarketingChoice { at: world.now, wants_none: true });
+    world.put(&ben);
+    let filed = Filed { meta_language: "en_US".to_owned(), category: "MARKETING".to_owned(), fixed: 100, places: Vec::new() };
+    world.policy.filed.insert("follow_up".to_owned(), [("en".to_owned(), filed)].into());
+    world.in_room(ROOM).says("jane", "/template send follow_up");
+    let refusal = world.last_reply(ROOM);
+    assert_eq!((refusal.reason.as_deref(), &refusal.vars["name"]), (Some("opted-out"), &json!("Ben Lee")));
 }
