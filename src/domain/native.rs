@@ -6,8 +6,8 @@ mod talk;
 
 pub use news::{call_done, call_failed, told};
 pub use talk::{
-    Row, client_wrote, first_objection, goes_to_its_members, hindrance, member, objection, objection_to_own, reached, readers,
-    say_to_group, verdicts, who, window_was_closed,
+    Row, client_wrote, first_objection, goes_to_its_members, held_line, hindrance, member, objection, objection_to_own, reached,
+    readers, say_to_group, verdicts, who, window_was_closed,
 };
 
 use self::picture::Picture;

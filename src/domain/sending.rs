@@ -19,6 +19,7 @@ use super::saying::{say_to_client, template_body};
 use super::scene::{CLIENT, PROGRAM, Scene};
 use super::sms;
 use super::time::Timestamp;
+use super::wakes;
 use crate::fault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -287,7 +288,7 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     let place = if fault::planted("lane-order-lost") { Some(0) } else { place };
     lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
     scene.put(&lane);
-    wake_for_quiet_hours(scene, gate, &room, &message.contact);
+    wakes::when_the_quiet_hours_end(scene, gate, &room, &message.contact);
     if gate == TEMPLATE {
         approval::await_approval(scene, message);
     }
@@ -295,33 +296,10 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     scene.note(Entry::new("message.held", PROGRAM).about(&message.contact).room(&room).message(&message.id).detail(detail));
 }
 
-fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey, contact: &ContactId) {
-    if gate != quiet_hours::GATE.id {
-        return;
-    }
-    let readers =
-        if contact.group().is_some() { native::readers(scene, room) } else { scene.contact(contact).into_iter().collect() };
-    let sub_org = scene.sub_org_of(room);
-    let opens_at = |contact: &Contact| quiet_hours::opens_at(scene.policy, &sub_org, contact, scene.now);
-    // Of several clocks the last one to open; if another has closed by then, it is waited for anew.
-    if let Some(at) = readers.iter().filter_map(opens_at).max() {
-        let wake = super::case::wake_key(at, &Key::new("morning", room));
-        scene.point(wake, room);
-    }
-}
-
-/// The same of a message to a group, which may wait for something that only one of its members has to do.
-fn held_for_group(scene: &Scene, message: &Message, room: &Room, gate: &str) -> Reply {
-    let author = message.advisor().unwrap_or(scene.policy.bot);
-    let row = native::hindrance(scene, room, author, message.is_free_text(), gate);
-    let reply = Reply::new(Code::Held, "held-group").about(&message.contact).of(&message.id).because(gate);
-    reply.with("name", room.name.clone()).with("row", row)
-}
-
 fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
     let room = message.room.as_ref().filter(|_| message.to_group).and_then(|key| scene.room(key));
     if let Some(room) = room {
-        return held_for_group(scene, message, &room, gate);
+        return native::held_line(scene, message, &room, gate);
     }
     let name = contact_name(scene, message.room.as_ref(), &message.contact);
     let consent = scene.contact(&message.contact).map(|c| c.consent(message.channel)).unwrap_or_default();
@@ -465,7 +443,7 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
             }
             Some((gate, Verdict::Hold | Verdict::Pass)) => {
                 text_waits |= message.is_free_text();
-                wake_for_quiet_hours(scene, gate, room, contact);
+                wakes::when_the_quiet_hours_end(scene, gate, room, contact);
                 if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
                     message.state = MessageState::Held { gate: gate.to_owned() };
                     scene.put(&message);

@@ -143,6 +143,14 @@ pub fn hindrance(scene: &Scene, room: &Room, author: UserId, free_text: bool, ga
     json!({ "gate": row.gate, "what": row.what, "who": who(scene, room, row, name) })
 }
 
+/// The line of a message to the group that waits, maybe for something that only one of its members has to do.
+pub fn held_line(scene: &Scene, message: &Message, room: &Room, gate: &str) -> Reply {
+    let author = message.advisor().unwrap_or(scene.policy.bot);
+    let row = hindrance(scene, room, author, message.is_free_text(), gate);
+    let reply = Reply::new(Code::Held, "held-group").about(&message.contact).of(&message.id).because(gate);
+    reply.with("name", room.name.clone()).with("row", row)
+}
+
 /// Who reads what is said in this room's group.
 pub fn readers(scene: &Scene, room: &RoomKey) -> Vec<Contact> {
     let native = scene.room(room).and_then(|room| room.native);
