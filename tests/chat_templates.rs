@@ -21,9 +21,10 @@ mod xml;
 
 const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
-const PARTS: [&str; 3] = ["form-mistake", "gate-words", "sub-org-settings"];
+const PARTS: [&str; 5] = ["form-mistake", "gate-words", "group-gate", "group-remedy", "sub-org-settings"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 17] = [
+const CHOOSING: [&str; 18] = [
+    "what",
     "change",
     "channel",
     "news",
@@ -446,7 +447,14 @@ fn replies(table: &mut Table) {
             ],
         ),
         ("confirm-invitation", vec![with(ann.clone(), json!({ "channel": "WhatsApp" }))]),
-        ("released", vec![with(ann.clone(), json!({ "count": 2 })), with(ann, json!({ "count": 1 }))]),
+        (
+            "released",
+            vec![
+                with(ann.clone(), json!({ "count": 1, "to_group": true })),
+                with(ann.clone(), json!({ "count": 2 })),
+                with(ann, json!({ "count": 1 })),
+            ],
+        ),
     ];
     table.extend(rows);
 }
@@ -470,7 +478,7 @@ fn chosen_by_gate_and_state(table: &mut Table) {
     held.extend(held.clone().iter().map(|row| merged(row, &json!({ "group": true }))));
     let refused = gates().flat_map(|gate| {
         let named = json!({ "gate": gate, "name": "Ann Lee", "channel": "WhatsApp" });
-        [merged(&named, &json!({ "group": true })), named, json!({ "gate": gate })]
+        [merged(&named, &json!({ "group": true })), merged(&named, &json!({ "nobody": true })), named, json!({ "gate": gate })]
     });
     let withdrawn = gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "text": "Good morning" }));
     table.insert("held", held);
@@ -478,8 +486,16 @@ fn chosen_by_gate_and_state(table: &mut Table) {
     table.insert("withdrawn", withdrawn.collect());
     table.insert(
         "template-held",
-        gates().map(|gate| json!({ "gate": gate, "name": "Ann Lee", "template": "follow_up" })).collect(),
+        gates()
+            .map(|gate| json!({ "gate": gate, "name": "Ann Lee", "template": "follow_up" }))
+            .chain(
+                group_rows()
+                    .into_iter()
+                    .map(|row| json!({ "name": "Lee", "template": "follow_up", "to_group": true, "row": row })),
+            )
+            .collect(),
     );
+    table.insert("held-group", group_rows().into_iter().map(|row| json!({ "name": "Lee", "row": row })).collect());
     let rows = |for_gate: fn(&str) -> Value| GATES.iter().map(|gate| for_gate(gate.id)).collect::<Vec<_>>();
     let rows = rows(|gate| json!({ "name": "Ann Lee", "gate": gate }));
     let some = json!({ "name": "Bea Low", "sent": ["Ann Lee", "Bob"], "held": rows, "refused": rows });
@@ -501,7 +517,10 @@ fn commands_answers(table: &mut Table) {
             json!({ "names": ["Ann Lee", "Bob"], "consent": consent, "invited": invited, "channel": "WhatsApp", "firm": "Acme" })
         })
     });
-    let one = |row: Value| [merged(&row, &json!({ "names": ["Ann Lee"] })), merged(&row, &json!({ "shared": true })), row];
+    let one = |row: Value| {
+        let mores = [json!({ "names": ["Ann Lee"] }), json!({ "shared": true }), json!({ "native": true })];
+        mores.into_iter().chain([json!({})]).map(|more| merged(&row, &more)).collect::<Vec<_>>()
+    };
     table.insert("room-opened", opened.flat_map(one).collect());
     let mut added = Vec::new();
     for (consent, on_behalf) in CONSENTS.iter().flat_map(|consent| [true, false].map(|flag| (consent, flag))) {
@@ -524,7 +543,8 @@ fn commands_answers(table: &mut Table) {
             .collect(),
     );
     let asked = json!({ "name": "Lee", "room": "Lee 2", "count": 3, "invited": 1, "already_waiting": 1 });
-    table.insert("group-native", vec![asked.clone(), merged(&asked, &json!({ "waits": true }))]);
+    let cut = json!({ "cut": true });
+    table.insert("group-native", vec![merged(&asked, &cut), asked.clone(), merged(&asked, &json!({ "waits": true }))]);
     table.insert(
         "group-standard",
         ["asked", "too-many", "feature-off", "sms"]
@@ -565,7 +585,10 @@ fn commands_answers(table: &mut Table) {
             json!({ "name": "Ann", "template": "document_ready", "body": body(""), "window_open": true }),
         ],
     );
-    table.insert("template-sent", vec![json!({ "name": "Ann", "template": "follow_up" })]);
+    let to_group =
+        json!({ "name": "Lee", "template": "follow_up", "to_group": true, "body": body("Report"), "window_open": false });
+    table.get_mut("confirm-template").unwrap().push(to_group.clone());
+    table.insert("template-sent", vec![json!({ "name": "Ann", "template": "follow_up" }), to_group]);
 }
 
 /// Late in the afternoon of a day; what happened before was this morning.
@@ -674,6 +697,36 @@ fn answers_on_consent(table: &mut Table) {
     let on_whatsapp = CONSENTS.iter().flat_map(|consent| windows().map(|open| window(consent, &open, true)));
     table.insert("window", on_whatsapp.chain([window("NONE", &windows()[2], false)]).collect());
     table.insert("why", whys());
+    table.insert("why-group", whys_of_groups());
+    let joined = |joined: u32| windows().map(move |open| json!({ "name": "Lee", "window": open, "joined": joined, "now": NOW }));
+    table.insert("window-group", joined(0).into_iter().chain(joined(2)).collect());
+}
+
+/// Every row of a native group's gate that does not say yes, with nobody, one member or several of whom that tells.
+fn group_rows() -> Vec<Value> {
+    let whats =
+        ["nobody", "not-made", "suspended", "removed-reads-along"].map(|what| json!(what)).into_iter().chain([Value::Null]);
+    let member = |name: &str, consent: &str| json!({ "name": name, "consent": consent, "blocked": false });
+    let all: Vec<Value> = CONSENTS.iter().map(|consent| member("Eva Sun", consent)).collect();
+    let who = [vec![], vec![member("Ann Lee", "OPTED_OUT")], all];
+    let gates = GATES.iter().map(|gate| gate.id).chain(["template", "marketing"]);
+    let rows = gates.flat_map(|gate| whats.clone().map(move |what| json!({ "gate": gate, "ok": false, "what": what })));
+    rows.flat_map(|row| who.clone().map(|who| merged(&row, &json!({ "who": who })))).collect()
+}
+
+fn whys_of_groups() -> Vec<Value> {
+    let fine: Vec<Value> = GATES.iter().map(|gate| json!({ "gate": gate.id, "ok": true, "what": null, "who": [] })).collect();
+    let free = json!({
+        "name": "Lee", "channel": "WhatsApp", "author": "Jane Doe", "own": true, "free_text": true, "rows": fine, "blocker": null,
+        "holds": false, "template_goes": true, "quiet": null, "standing": null, "before_it": 0, "state": null, "now": NOW,
+    });
+    let template = merged(&free, &json!({ "free_text": false, "own": false, "before_it": 2 }));
+    let of_state = STATES.map(|state| merged(&free, &json!({ "state": state })));
+    let not = |row: Value| {
+        let quiet = if row["what"].is_null() { quiet(json!(NOW + 1), false) } else { quiet(Value::Null, true) };
+        merged(&free, &json!({ "blocker": row["gate"], "holds": true, "rows": [row], "quiet": quiet, "template_goes": false }))
+    };
+    [free.clone(), template].into_iter().chain(of_state).chain(group_rows().into_iter().map(not)).collect()
 }
 
 fn why() -> Value {
@@ -769,6 +822,11 @@ fn answers_on_messages(table: &mut Table) {
     let messages: Vec<Value> = STATES.iter().flat_map(|state| [message(state), merged(&message(state), &full)]).collect();
     let sent = |name: Value, messages: &[Value]| json!({ "name": name, "messages": messages, "now": NOW });
     let to_ann = || json!("Ann Lee");
+    let ticks = |read: bool| json!({ "name": "Eva Sun", "delivered_at": BEFORE, "read_at": read.then_some(NOW), "failed": null });
+    let failed = json!({ "name": "Bob", "delivered_at": null, "read_at": null, "failed": "131026" });
+    let waits = json!({ "name": "Bob", "delivered_at": null, "read_at": null, "failed": null });
+    let to_group = json!({ "group": "Lee family", "members": [ticks(true), ticks(false), failed, waits] });
+    let messages: Vec<Value> = messages.into_iter().chain([merged(&message("sent"), &to_group)]).collect();
     let rows = [&messages[..], &messages[..1], &[]].into_iter();
     table.insert("sent", rows.flat_map(|rows| [sent(to_ann(), rows), sent(Value::Null, rows)]).collect());
     let held = |reason: Value| merged(&message("held"), &json!({ "author": "Jane Doe", "reason": reason, "expires_at": NOW }));
@@ -804,6 +862,8 @@ fn dry_runs() -> Vec<Value> {
         line("line", Value::Null, Value::Null),
         json!({ "kind": "room", "name": "Lee", "invited": ["Ann Lee", "Bob"] }),
         json!({ "kind": "room", "name": "Lee", "invited": [] }),
+        json!({ "kind": "room", "name": "Lee", "invited": ["Bob"], "group": "Lee family", "linked": ["Ann Lee"] }),
+        json!({ "kind": "room", "name": "Lee", "invited": [], "group": "Lee family", "linked": [] }),
         json!({ "kind": "joins", "to": "Jane", "room": "Lee" }),
         json!({ "kind": "joins", "to": "Jane", "room": null }),
         json!({ "kind": "leaves", "to": "Jane", "room": "Lee" }),
@@ -839,7 +899,21 @@ fn answers_on_rooms(table: &mut Table) {
         "contacts": contacts, "members": members, "attachments": 0, "link": "stream-1",
     });
     let unasked = json!({ "status": "INACTIVE", "link": null, "contacts": [contact("NONE", windows()[2].clone())] });
+    let states = ["INVITED", "JOINED", "LEFT", "BARRED"];
+    let member = |state: &str| merged(&contact("OPTED_IN", Value::Null), &json!({ "member": state }));
+    let of_group = |made: bool, suspended: bool, window: Value| {
+        let group = json!({ "name": "Lee family", "made": made, "suspended": suspended, "window": window });
+        merged(&room, &json!({ "status": "INACTIVE", "group": group, "contacts": states.map(member) }))
+    };
+    let [open, closed, _] = windows();
+    let groups = [
+        of_group(true, false, open),
+        of_group(true, false, closed.clone()),
+        of_group(true, true, closed.clone()),
+        of_group(false, false, closed),
+    ];
     let rooms = [room.clone(), merged(&room, &json!({ "status": "INACTIVE" })), merged(&room, &unasked)];
+    let rooms: Vec<Value> = rooms.into_iter().chain(groups).collect();
     table.insert("room-info", rooms.iter().map(|room| json!({ "room": room, "now": NOW })).collect());
     let list = |count: usize, rooms: &[Value]| json!({ "count": count, "shown": rooms.len(), "rooms": rooms, "now": NOW });
     table.insert("room-list", vec![list(90, &rooms), list(1, &rooms[..1]), list(0, &[])]);
@@ -852,7 +926,14 @@ fn answers_on_rooms(table: &mut Table) {
         let more = move |status: &str| json!({ "consent": consent, "status": status, "waits": status == "ACTIVE" });
         flags().flat_map(move |(asks, shared)| ["INACTIVE", "ACTIVE"].map(|status| merged(&row(asks, shared), &more(status))))
     });
-    table.insert("room-contact-added", added.collect());
+    let native = |(consent, linked): (&&str, bool)| {
+        merged(
+            &row(*consent == "NONE", false),
+            &json!({ "consent": consent, "status": "INACTIVE", "native": true, "linked": linked, "waits": false }),
+        )
+    };
+    let of_groups = CONSENTS.iter().flat_map(|consent| [(consent, true), (consent, false)]).map(native);
+    table.insert("room-contact-added", added.chain(of_groups).collect());
     for name in ["confirm-room-contact-remove", "room-contact-removed"] {
         let rows = [(0, false), (1, false), (2, true)];
         let row = |(held, last)| json!({ "name": "Ben Orr", "room": "Lee family", "held": held, "last": last, "barred": false, "leaves": false });
@@ -881,7 +962,8 @@ fn answers_on_advisors(table: &mut Table) {
     let changes = ["joined", "left", "promoted", "demoted", "renamed"];
     table.insert("change-undone", changes.map(|change| with(json!({ "change": change }))).to_vec());
     let held = |name: &'static str, table: &mut Table| {
-        table.insert(name, [0, 1, 2].map(|held| with(json!({ "held": held }))).to_vec());
+        let native = with(json!({ "held": 0, "native": true }));
+        table.insert(name, [0, 1, 2].map(|held| with(json!({ "held": held }))).into_iter().chain([native]).collect());
     };
     for name in [
         "confirm-room-remove",
@@ -897,8 +979,9 @@ fn answers_on_advisors(table: &mut Table) {
         with(json!({ "alone": alone, "held": held, "id": id, "cover": if held > 0 { vec!["Bob Ray"] } else { vec![] } }))
     };
     for name in ["confirm-room-leave", "you-left"] {
-        table
-            .insert(name, vec![alone(true, 0, json!("c-7F3KABCD")), alone(false, 2, Value::Null), alone(false, 0, json!("c-1"))]);
+        let native = merged(&alone(false, 0, Value::Null), &json!({ "native": true }));
+        let rows = [alone(true, 0, json!("c-7F3KABCD")), alone(false, 2, Value::Null), alone(false, 0, json!("c-1")), native];
+        table.insert(name, rows.to_vec());
     }
     table.insert("take-over", vec![with(json!({ "text": "Good morning" }))]);
 }
@@ -1114,11 +1197,7 @@ fn refusals(table: &mut Table) {
         ("refusal-not-yours", vec![json!({ "name": "Jane" }), json!({})]),
         (
             "refusal-name-too-long",
-            vec![
-                json!({ "most": 60, "sub_org": true }),
-                json!({ "most": 49 }),
-                json!({ "most": 49, "group_most": 128, "length": 50 }),
-            ],
+            vec![json!({ "most": 60, "sub_org": true }), json!({ "most": 49 }), json!({ "most": 128, "length": 129 })],
         ),
         ("refusal-mixed-channels", vec![json!({}), json!({ "name": "Ann Lee", "channel": "WhatsApp" })]),
         (
@@ -1141,7 +1220,13 @@ fn refusals(table: &mut Table) {
                 json!({ "until": 1_763_754_480_000_i64, "command": "/room restart" }),
             ],
         ),
-        ("refusal-missing-parameter", vec![json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" })]),
+        (
+            "refusal-missing-parameter",
+            vec![
+                json!({ "parameter": "topic", "example": "/template send x topic=\"…\"" }),
+                json!({ "parameter": "contact.last", "group": "Lee", "example": "/template send x to=…" }),
+            ],
+        ),
     ];
     table.extend(rows);
     for name in ["refusal-expired-confirmation", "refusal-sms-not-set-up", "refusal-match-one-only", "refusal-entitled"] {
@@ -1151,6 +1236,7 @@ fn refusals(table: &mut Table) {
     {
         table.insert(name, vec![json!({ "name": "Ann Lee" }), json!({})]);
     }
+    table.get_mut("refusal-membership").unwrap().push(json!({ "name": "Lee", "nobody": true }));
     for name in ["refusal-already-yours", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
         table.insert(name, vec![json!({ "name": "Ann Lee" })]);
     }
@@ -1703,4 +1789,21 @@ fn s4_30_a_form_tells_why_a_colleague_cannot_take_part() {
     };
     assert!(told("other-sub-org").contains("<b>Tom belongs to another sub-organisation.</b>"));
     assert!(told("not-enabled").contains("<b>Tom may not use WhatsApp.</b>"));
+}
+
+#[test]
+fn what_a_groups_message_waits_for_is_told_as_it_is() {
+    let member = |name: &str, consent: &str| json!({ "name": name, "consent": consent, "blocked": false });
+    let held = |gate: &str, what: Value, who: Value| {
+        plain("held-group", json!({ "name": "Lee", "row": { "gate": gate, "what": what, "who": who } }))
+    };
+    let told = held("consent", Value::Null, json!([member("Eva Sun", "OPTED_OUT")]));
+    assert!(told.starts_with("Held for the group “Lee”: Eva Sun has opted out."), "{told}");
+    assert!(told.contains("/room remove") && !told.contains("invitation"), "{told}");
+    let told = held("consent", Value::Null, json!([member("Eva Sun", "REVIEW")]));
+    assert!(told.contains("Eva Sun may have asked to stop.") && told.contains("no stop was meant"), "{told}");
+    let told = held("window", Value::Null, json!([]));
+    assert!(told.contains("when any of them writes in the group") && !told.contains("told once"), "{told}");
+    let refused = plain("text-refused", json!({ "gate": "membership", "name": "Lee", "channel": "WhatsApp", "nobody": true }));
+    assert!(refused.contains("nobody has joined the WhatsApp group yet") && !refused.contains("owner"), "{refused}");
 }

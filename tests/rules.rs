@@ -31,6 +31,8 @@ mod members;
 mod native;
 #[path = "rules/native_again.rs"]
 mod native_again;
+#[path = "rules/native_words.rs"]
+mod native_words;
 #[path = "rules/numbers.rs"]
 mod numbers;
 #[path = "rules/onboarding.rs"]

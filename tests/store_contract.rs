@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 use liaison::adapters::store::{Filter, JournalLine, MemoryStore, OpenStore, Opening, SledStore, read_journal, verify};
 use liaison::domain::commit::{Commit, Committed, Entry, Key, Put, Raw, Stored};
-use liaison::domain::ids::{ContactId, EventId};
+use liaison::domain::ids::{ContactId, EventId, MessageId, RoomKey};
 use liaison::domain::time::Timestamp;
 use liaison::ports::{Store, StoreError};
 use serde_json::json;
@@ -341,7 +341,7 @@ fn copy_of(folder: &Path) -> TempDir {
 }
 
 fn entry(kind: &str, contact: Option<ContactId>, detail: serde_json::Value) -> Entry {
-    Entry { kind: kind.into(), actor: "client".into(), provider_at: None, contact, room: None, message: None, detail }
+    Entry { contact, ..Entry::new(kind, "client").detail(detail) }
 }
 
 /// A client's message with all the places where content can stand.
@@ -599,6 +599,25 @@ fn an_erased_contact_is_unreadable_everywhere() {
     assert!(store.erase(&ann()).unwrap());
     assert_eq!(store.get(&contact).unwrap(), None);
     assert_eq!(text(store.get(&key("lane/1")).unwrap()).as_deref(), Some("1"));
+}
+
+#[test] // S3-2
+fn what_went_to_a_group_is_found_with_each_member_and_outlives_every_one_of_them() {
+    let folder = TempDir::new().unwrap();
+    let (store, _) = open(folder.path());
+    let (group, eva) = (ContactId::of_group(&RoomKey::new("r-1")), ContactId::new("c-2"));
+    let taken = json!({ "text": CANARY, "recipients": [ann(), eva] });
+    let to_group = Entry::new("message.taken", "liaison").about(&group).message(&MessageId::new("m-1")).detail(taken.clone());
+    let named = Entry::new("message.taken", "liaison").about(&ann()).message(&MessageId::new("m-2")).detail(json!("hers"));
+    let record = Put { sealed_for: Some(group), ..put("message/m-1", &taken.to_string()) };
+    wait_durable(&store, sequence(store.commit(Commit { entries: vec![to_group, named], ..puts(vec![record]) })));
+    assert!(store.erase(&ann()).unwrap());
+    let of = |contact: &ContactId| lines(folder.path(), &Filter { contact: Some(contact.clone()), since: None });
+    let [line] = of(&eva).try_into().unwrap();
+    assert_eq!((line.contact, line.detail), (None, taken.clone()));
+    let messages: Vec<_> = of(&ann()).into_iter().map(|line| line.message.unwrap().0).collect();
+    assert_eq!(messages, ["m-1", "m-2"], "what went to her and others is theirs, too");
+    assert_eq!(text(store.get(&key("message/m-1")).unwrap()), Some(taken.to_string()));
 }
 
 #[test]

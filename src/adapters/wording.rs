@@ -236,7 +236,7 @@ impl Wording {
             ("reason", reply.reason.as_deref()),
             ("ask", reply.ask.as_ref().map(|ask| ask.as_str())),
             ("message", reply.message.as_ref().map(|message| message.as_str())),
-            ("contact", reply.contact.as_ref().map(|contact| contact.as_str())),
+            ("contact", reply.client().map(|contact| contact.as_str())),
             ("advice", self.advice_on(reply)),
         ];
         variables.insert("code".to_owned(), json!(reply.code));
@@ -277,7 +277,7 @@ fn entity(reply: &Reply, effect_key: &str) -> Value {
         ("type", Some(json!("liaison.message"))),
         ("version", Some(json!("1"))),
         ("code", Some(json!(reply.code))),
-        ("contact", reply.contact.as_ref().map(|contact| json!(contact))),
+        ("contact", reply.client().map(|contact| json!(contact))),
         ("message", reply.message.as_ref().map(|message| json!(message))),
         ("reason", reply.reason.as_ref().map(|reason| json!(reason))),
         ("key", Some(json!(effect_key))),

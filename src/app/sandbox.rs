@@ -48,6 +48,16 @@ const FEED_OVERRIDE: &str = "LIAISON__SYMPHONY__FEED";
 const GRAPH_OVERRIDE: &str = "LIAISON__WHATSAPP__GRAPH_URL";
 /// The same for its own Twilio.
 const TWILIO_OVERRIDE: &str = "LIAISON__SMS__API_URL";
+/// The firm's choices, each of which may be tried here: they name nothing outside.
+const CHOICES: &str = "LIAISON__POLICY__";
+const MORE_CHOICES: [&str; 6] = [
+    "LIAISON__BOT__FIRM",
+    "LIAISON__BOT__DEFAULT_REGION",
+    "LIAISON__BOT__TIME_ZONE",
+    "LIAISON__WHATSAPP__NATIVE_GROUPS",
+    "LIAISON__WHATSAPP__ROOMS_PER_LINE",
+    "LIAISON__SMS__KEYWORD_REPLIES",
+];
 
 /// Where six ports are looked for: below the range from which systems take the ports of outgoing connections.
 const FREE_PORTS: std::ops::Range<u16> = 16_000..32_000;
@@ -475,12 +485,16 @@ sub_org = "Private Clients"
     Ok(path)
 }
 
-/// Whoever has the settings of a real bot in his environment must still get a sandbox, and one that touches nothing real: of
-/// all overrides only the choice of the datafeed counts here, and a way to the providers that stays on this machine.
 fn overrides() -> BTreeMap<String, String> {
-    let leads_here = |name: &str, value: &str| [GRAPH_OVERRIDE, TWILIO_OVERRIDE].contains(&name) && is_on_this_machine(value);
-    let counts = |name: &str, value: &str| name == FEED_OVERRIDE || leads_here(name, value);
-    crate::config::environment().into_iter().filter(|(name, value)| counts(name, value)).collect()
+    crate::config::environment().into_iter().filter(|(name, value)| counts_here(name, value)).collect()
+}
+
+/// Whoever has the settings of a real bot in his environment must still get a sandbox, and one that touches nothing real: of
+/// all overrides the choice of the datafeed counts here, a way to the providers that stays on this machine, and whatever the
+/// firm may choose without naming anybody outside.
+fn counts_here(name: &str, value: &str) -> bool {
+    let leads_here = || [GRAPH_OVERRIDE, TWILIO_OVERRIDE].contains(&name) && is_on_this_machine(value);
+    name == FEED_OVERRIDE || name.starts_with(CHOICES) || MORE_CHOICES.contains(&name) || leads_here()
 }
 
 fn is_on_this_machine(address: &str) -> bool {
@@ -730,6 +744,24 @@ impl World for Acme {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_may_be_tried_and_nothing_real_is_touched() {
+        for name in ["LIAISON__POLICY__WHATSAPP_CONSENT", "LIAISON__POLICY__HELD_MAX", "LIAISON__WHATSAPP__NATIVE_GROUPS"] {
+            assert!(counts_here(name, "any"), "{name}");
+        }
+        for name in [
+            "LIAISON__WHATSAPP__ACCESS_TOKEN",
+            "LIAISON__WHATSAPP__LINES",
+            "LIAISON__SYMPHONY__POD_URL",
+            "LIAISON__SERVER__PROXY",
+            "LIAISON__STORE__URL",
+            "LIAISON__BOT__DATA_DIR",
+            "PATH",
+        ] {
+            assert!(!counts_here(name, "https://elsewhere.example"), "{name}");
+        }
+    }
 
     #[test]
     fn only_an_address_of_this_machine_may_stand_in_for_whatsapp() {

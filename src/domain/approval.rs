@@ -179,10 +179,11 @@ pub fn is_marketing(scene: &Scene, name: &str, language: &str) -> bool {
     category.is_some_and(|category| category.eq_ignore_ascii_case("MARKETING"))
 }
 
-/// What keeps this template from leaving, behind all gates; free text and texts of the program need no approval.
-pub fn objection(scene: &Scene, contact: &Contact, message: &Message) -> Option<(&'static str, Verdict)> {
+/// What keeps this template from leaving to these, behind all gates; free text and texts of the program need no approval.
+pub fn objection(scene: &Scene, readers: &[Contact], message: &Message) -> Option<(&'static str, Verdict)> {
     let Body::Template { name, language, .. } = &message.body else { return None };
-    if contact.on(message.channel).wants_no_marketing() && is_marketing(scene, name, language) {
+    let wants_none = readers.iter().any(|contact| contact.on(message.channel).wants_no_marketing());
+    if wants_none && is_marketing(scene, name, language) {
         return Some((MARKETING, Verdict::Refuse));
     }
     not_approved(scene, name, language).map(|_| (TEMPLATE, Verdict::Hold))

@@ -36,6 +36,7 @@ pub mod sms;
 pub mod template;
 mod views;
 pub mod why;
+pub mod why_group;
 pub mod window;
 
 use super::answers;
@@ -436,7 +437,8 @@ impl Given {
         let mine = rooms.filter(|room| {
             room.is_live() && room.members.contains_key(&self.caller.id) && channel.is_none_or(|channel| room.channel == channel)
         });
-        mine.max_by_key(|room| room.last_exchange_with(&contact.id))
+        // What is asked of one contact is asked of him alone: a native group has many readers.
+        mine.max_by_key(|room| (!room.is_native(), room.last_exchange_with(&contact.id)))
     }
 
     /// The colleague whom `who` names, if we have met him.

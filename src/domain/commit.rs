@@ -51,13 +51,23 @@ pub struct Entry {
     pub provider_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<ContactId>,
+    /// Under whose key the detail lies where it is about no single contact but a native group (`ContactId::of_group`).
+    #[serde(skip)]
+    pub group: Option<ContactId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
-    /// Everything else, texts included; sealed under the contact's key where there is a contact.
+    /// Everything else, texts included; sealed under the contact's or the group's key where there is one.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub detail: Value,
+}
+
+impl Entry {
+    /// Whose key seals the detail; nobody's but the firm's where there is none.
+    pub fn sealed_for(&self) -> Option<&ContactId> {
+        self.contact.as_ref().or(self.group.as_ref())
+    }
 }
 
 /// The bytes that caused a commit, as they were signed or framed.

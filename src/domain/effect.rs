@@ -210,6 +210,10 @@ impl Reply {
         self.contact = Some(contact.clone());
         self
     }
+    /// The one client whom it is about, as its data tell: a group is none.
+    pub fn client(&self) -> Option<&ContactId> {
+        self.contact.as_ref().filter(|contact| contact.group().is_none())
+    }
     pub fn of(mut self, message: &MessageId) -> Reply {
         self.message = Some(message.clone());
         self

@@ -212,7 +212,11 @@ pub fn as_it_is(scene: &Scene, line: &LineId, body: &Body) -> Result<Body, &'sta
 /// The messages of one chat message to this contact that have not left.
 fn waiting(scene: &Scene, chat: &ChatMessageId, contact: &ContactId) -> Vec<Message> {
     let waits = |message: &Message| matches!(message.state, MessageState::Held { .. } | MessageState::Ready);
-    scene.messages_of_chat(chat).into_iter().filter(|message| message.contact == *contact && waits(message)).collect()
+    scene
+        .messages_of_chat(chat)
+        .into_iter()
+        .filter(|message| (message.to_group || message.contact == *contact) && waits(message))
+        .collect()
 }
 
 // ---- how it ended

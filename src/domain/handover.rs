@@ -207,7 +207,7 @@ pub fn take_out(scene: &mut Scene, mut room: Room, user: UserId, actor: &str) ->
     }
     for contact in &room.contacts {
         tell_client_of_advisor(scene, &room, contact, user, AdvisorChange::Left);
-        sending::release(scene, &room.key, contact);
+        sending::release(scene, &room.key, &room.lane_of(contact));
     }
     Left { is_empty, withdrawn }
 }
@@ -245,7 +245,7 @@ pub fn cover_names(scene: &Scene, sub_org: &str) -> Vec<String> {
 /// What this author wrote in this room and nobody has handed to the provider yet, held or due.
 pub fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
     let mut waiting: Vec<Message> = Vec::new();
-    let held = room.contacts.iter().flat_map(|contact| scene.lane(&room.key, contact).held);
+    let held = room.addressees().into_iter().flat_map(|contact| scene.lane(&room.key, &contact).held);
     waiting.extend(held.filter_map(|id| scene.message(&id)));
     let to_contacts = room.contacts.iter().map(|contact| OutboxLane::to_contact(room.channel, contact));
     let to_group = room.is_native().then(|| OutboxLane::to_group(&room.key));

@@ -30,6 +30,18 @@ text_id!(/** WhatsApp's id of a native group. */ GroupId);
 text_id!(/** The key under which an event of the world is counted once (INTERFACES §3). */ EventId);
 text_id!(/** `event id / index`: deciding twice names the same effect. */ EffectId);
 
+impl ContactId {
+    /// A native group is written to as one, so it stands where a contact would, by its room: what went to all of its members
+    /// lies under a key of its own, and erasing that of one of them takes nothing of the others.
+    pub fn of_group(room: &RoomKey) -> ContactId {
+        ContactId(room.0.clone())
+    }
+    /// The room of the group, where it names one.
+    pub fn group(&self) -> Option<RoomKey> {
+        self.0.starts_with("r-").then(|| RoomKey(self.0.clone()))
+    }
+}
+
 impl LineId {
     /// A line for SMS is named by its number with the "+", one of WhatsApp's by digits alone.
     pub fn channel(&self) -> Channel {

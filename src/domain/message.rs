@@ -29,12 +29,12 @@ pub struct Message {
     pub line: LineId,
     pub author: Author,
     pub body: Body,
-    /// To all members of the room's native group; `contact` is then the first of them, under whose key it is sealed.
+    /// To all members of the room's native group, which is then the `contact` (`ContactId::of_group`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_group: bool,
-    /// How far it came with each member of the group, by the provider's name for him.
+    /// Who was in the group when it was taken, and how far it came with each of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub participants: BTreeMap<String, String>,
+    pub recipients: BTreeMap<ContactId, Reached>,
     /// The author's message in the chat.
     pub chat_message: Option<ChatMessageId>,
     pub accepted_at: Timestamp,
@@ -57,6 +57,16 @@ pub struct Message {
     /// How it counts it, such as `regular` or `free_customer_service`.
     #[serde(default)]
     pub price_type: Option<String>,
+}
+
+/// How far a message to a group came with one of its members.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    pub delivered_at: Option<Timestamp>,
+    pub read_at: Option<Timestamp>,
+    /// The provider's code, where it told that it did not come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +139,13 @@ impl MessageState {
 impl Message {
     pub fn key_of(id: &MessageId) -> Key {
         Key::new("message", id)
+    }
+    /// Earlier versions wrote down the first member of a group where now the group itself stands.
+    pub fn as_of_now(self) -> Message {
+        match &self.room {
+            Some(room) if self.to_group => Message { contact: ContactId::of_group(room), ..self },
+            Some(_) | None => self,
+        }
     }
     pub fn is_template(&self) -> bool {
         matches!(self.body, Body::Template { .. })

@@ -7,7 +7,10 @@ pub mod requests;
 mod talk;
 
 pub use news::{call_done, call_failed, told};
-pub use talk::{client_wrote, objection, program_may_say, reached, say_to_group, window_was_closed};
+pub use talk::{
+    Row, client_wrote, first_objection, goes_to_its_members, held_line, hindrance, member, objection, objection_to_own, reached,
+    readers, say_to_group, verdicts, who, window_was_closed,
+};
 
 use self::owed::{Owed, What};
 use self::picture::Picture;
@@ -21,7 +24,7 @@ use super::ids::*;
 use super::membership::{Membership, Step};
 use super::refusal::Refusal;
 use super::room::Room;
-use super::rooms::{self, NAME_MAX, Plan};
+use super::rooms::{self, Plan};
 use super::saying::{say_to_client, template_body};
 use super::scene::{PROGRAM, Scene};
 use super::time::{Span, Timestamp};
@@ -126,12 +129,12 @@ impl Room {
         self.native.as_ref().and_then(Native::wakes_at)
     }
     /// Under whom an advisor's message to this contact waits: a group has one lane for all.
-    pub fn lane_of<'r>(&'r self, contact: &'r ContactId) -> &'r ContactId {
-        self.contacts.first().filter(|_| self.is_native()).unwrap_or(contact)
+    pub fn lane_of(&self, contact: &ContactId) -> ContactId {
+        if self.is_native() { ContactId::of_group(&self.key) } else { contact.clone() }
     }
     /// To whom an advisor's text in this room becomes a message of its own.
-    pub fn addressees(&self) -> &[ContactId] {
-        if self.is_native() { self.contacts.get(..1).unwrap_or_default() } else { &self.contacts }
+    pub fn addressees(&self) -> Vec<ContactId> {
+        if self.is_native() { vec![ContactId::of_group(&self.key)] } else { self.contacts.clone() }
     }
 }
 
@@ -161,9 +164,9 @@ pub struct Wish<'w> {
 
 /// The room and, once it stands, its group; contacts are asked for consent as in any room, and get the link with their yes.
 pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
-    let name: String = wish.name.chars().take(NAME_MAX).collect();
+    let name = rooms::short_name(wish.name);
     let plan = Plan {
-        name: Some(name.trim()),
+        name: Some(&name),
         channel: Channel::WhatsApp,
         contacts: wish.contacts,
         owner: wish.owner,
@@ -174,10 +177,8 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         answer: wish.answer,
         ask: wish.ask,
     };
-    let key = rooms::open(scene, plan)?;
-    let Some(mut room) = scene.room(&key) else { return Ok(key) };
     let invited = |id: &ContactId| (id.clone(), Member { state: Membership::Invited, linked: false });
-    room.native = Some(Native {
+    let native = Native {
         group: None,
         subject: wish.name.to_owned(),
         asked_as: None,
@@ -194,9 +195,8 @@ pub fn create(scene: &mut Scene, wish: Wish) -> Result<RoomKey, Refusal> {
         looks_for_requests: Looks::default(),
         picture: None,
         strangers_told_at: None,
-    });
-    scene.put(&room);
-    Ok(key)
+    };
+    rooms::open_as(scene, plan, Some(native))
 }
 
 /// The room stands: now its group.
@@ -222,7 +222,8 @@ fn act_about(scene: &mut Scene, room: &Room, contact: Option<ContactId>, call: G
 /// S1-13: it names the advisors.
 fn description(scene: &Scene, room: &Room) -> String {
     let names: Vec<String> = room.members.keys().map(|user| super::members::name_of(scene, room, *user)).collect();
-    let text = format!("{} · {}", scene.policy.firm, names.join(", "));
+    let text =
+        if names.is_empty() { scene.policy.firm.clone() } else { format!("{} · {}", scene.policy.firm, names.join(", ")) };
     text.chars().take(DESCRIPTION_MAX).collect()
 }
 

@@ -28,7 +28,7 @@ use super::sending::{self, contact_name, tell_room};
 use super::sms;
 use super::time::{Span, Timestamp};
 use crate::fault;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An advisor's words that could not be handed to the provider for this long are not sent any more: a day late they would
 /// surprise the client more than they help.
@@ -87,9 +87,9 @@ pub fn wanted(scene: &mut Scene, key: &Key, attempt: u32, text: Option<&str>) {
     if goes {
         // The client may have taken a new number since this was due.
         if let Effect::Send(send) = &mut due.effect
-            && let Some(contact) = scene.contact(&send.contact)
+            && let Some(to) = sending::address(scene, &send.contact, send.room.as_ref())
         {
-            send.to = sending::address(scene, &contact, send.room.as_ref());
+            send.to = to;
             send.body = files::as_it_is(scene, &send.line, &send.body).unwrap_or_else(|_| send.body.clone());
         }
         due.tried_since.get_or_insert(scene.now);
@@ -142,8 +142,10 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
         }
         None => {
             message.state = MessageState::Taken;
+            native::goes_to_its_members(scene, &mut message);
             scene.put(&message);
             let detail = json!({ "text": text, "attempt": due.attempt + 1, "channel": send.channel.key(), "body": send.body });
+            let detail = with_recipients(detail, &message);
             let entry =
                 Entry::new("message.taken", sending::actor_of(scene, &message)).about(&message.contact).message(&message.id);
             scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
@@ -174,14 +176,25 @@ fn message_may_go(scene: &mut Scene, due: &Due, send: &Send, text: Option<&str>)
     }
 }
 
+/// Of a message to a group the journal tells whom it went to (S3-2).
+fn with_recipients(mut detail: Value, message: &Message) -> Value {
+    if message.to_group {
+        detail["recipients"] = json!(message.recipients.keys().collect::<Vec<_>>());
+    }
+    detail
+}
+
 fn verdict_now(scene: &Scene, message: &Message) -> Option<(&'static str, Verdict)> {
     let Some(name) = message.program_name() else { return sending::objection(scene, message) };
+    if message.to_group {
+        return native::objection_to_own(scene, message);
+    }
     let contact = scene.contact(&message.contact)?;
     let fine = saying::program_may_say(scene, &contact, message, name);
     if !fine {
         return Some(("consent", Verdict::Refuse));
     }
-    approval::objection(scene, &contact, message)
+    approval::objection(scene, &[contact], message)
 }
 
 fn invitation_is_over(scene: &mut Scene, message: &Message) {
@@ -280,7 +293,8 @@ pub fn doubt_is_old(scene: &mut Scene, key: &Key) {
 fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
     match &due.effect {
         Effect::Send(send) => {
-            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &send.contact, answer));
+            let whom = send.room.as_ref().map_or(send.contact.clone(), ContactId::of_group);
+            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &whom, answer));
             if let Some(message) = scene.message(&send.message) {
                 sent(scene, message, wamid);
             }
@@ -324,12 +338,14 @@ fn sent(scene: &mut Scene, mut message: Message, wamid: Option<Wamid>) {
     if message.is_of_a_person()
         && let Some(mut room) = message.room.as_ref().and_then(|key| scene.room(key))
     {
-        room.last_exchange.insert(message.contact.clone(), scene.now);
+        if !message.to_group {
+            room.last_exchange.insert(message.contact.clone(), scene.now);
+        }
         // A file that is passed on was counted when it came.
         room.files += u32::from(matches!(message.body, Body::Media { .. }) && message.advisor().is_some());
         scene.put(&room);
     }
-    let detail = json!({ "wamid": message.wamid, "channel": message.channel.key() });
+    let detail = with_recipients(json!({ "wamid": message.wamid, "channel": message.channel.key() }), &message);
     let entry = Entry::new("message.sent", sending::actor_of(scene, &message)).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(detail) });
     invitation_is_over(scene, &message);
@@ -396,7 +412,10 @@ fn line_failed(scene: &mut Scene, place: &Place, reply: &Reply, code: &str, deta
 }
 
 fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &str) {
-    let Some(contact) = scene.contact(&message.contact) else { return };
+    let contact = scene.contact(&message.contact);
+    if contact.is_none() && !message.to_group {
+        return;
+    }
     if code == WINDOW_CLOSED && message.is_free_text() {
         window_was_closed(scene, &message);
         if message.is_of_a_person() {
@@ -409,7 +428,7 @@ fn message_failed(scene: &mut Scene, mut message: Message, code: &str, detail: &
     relay::marketing_refused(scene, &message, code, detail);
     let entry = Entry::new("message.failed", PROGRAM).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code, "detail": detail })) });
-    let never_reached = !contact.on(message.channel).ever_reached;
+    let never_reached = contact.is_some_and(|contact| !contact.on(message.channel).ever_reached);
     if code == NOT_ON_WHATSAPP && message.channel == Channel::WhatsApp && never_reached {
         not_on_whatsapp(scene, &message);
     } else if code == sms::OPTED_OUT_AT_PROVIDER && message.channel == Channel::Sms {

@@ -328,7 +328,7 @@ pub fn set_owner(scene: &mut Scene, room: &mut Room, user: UserId, owner: bool, 
 
 /// What this author wrote in this room and the clients did not get yet.
 pub fn held_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
-    let held = room.contacts.iter().flat_map(|contact| scene.lane(&room.key, contact).held);
+    let held = room.addressees().into_iter().flat_map(|contact| scene.lane(&room.key, &contact).held);
     held.filter_map(|id| scene.message(&id)).filter(|message| message.advisor() == Some(user)).collect()
 }
 
@@ -336,7 +336,7 @@ pub fn held_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
 pub fn take_out_held(scene: &mut Scene, room: &Room, user: UserId) -> Vec<Message> {
     let mut own = held_of(scene, room, user);
     for message in &mut own {
-        let mut lane = scene.lane(&room.key, room.lane_of(&message.contact));
+        let mut lane = scene.lane(&room.key, &message.contact);
         lane.held.retain(|id| *id != message.id);
         scene.put(&lane);
         message.state = MessageState::Withdrawn { reason: "membership".to_owned() };
@@ -351,8 +351,8 @@ fn withdraw_held(scene: &mut Scene, room: &Room, user: UserId) -> usize {
     sending::tell_withdrawn(scene, own, "membership");
     if count > 0 {
         // What stood behind his may go now.
-        for contact in &room.contacts {
-            sending::release(scene, &room.key, contact);
+        for contact in room.addressees() {
+            sending::release(scene, &room.key, &contact);
         }
     }
     count

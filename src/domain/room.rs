@@ -111,6 +111,14 @@ impl Room {
     pub fn is_group(&self) -> bool {
         self.contacts.len() > 1 && self.native.is_none()
     }
+    /// Under whom stands what concerns the room as a whole.
+    pub fn subject(&self) -> Option<ContactId> {
+        if self.is_native() { Some(ContactId::of_group(&self.key)) } else { self.contacts.first().cloned() }
+    }
+    /// Whether this contact, or the group as such, is talked with here.
+    pub fn is_with(&self, contact: &ContactId) -> bool {
+        self.contacts.contains(contact) || self.subject().as_ref() == Some(contact)
+    }
     /// The one who answers for it; of a room without owners anybody who is in it.
     pub fn owner(&self) -> Option<UserId> {
         let lead = self.lead.filter(|user| self.is_owned_by(*user));
@@ -131,9 +139,9 @@ impl Record for Room {
     fn key(&self) -> Key {
         Room::key_of(&self.key)
     }
-    /// A room may hold several contacts; its name is sealed for the first.
+    /// A room may hold several contacts; its name is sealed for the first, and that of a native group for the group.
     fn sealed_for(&self) -> Option<ContactId> {
-        self.contacts.first().cloned()
+        self.subject()
     }
     fn wake_at(&self) -> Option<Timestamp> {
         let still_working = self.opening.as_ref().and_then(|opening| opening.say_still_working_at);

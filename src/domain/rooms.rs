@@ -9,7 +9,7 @@ use super::groups;
 use super::ids::*;
 use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use super::members;
-use super::native;
+use super::native::{self, Native};
 use super::policy::RoomsPerLine;
 use super::refusal::Refusal;
 use super::room::{Opening, Room, RoomMember, RoomState, STILL_WORKING_AFTER, Seat};
@@ -42,6 +42,11 @@ pub struct Plan<'p> {
 
 /// Makes the room's record and the effect that opens it.
 pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
+    open_as(scene, plan, None)
+}
+
+/// The same with what is known of the group of WhatsApp's own that it is to bear.
+pub fn open_as(scene: &mut Scene, plan: Plan, native: Option<Native>) -> Result<RoomKey, Refusal> {
     let contacts: Vec<Contact> = plan.contacts.iter().filter_map(|id| scene.contact(id)).collect();
     let sub_org = scene.rights(plan.owner).sub_org;
     let line = match plan.line {
@@ -85,7 +90,7 @@ pub fn open(scene: &mut Scene, plan: Plan) -> Result<RoomKey, Refusal> {
         }),
         bot: Seat::Owner,
         outsiders: BTreeSet::new(),
-        native: None,
+        native,
         came_in: BTreeSet::new(),
         announced: BTreeSet::new(),
     };
@@ -144,6 +149,19 @@ pub fn line_fits(scene: &Scene, contacts: &[Contact], channel: Channel, line: &L
     }
 }
 
+/// A group's name may be longer than a room's: its room bears as many whole words of it as fit, and "…".
+pub fn short_name(name: &str) -> String {
+    let name = name.trim();
+    if name.chars().count() <= NAME_MAX {
+        return name.to_owned();
+    }
+    // The place of the "…" counts; a cut that falls between two words leaves the first whole.
+    let most = name.char_indices().nth(NAME_MAX - 1).map_or(name.len(), |(at, _)| at);
+    let whole = name[..most].rfind(char::is_whitespace).filter(|_| !name[most..].starts_with(char::is_whitespace));
+    let end = whole.filter(|at| !name[..*at].trim().is_empty()).unwrap_or(most);
+    format!("{}…", name[..end].trim_end())
+}
+
 fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect::<String>().trim().to_owned()
 }
@@ -197,6 +215,7 @@ fn room_opened(scene: &Scene, room: &Room) -> Option<Reply> {
     let reply = Reply::new(Code::RoomOpened, "room-opened")
         .about(contact)
         .with("names", names)
+        .with("native", room.is_native())
         .with("shared", groups::is_shared(scene.policy, room))
         .with("consent", consent.name())
         .with("invited", room.opening.as_ref().is_some_and(|opening| !opening.invite.is_empty()))
@@ -357,7 +376,7 @@ pub fn closed(scene: &mut Scene, key: &RoomKey, actor: &str) {
     room.state = RoomState::Deactivated;
     room.opening = None;
     scene.put(&room);
-    for contact in &room.contacts {
+    for contact in &room.addressees() {
         let mut lane = scene.lane(key, contact);
         let mut held: Vec<_> = lane.held.drain(..).filter_map(|id| scene.message(&id)).collect();
         scene.put(&lane);

@@ -5,8 +5,7 @@ use super::contact::Contact;
 use super::effect::Body;
 use super::ids::*;
 use super::message::{Author, Message, MessageState};
-use super::native;
-use super::policy::{INVITATION, MESSAGE_WAITING, OPT_IN, SmsWelcome};
+use super::policy::{DEFAULT_LANGUAGE, INVITATION, MESSAGE_WAITING, OPT_IN, SmsWelcome};
 use super::room::Room;
 use super::scene::Scene;
 use super::sending::{held_messages, make_ready, tell_client_that_a_message_waits};
@@ -51,6 +50,51 @@ pub fn template_body(
     Body::Template { name: name.to_owned(), language: scene.policy.language(&contact.language).to_owned(), vars }
 }
 
+/// The same for all who read along in a native group: no one's name or number stands where a template names a contact, and
+/// the language is one that all of them read.
+pub fn body_for_all(
+    scene: &Scene,
+    room: &Room,
+    subject: &str,
+    readers: &[Contact],
+    name: &str,
+    more: BTreeMap<String, String>,
+) -> Body {
+    let language = language_for_all(scene, readers).to_owned();
+    let (first, last) = greeting(scene, subject, name, &language).unwrap_or_else(|| (subject.to_owned(), subject.to_owned()));
+    let speaker = room.owner();
+    let line = scene.policy.line(&room.line).map_or_else(|| scene.policy.firm.clone(), |line| line.name.clone());
+    let mut vars = BTreeMap::from([
+        ("contact.first".to_owned(), first),
+        ("contact.last".to_owned(), last),
+        ("advisor.name".to_owned(), speaker.map_or_else(|| scene.policy.firm.clone(), |user| scene.user_name(user))),
+        ("firm".to_owned(), scene.policy.firm.clone()),
+        ("line.name".to_owned(), line),
+    ]);
+    vars.extend(more);
+    Body::Template { name: name.to_owned(), language, vars }
+}
+
+/// A group is greeted by its own name. Where the words name first and last name its last word stands for the latter, because
+/// a provider refuses an empty one; `None` where it has but one word.
+pub fn greeting(scene: &Scene, subject: &str, template: &str, language: &str) -> Option<(String, String)> {
+    let parameters = scene.policy.templates.get(template).and_then(|languages| languages.get(language));
+    let names = |part: &str| parameters.is_some_and(|parameters| parameters.iter().any(|name| name == part));
+    let (first, last) = match (names("contact.first"), names("contact.last")) {
+        (true, true) => subject.trim().rsplit_once(char::is_whitespace)?,
+        (false, true) => ("", subject),
+        (true | false, false) => (subject, ""),
+    };
+    Some((first.trim().to_owned(), last.to_owned()))
+}
+
+/// The one that they share, else English.
+pub fn language_for_all<'c>(scene: &Scene, readers: &'c [Contact]) -> &'c str {
+    let mut languages = readers.iter().map(|contact| scene.policy.language(&contact.language));
+    let first = languages.next().unwrap_or(DEFAULT_LANGUAGE);
+    if languages.all(|language| language == first) { first } else { DEFAULT_LANGUAGE }
+}
+
 pub fn wording_body(scene: &Scene, contact: &Contact, room: Option<&RoomKey>, name: &str, more: &[(&str, &str)]) -> Body {
     let mut vars = variables(scene, contact, room, None);
     vars.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
@@ -91,7 +135,7 @@ fn own_message(
         author: Author::Program(name.to_owned()),
         body,
         to_group: false,
-        participants: BTreeMap::new(),
+        recipients: BTreeMap::new(),
         chat_message: None,
         accepted_at: scene.now,
         order: (scene.now, scene.effects.len() as u32),
@@ -110,17 +154,14 @@ fn own_message(
 }
 
 /// The same into the native group of a room.
-pub fn say_to_group(scene: &mut Scene, sealed_for: &ContactId, room: &Room, name: &str, body: Body) {
+pub fn say_to_group(scene: &mut Scene, room: &Room, name: &str, body: Body) {
     let key = Some(room.key.clone());
-    let own = own_message(scene, sealed_for, room.channel, &room.line, key, name, body);
+    let own = own_message(scene, &ContactId::of_group(&room.key), room.channel, &room.line, key, name, body);
     make_ready(scene, &mut Message { to_group: true, ..own });
 }
 
 /// May this message of the program still go, as things stand? The closed list of S3-1, asked again at taking.
 pub fn program_may_say(scene: &Scene, contact: &Contact, message: &Message, name: &str) -> bool {
-    if message.to_group {
-        return native::program_may_say(scene, message);
-    }
     let (channel, now) = (message.channel, scene.now);
     let consent = contact.consent(channel);
     let fits_window = match message.body {

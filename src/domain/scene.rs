@@ -80,7 +80,7 @@ impl<'a> Scene<'a> {
         self.room(&RoomKey::new(pointer.to))
     }
     pub fn message(&self, id: &MessageId) -> Option<Message> {
-        self.case.get(&Message::key_of(id))
+        self.case.get(&Message::key_of(id)).map(Message::as_of_now)
     }
     pub fn message_of_wamid(&self, wamid: &Wamid) -> Option<Message> {
         let pointer: Pointer = self.case.get(&Key::new("wamid", wamid))?;
@@ -103,7 +103,15 @@ impl<'a> Scene<'a> {
         self.case.get(&Media::key_of(id))
     }
     pub fn lane(&self, room: &RoomKey, contact: &ContactId) -> Lane {
-        self.case.get(&Lane::key_of(room, contact)).unwrap_or_else(|| Lane::empty(room, contact))
+        let lane = self.case.get(&Lane::key_of(room, contact)).or_else(|| self.first_members_lane(room, contact));
+        lane.unwrap_or_else(|| Lane::empty(room, contact))
+    }
+    /// Where earlier versions kept what waits for a native group.
+    fn first_members_lane(&self, room: &RoomKey, group: &ContactId) -> Option<Lane> {
+        group.group()?;
+        let first = self.room(room)?.contacts.into_iter().next()?;
+        let lane: Lane = self.case.get(&Lane::key_of(room, &first))?;
+        Some(Lane { contact: group.clone(), ..lane })
     }
     pub fn ask(&self, id: &AskId) -> Option<Ask> {
         self.case.get(&Ask::key_of(id))
@@ -340,6 +348,7 @@ impl<'a> Scene<'a> {
             actor,
             provider_at: (self.event.at != self.now).then_some(at),
             contact: Some(contact.id.clone()),
+            group: None,
             room: None,
             message: None,
             detail,
@@ -380,13 +389,16 @@ impl Entry {
             actor: actor.into(),
             provider_at: None,
             contact: None,
+            group: None,
             room: None,
             message: None,
             detail: Value::Null,
         }
     }
+    /// About this contact, or about a native group and no single one of its members.
     pub fn about(mut self, contact: &ContactId) -> Entry {
-        self.contact = Some(contact.clone());
+        let of_whom = if contact.group().is_some() { &mut self.group } else { &mut self.contact };
+        *of_whom = Some(contact.clone());
         self
     }
     pub fn room(mut self, room: &RoomKey) -> Entry {

@@ -19,6 +19,7 @@ use super::saying::{say_to_client, template_body};
 use super::scene::{CLIENT, PROGRAM, Scene};
 use super::sms;
 use super::time::Timestamp;
+use super::wakes;
 use crate::fault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -48,13 +49,11 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
         return groups::objection(scene, message);
     }
     let author = message.advisor()?;
-    let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let room = message.room.as_ref().and_then(|key| scene.room(key));
-    if let Some((room, native)) = room.as_ref().and_then(|room| Some((room, room.native.as_ref()?)))
-        && message.to_group
-    {
-        return native::objection(scene, room, native, message).or_else(|| approval::objection(scene, &contact, message));
+    if message.to_group {
+        return native::objection(scene, room.as_ref(), author, message);
     }
+    let Some(contact) = scene.contact(&message.contact) else { return Some(("address", Verdict::Refuse)) };
     let rights = scene.rights(author);
     let by_gates = gates::first_objection(&Subject {
         now: scene.now,
@@ -67,7 +66,7 @@ pub fn objection(scene: &Scene, message: &Message) -> Option<(&'static str, Verd
         line: &message.line,
         free_text: message.is_free_text(),
     });
-    by_gates.or_else(|| approval::objection(scene, &contact, message))
+    by_gates.or_else(|| approval::objection(scene, &[contact], message))
 }
 
 /// Takes an advisor's message in: it goes, waits, or is refused. What the author reads about it is left to the caller, but
@@ -148,7 +147,7 @@ pub fn write_down(scene: &mut Scene, draft: &Draft) -> Message {
         author: Author::Advisor(draft.author),
         body: draft.body.clone(),
         to_group: draft.room.is_native(),
-        participants: BTreeMap::new(),
+        recipients: BTreeMap::new(),
         chat_message: draft.chat_message.clone(),
         accepted_at: scene.now,
         order,
@@ -194,12 +193,10 @@ fn note_accepted(scene: &mut Scene, message: &Message) {
 
 /// The message may go: it becomes an effect in the contact's lane of the outbox.
 pub fn make_ready(scene: &mut Scene, message: &mut Message) {
-    let Some(mut contact) = scene.contact(&message.contact) else { return };
-    let first_time = !contact.recent.contains(&message.id);
-    if first_time {
-        contact.remember(&message.id);
-        scene.put(&contact);
-    }
+    let room = message.room.clone().filter(|_| message.to_group);
+    let Some(to) = address(scene, &message.contact, room.as_ref()) else { return };
+    // Whom a message to a group goes to is known when it is taken.
+    remember(scene, &message.contact, &message.id);
     message.state = MessageState::Ready;
     message.expires_at = None;
     scene.put(message);
@@ -207,8 +204,6 @@ pub fn make_ready(scene: &mut Scene, message: &mut Message) {
         scene.point_from_chat(chat, &message.id);
     }
     files::upload_first(scene, message);
-    let room = message.room.clone().filter(|_| message.to_group);
-    let to = address(scene, &contact, room.as_ref());
     scene.effect(Effect::Send(Send {
         room,
         message: message.id.clone(),
@@ -220,11 +215,21 @@ pub fn make_ready(scene: &mut Scene, message: &mut Message) {
     }));
 }
 
-/// Where it goes as things stand: to the contact, or to the native group of this room.
-pub fn address(scene: &Scene, contact: &Contact, group_of: Option<&RoomKey>) -> Address {
-    match group_of.and_then(|key| scene.room(key)) {
-        Some(room) => Address { group: room.native.and_then(|native| native.group), ..Address::default() },
-        None => contact.address(),
+/// It stands among the messages to this contact from now on.
+pub fn remember(scene: &mut Scene, contact: &ContactId, message: &MessageId) {
+    if let Some(mut contact) = scene.contact(contact).filter(|contact| !contact.recent.contains(message)) {
+        contact.remember(message);
+        scene.put(&contact);
+    }
+}
+
+/// Where it goes as things stand: to the contact, or to the native group of this room. `None` where neither is known.
+pub fn address(scene: &Scene, contact: &ContactId, group_of: Option<&RoomKey>) -> Option<Address> {
+    match group_of {
+        Some(key) => {
+            scene.room(key).map(|room| Address { group: room.native.and_then(|native| native.group), ..Address::default() })
+        }
+        None => scene.contact(contact).map(|contact| contact.address()),
     }
 }
 
@@ -283,7 +288,7 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     let place = if fault::planted("lane-order-lost") { Some(0) } else { place };
     lane.held.insert(place.unwrap_or(lane.held.len()), message.id.clone());
     scene.put(&lane);
-    wake_for_quiet_hours(scene, gate, &room, &message.contact);
+    wakes::when_the_quiet_hours_end(scene, gate, &room, &message.contact);
     if gate == TEMPLATE {
         approval::await_approval(scene, message);
     }
@@ -291,15 +296,11 @@ pub fn put_into_lane(scene: &mut Scene, message: &mut Message, gate: &'static st
     scene.note(Entry::new("message.held", PROGRAM).about(&message.contact).room(&room).message(&message.id).detail(detail));
 }
 
-fn wake_for_quiet_hours(scene: &mut Scene, gate: &str, room: &RoomKey, contact: &ContactId) {
-    let Some(contact) = scene.contact(contact).filter(|_| gate == quiet_hours::GATE.id) else { return };
-    if let Some(at) = quiet_hours::opens_at(scene.policy, &scene.sub_org_of(room), &contact, scene.now) {
-        let wake = super::case::wake_key(at, &Key::new("morning", room));
-        scene.point(wake, room);
-    }
-}
-
 fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
+    let room = message.room.as_ref().filter(|_| message.to_group).and_then(|key| scene.room(key));
+    if let Some(room) = room {
+        return native::held_line(scene, message, &room, gate);
+    }
     let name = contact_name(scene, message.room.as_ref(), &message.contact);
     let consent = scene.contact(&message.contact).map(|c| c.consent(message.channel)).unwrap_or_default();
     let in_group = message.room.as_ref().and_then(|key| scene.room(key)).is_some_and(|room| room.is_group());
@@ -335,8 +336,11 @@ pub fn contact_name(scene: &Scene, room: Option<&RoomKey>, contact: &ContactId) 
     name_for(scene, owner, contact)
 }
 
-/// The name under which this advisor keeps the contact; a colleague's name for him is never shown (S2-17).
+/// The name under which this advisor keeps the contact, a native group's own; a colleague's name for him is never shown (S2-17).
 pub fn name_for(scene: &Scene, user: Option<UserId>, contact: &ContactId) -> String {
+    if let Some(room) = contact.group().and_then(|key| scene.room(&key)) {
+        return room.name;
+    }
     let listed = user.and_then(|user| scene.listing(user, contact)).map(|listing| listing.name());
     listed
         .filter(|name| !name.is_empty())
@@ -439,7 +443,7 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
             }
             Some((gate, Verdict::Hold | Verdict::Pass)) => {
                 text_waits |= message.is_free_text();
-                wake_for_quiet_hours(scene, gate, room, contact);
+                wakes::when_the_quiet_hours_end(scene, gate, room, contact);
                 if !matches!(&message.state, MessageState::Held { gate: known } if known == gate) {
                     message.state = MessageState::Held { gate: gate.to_owned() };
                     scene.put(&message);
@@ -474,7 +478,8 @@ fn tell_released(scene: &mut Scene, room: &RoomKey, contact: &ContactId, gone: &
     let Some(first) = gone.first() else { return };
     let name = contact_name(scene, Some(room), contact);
     let reply = Reply::new(Code::Released, "released").about(contact).of(&first.id);
-    scene.post(Place::Room(room.clone()), reply.with("count", gone.len()).with("name", name));
+    let reply = reply.with("count", gone.len()).with("name", name).with("to_group", contact.group().is_some());
+    scene.post(Place::Room(room.clone()), reply);
     for message in gone {
         scene.note(Entry::new("message.released", PROGRAM).about(contact).room(room).message(&message.id));
     }
@@ -487,7 +492,7 @@ pub fn release_all(scene: &mut Scene, contact: &ContactId, channel: Channel) -> 
     let Some(contact) = scene.contact(contact) else { return 0 };
     let rooms: Vec<Room> =
         contact.rooms.iter().filter_map(|key| scene.room(key)).filter(|room| room.channel == channel).collect();
-    rooms.iter().map(|room| release(scene, &room.key, room.lane_of(&contact.id))).sum()
+    rooms.iter().map(|room| release(scene, &room.key, &room.lane_of(&contact.id))).sum()
 }
 
 /// The author reads of each message that it will not go, and can send it again once the client agrees anew.

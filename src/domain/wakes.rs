@@ -5,6 +5,7 @@ use super::commit::{Entry, Key};
 use super::consent::{Consent, REVIEW_LASTS, Turn};
 use super::contact::Contact;
 use super::effect::{Code, Place, Reply};
+use super::gates::quiet_hours;
 use super::handovers;
 use super::ids::*;
 use super::message::{DOUBT_LASTS, EXPIRY_WARNING, Message, MessageState};
@@ -48,9 +49,25 @@ pub fn time_came(scene: &mut Scene, wake: &Key) {
     }
 }
 
+/// What waits for the end of the quiet hours is looked at again then.
+pub fn when_the_quiet_hours_end(scene: &mut Scene, gate: &str, room: &RoomKey, contact: &ContactId) {
+    if gate != quiet_hours::GATE.id {
+        return;
+    }
+    let readers =
+        if contact.group().is_some() { native::readers(scene, room) } else { scene.contact(contact).into_iter().collect() };
+    let sub_org = scene.sub_org_of(room);
+    let opens_at = |contact: &Contact| quiet_hours::opens_at(scene.policy, &sub_org, contact, scene.now);
+    // Of several clocks the last one to open; if another has closed by then, it is waited for anew.
+    if let Some(at) = readers.iter().filter_map(opens_at).max() {
+        let wake = super::case::wake_key(at, &Key::new("morning", room));
+        scene.point(wake, room);
+    }
+}
+
 fn morning_came(scene: &mut Scene, room: &RoomKey) {
     let Some(room) = scene.room(room) else { return };
-    for contact in &room.contacts {
+    for contact in &room.addressees() {
         sending::release(scene, &room.key, contact);
         sending::tell_client_that_a_message_waits(scene, contact, room.channel, &room.line);
     }

@@ -692,12 +692,32 @@ fn s1_2_only_those_who_may_make_groups() {
 }
 
 #[test]
-fn a_name_that_is_too_long_is_told_both_limits() {
+fn a_groups_name_has_up_to_128_characters_and_its_room_as_many_words_as_fit() {
+    let long = |words: usize| format!("{}end", "family ".repeat(words));
+    let cut = format!("{}…", ["family"; 7].join(" "));
+    for (standard, name, room) in [
+        ("", "x".repeat(49), "x".repeat(49)),
+        ("", "x".repeat(50), format!("{}…", "x".repeat(48))),
+        ("", long(10), cut.clone()),
+        (" --standard", long(17), cut),
+    ] {
+        let mut world = contacts(|_| {});
+        let told = world.says("jane", &format!("/group create \"{name}\" contacts={ANN},{BEN}{standard}"));
+        assert!(told.last().unwrap().starts_with("answer group-"), "{told:?}");
+        let reply = world.last_reply("jane");
+        assert_eq!((&reply.vars["name"], &reply.vars["room"]), (&json!(name), &json!(room)));
+        let native = world.room(&room).native;
+        assert_eq!(native.map(|native| native.subject), standard.is_empty().then_some(name));
+        assert!(room.chars().count() <= 49, "{room}");
+    }
     let mut world = contacts(|_| {});
-    let told = world.says("jane", &format!("/group create \"{}\" contacts={ANN},{BEN}", "x".repeat(50)));
+    world.says("jane", &format!("/group create \"{}\" contacts={ANN},{BEN}", long(10)));
+    let told = world.says("jane", &format!("/group create \"{} too\" contacts={ANN},{BEN}", long(10)));
+    assert_eq!(told, ["refusal(name-taken)"], "another group whose room would be called the same");
+    let told = world.says("jane", &format!("/group create \"{}\" contacts={ANN},{BEN}", "x".repeat(129)));
     assert_eq!(told, ["refusal(name-too-long)"]);
     let reply = world.last_reply("jane");
-    assert_eq!((&reply.vars["most"], &reply.vars["group_most"], &reply.vars["length"]), (&json!(49), &json!(128), &json!(50)));
+    assert_eq!((&reply.vars["most"], &reply.vars["length"]), (&json!(128), &json!(129)));
 }
 
 #[test]

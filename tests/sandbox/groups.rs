@@ -645,3 +645,107 @@ async fn s1_25_the_groups_picture_by_command_is_on_its_phones_and_nowhere_else()
     assert_eq!(count("media.kept"), 4, "each is kept as evidence");
     assert_eq!(world.program.end(), Some(0));
 }
+
+// ---- what evidence and answers say of it
+
+impl Outside {
+    /// The kinds of what the journal has about this client and this message.
+    fn told_of(&self, client: &Client, message: &Value) -> Vec<String> {
+        let about = self.journal(&["--contact", &client.number]);
+        let of_it = about.iter().filter(|entry| entry["message"] == *message);
+        of_it.map(|entry| entry["kind"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn last_taken(&self) -> Value {
+        self.journal(&[]).into_iter().rfind(|entry| entry["kind"] == "message.taken").unwrap()
+    }
+}
+
+#[tokio::test]
+async fn s3_2_s3_17_evidence_names_those_who_were_in_the_group() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    let name = format!("Evidence {}", ann.last);
+    world.native(&name, &[&ann, &bob], "").await;
+    for client in [&ann, &bob] {
+        world.joins(client, &name).await;
+    }
+    world.writes_in_group(&ann, &name, "Hello all").await;
+    world.say(JANE, &name, "for both").await;
+    for client in [&ann, &bob] {
+        world.reads_in_group(&client.number, &name, "for both", 1).await;
+    }
+    world.confirms(JANE, &name, &format!("/room remove {}", ann.number)).await;
+    world.stands(&ann.number, &name, "removed").await;
+    world.write(&ann.number, "STOP").await;
+    world.line(JANE, &ann.name, "her stop", |line| line.is("consent_no")).await;
+    let last = async || world.received(&ann.number).await.last()?.contains("will not write").then_some(());
+    world.until("the confirmation of her stop", last).await;
+    world.say(JANE, &name, "for Bob only").await;
+    world.reads_in_group(&bob.number, &name, "for Bob only", 1).await;
+    let taken = world.last_taken();
+    let message = &taken["message"];
+    let delivered = async || world.told_of(&bob, message).contains(&"delivery.reported".to_owned()).then_some(());
+    world.until("the delivery with him", delivered).await;
+    assert_eq!(world.told_of(&ann, message), Vec::<String>::new(), "nothing of it is hers");
+    let his = world.told_of(&bob, message);
+    assert!(his.contains(&"message.taken".to_owned()) && his.contains(&"message.sent".to_owned()), "{his:?}");
+    assert!(taken["contact"].is_null() && taken["room"].is_string(), "{taken}");
+    assert_eq!(taken["detail"]["recipients"].as_array().map(Vec::len), Some(1));
+    let sent = world.command(JANE, &format!("/sent {}", bob.number)).await;
+    assert!(
+        sent.text.contains("for Bob only") && sent.text.contains("for both") && sent.text.contains(" · delivered"),
+        "{sent:?}"
+    );
+    let sent = world.command(JANE, &format!("/sent {}", ann.number)).await;
+    assert!(!sent.text.contains("for Bob only") && sent.text.contains("for both"), "{sent:?}");
+    assert_eq!(world.program.end(), Some(0));
+}
+
+#[tokio::test]
+async fn what_a_group_waits_for_is_told_of_the_group() {
+    let world = own();
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    let long = format!("The whole family of Lee and Sun and all who belong to them {}", ann.last);
+    let answer = world.command(JANE, &format!("/group create \"{long}\" contacts={},{}", ann.number, bob.number)).await;
+    assert!(answer.is("answer") && answer.text.contains(&format!("will be called “{long}”")), "{answer:?}");
+    let name = "The whole family of Lee and Sun and all who…";
+    let first = world.line(JANE, name, "the first line", |line| line.is("room_opened")).await;
+    assert!(first.text.contains("It is a WhatsApp group") && !first.text.contains("one by one"), "{first:?}");
+    let early = world.remark(JANE, name, "Anybody?").await;
+    assert!(early.refuses("membership") && early.text.contains("nobody has joined"), "{early:?}");
+    for client in [&ann, &bob] {
+        let link = world.link(&client.number).await;
+        world.post(&format!("/api/phones/{}/groups/join", client.number), json!({ "link": link })).await;
+        world.stands(&client.number, &long, "in").await;
+        world.line(JANE, name, "that he is in", |line| line.is("notice") && line.text.contains(&client.name)).await;
+    }
+    world.advance("25h").await;
+    world.write(&ann.number, "only to you").await;
+    world.line(JANE, &ann.name, "her own words", |line| line.text.contains("only to you")).await;
+    let held = world.remark(JANE, name, "Good morning").await;
+    assert!(held.reason == "window" && held.contact.is_empty(), "{held:?}");
+    assert!(held.text.contains("when any of them writes in the group"), "{held:?}");
+    let why = world.remark(JANE, name, &format!("/why {}", ann.number)).await;
+    assert!(why.reason == "window" && why.text.contains("nobody in the group has written there"), "{why:?}");
+    let window = world.remark(JANE, name, "/window").await;
+    assert!(window.text.contains("is closed"), "{window:?}");
+    let info = world.remark(JANE, name, "/room info").await;
+    assert!(info.text.contains("JOINED") && info.text.contains("INACTIVE"), "{info:?}");
+    assert!(info.presentation.contains("https://open.symphony.com/?streamId="), "{info:?}");
+    world.write(&bob.number, "STOP").await;
+    world.line(JANE, name, "his stop", |line| line.is("notice") && line.text.contains("opted out")).await;
+    let held = world.remark(JANE, name, "/why").await;
+    assert!(held.reason == "consent" && held.text.contains(&format!("{} has opted out", bob.name)), "{held:?}");
+    assert_eq!(world.program.end(), Some(0));
+}
+
+#[tokio::test]
+async fn s1_1_the_sandbox_tries_a_firm_without_whatsapp_groups() {
+    let world = own_where(&[("LIAISON__WHATSAPP__NATIVE_GROUPS", "false"), ("LIAISON__BOT__FIRM", "Tried & Co")]);
+    let (ann, bob) = (world.agreed("Ann").await, world.agreed("Bob").await);
+    let answer = world.command(JANE, &format!("/group create \"No group\" contacts={},{}", ann.number, bob.number)).await;
+    assert!(answer.is("answer") && answer.reason == "feature-off", "{answer:?}");
+    assert!(world.received(&ann.number).await.iter().any(|text| text.contains("Tried & Co")), "in the name of that firm");
+    assert_eq!(world.program.end(), Some(0));
+}

@@ -187,6 +187,11 @@ pub fn own_over_long_polls() -> Outside {
     Outside::of(Arc::new(fresh(&[], &[LONG_POLL])))
 }
 
+/// One that was started with these settings in its environment.
+pub fn own_where(environment: &[(&str, &str)]) -> Outside {
+    Outside::of(Arc::new(fresh(&[], environment)))
+}
+
 pub fn in_folder(data: &Path) -> Outside {
     Outside::of(Arc::new(Program::start(data, None, &[], &[])))
 }

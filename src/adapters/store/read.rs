@@ -92,7 +92,8 @@ fn show_entries(
     filter: &Filter,
     show: &mut impl FnMut(JournalLine),
 ) -> Result<(), StoreError> {
-    let is_wanted = |entry: &&KeptEntry<'_>| filter.contact.is_none() || entry.contact.as_deref() == filter.contact.as_ref();
+    let concerns = |entry: &KeptEntry<'_>, contact| entry.contact.as_deref() == Some(contact) || went_to(keys, entry, contact);
+    let is_wanted = |entry: &&KeptEntry<'_>| filter.contact.as_ref().is_none_or(|contact| concerns(entry, contact));
     let mut entries = commit.entries.iter().filter(is_wanted).peekable();
     if entries.peek().is_none() {
         return Ok(());
@@ -113,6 +114,16 @@ fn show_entries(
         });
     }
     Ok(())
+}
+
+/// A message to a group is about no single contact: its entries name those whom it went to.
+fn went_to(keys: &KeyRing, entry: &KeptEntry<'_>, contact: &ContactId) -> bool {
+    if entry.contact.is_some() || entry.message.is_none() {
+        return false;
+    }
+    let detail = entry.opened_detail(keys).unwrap_or_default();
+    let recipients = detail["recipients"].as_array();
+    recipients.is_some_and(|ids| ids.iter().any(|id| id.as_str() == Some(contact.as_str())))
 }
 
 fn text_of(at: Timestamp) -> String {

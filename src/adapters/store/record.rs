@@ -211,7 +211,7 @@ fn detail_context(kind: &str) -> String {
 /// Whose content the cause names: the client's, where the commit is about one.
 fn whose(commit: &Commit) -> Option<&ContactId> {
     let raw = commit.raw.as_ref().and_then(|raw| raw.sealed_for.as_ref());
-    let entry = || commit.entries.iter().find_map(|entry| entry.contact.as_ref());
+    let entry = || commit.entries.iter().find_map(Entry::sealed_for);
     raw.or_else(entry).or_else(|| commit.puts.iter().find_map(|put| put.sealed_for.as_ref()))
 }
 
@@ -257,7 +257,7 @@ fn kept_entry<'e>(keys: &KeyRing, entry: &'e Entry) -> Result<KeptEntry<'e>, Sto
         true => None,
         false => {
             let json = serde_json::to_vec(&entry.detail).expect("a JSON value is always JSON");
-            Some(text_of(&keys.seal(entry.contact.as_ref(), &detail_context(&entry.kind), &json)?))
+            Some(text_of(&keys.seal(entry.sealed_for(), &detail_context(&entry.kind), &json)?))
         }
     };
     Ok(KeptEntry {

@@ -21,6 +21,7 @@ pub(super) fn environment(zone: TimeZone) -> Environment<'static> {
     environment.add_filter("time", move |state: &State, ms: i64| time(state, ms, &zone));
     environment.add_filter("span", span);
     environment.add_filter("plural", plural);
+    environment.add_filter("room_address", |stream: String| room_address(&stream));
     environment.add_filter("attribute", |value: String| Value::from_safe_string(markup::attribute(&value)));
     environment
 }
@@ -104,6 +105,20 @@ fn plural(count: i64, one: String, many: Option<String>) -> String {
     }
 }
 
+/// The address at which Symphony opens a chat, on a desk as on a phone. There a stream's id stands in base64 as it is
+/// commonly written, while the API has it safe for addresses and without its padding.
+/// (<https://docs.developers.symphony.com/embedded-modules/symphony-uri>)
+fn room_address(stream: &str) -> String {
+    let encoded = stream.bytes().map(|byte| match byte {
+        b'-' => "%2B".to_owned(),
+        b'_' => "%2F".to_owned(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    let padding = "%3D".repeat((4 - stream.len() % 4) % 4);
+    format!("https://open.symphony.com/?streamId={}{padding}&streamType=chatroom", encoded.collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +131,12 @@ mod tests {
             .unwrap()
             .render(Value::from(minijinja::value::Serde(vars)))
             .map_err(|error| error.to_string())
+    }
+
+    #[test] // S1-19
+    fn a_room_has_an_address() {
+        let known = "https://open.symphony.com/?streamId=KuNtHyhsSdxDTyrnOKxHln%2F%2F%2FqtCB%2BDWdA%3D%3D&streamType=chatroom";
+        assert_eq!(room_address("KuNtHyhsSdxDTyrnOKxHln___qtCB-DWdA"), known);
     }
 
     #[test]

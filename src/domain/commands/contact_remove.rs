@@ -44,7 +44,7 @@ fn remove(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     let name = given.name_of(scene, &contact);
     let rooms = rooms_with(scene, given, &contact)?;
-    let ending: usize = rooms.ending.iter().map(|room| scene.lane(&room.key, &contact.id).held.len()).sum();
+    let ending: usize = rooms.ending.iter().map(|room| scene.lane(&room.key, &room.lane_of(&contact.id)).held.len()).sum();
     let own: usize = rooms.left.iter().map(|room| presence::held_of(scene, room, given.caller.id).len()).sum();
     let tell = |template: &str, code: Code| {
         let reply = Reply::new(code, template).about(&contact.id).with("name", name.clone());

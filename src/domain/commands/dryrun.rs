@@ -144,10 +144,20 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
         Effect::Post { place, reply } => Some(told_line(scene, place, reply)),
         Effect::OpenRoom(open) => {
             let room = scene.room(&open.key);
-            let invite = room.and_then(|room| room.opening).map(|opening| opening.invite).unwrap_or_default();
-            let asked = invite.iter().filter(|id| is_asked(scene, &open.key, id));
-            let names: Vec<String> = asked.map(|id| sending::contact_name(scene, Some(&open.key), id)).collect();
-            Some(json!({ "kind": "room", "name": open.name, "invited": names }))
+            let invite = room.clone().and_then(|room| room.opening).map(|opening| opening.invite).unwrap_or_default();
+            let (asked, others): (Vec<&ContactId>, Vec<_>) = invite.iter().partition(|id| is_asked(scene, &open.key, id));
+            let names = |ids: Vec<&ContactId>| -> Vec<String> {
+                ids.into_iter().map(|id| sending::contact_name(scene, Some(&open.key), id)).collect()
+            };
+            let native = room.and_then(|room| room.native);
+            // Of a WhatsApp group those who have agreed get the link once it stands.
+            let linked = if native.is_some() {
+                names(others.into_iter().filter(|id| has_agreed(scene, id)).collect())
+            } else {
+                Vec::new()
+            };
+            let group = native.map(|native| native.subject);
+            Some(json!({ "kind": "room", "name": open.name, "invited": names(asked), "group": group, "linked": linked }))
         }
         Effect::AddMember { stream, user, .. } => Some(told_member(scene, "joins", stream, *user)),
         Effect::RemoveMember { stream, user } => Some(told_member(scene, "leaves", stream, *user)),
@@ -166,6 +176,10 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
             None
         }
     }
+}
+
+fn has_agreed(scene: &Scene, contact: &ContactId) -> bool {
+    scene.contact(contact).is_some_and(|contact| contact.consent(Channel::WhatsApp).is_opted_in())
 }
 
 /// Only who was never asked gets the invitation of a new room.

@@ -9,7 +9,7 @@ use crate::domain::ids::*;
 use crate::domain::native::{self, Wish};
 use crate::domain::policy::GroupRelay;
 use crate::domain::refusal::Refusal;
-use crate::domain::rooms::{self, NAME_MAX, Plan};
+use crate::domain::rooms::{self, Plan};
 use crate::domain::scene::Scene;
 
 pub const CREATE: Command = Command {
@@ -67,9 +67,8 @@ impl Standard {
 fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let name = given.needed(0)?.to_owned();
     let length = name.chars().count();
-    if length > NAME_MAX {
-        let refusal = Refusal::new("name-too-long").with("most", NAME_MAX).with("length", length);
-        return Err(refusal.with("group_most", native::SUBJECT_MAX));
+    if length > native::SUBJECT_MAX {
+        return Err(Refusal::new("name-too-long").with("most", native::SUBJECT_MAX).with("length", length));
     }
     let contacts = contacts(scene, given)?;
     let channel = one_channel(scene, &contacts)?;
@@ -140,6 +139,7 @@ fn wants_native(scene: &Scene, given: &Given) -> bool {
 fn of_whatsapp(scene: &mut Scene, given: &Given, group: &Group) -> Result<Answer, Refusal> {
     let ids = ids(group);
     let reply = Reply::answer("group-native").about(&ids[0]).with("name", group.name.clone()).with("count", ids.len());
+    let reply = reply.with("cut", is_cut(group));
     let wish = Wish {
         name: &group.name,
         contacts: &ids,
@@ -153,6 +153,11 @@ fn of_whatsapp(scene: &mut Scene, given: &Given, group: &Group) -> Result<Answer
     Ok(Answer::Later)
 }
 
+/// The room bears a part of the name only.
+fn is_cut(group: &Group) -> bool {
+    rooms::short_name(&group.name) != group.name
+}
+
 fn ids(group: &Group) -> Vec<ContactId> {
     group.contacts.iter().map(|contact| contact.id.clone()).collect()
 }
@@ -163,9 +168,13 @@ fn standard(scene: &mut Scene, given: &Given, group: &Group, why: Standard) -> R
     let shared = scene.policy.group_relay_of(&given.rights.sub_org) == GroupRelay::All && ids.len() > 1;
     let mut reply = Reply::answer("group-standard").about(&ids[0]).with("name", group.name.clone());
     reply.reason = why.code().map(str::to_owned);
-    let reply = reply.with("standard", why.name()).with("count", ids.len()).with("channel", group.channel.name());
+    let reply = reply
+        .with("cut", is_cut(group))
+        .with("standard", why.name())
+        .with("count", ids.len())
+        .with("channel", group.channel.name());
     let plan = Plan {
-        name: Some(&group.name),
+        name: Some(&rooms::short_name(&group.name)),
         channel: group.channel,
         contacts: &ids,
         owner: given.caller.id,

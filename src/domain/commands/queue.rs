@@ -46,12 +46,12 @@ fn list(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if held.len() > views::LONG_LIST {
         return Ok(views::list(scene, given, held.len(), reply));
     }
-    let contact: Option<ContactId> = given.room.as_ref().and_then(|room| room.contacts.first().cloned());
+    let contact: Option<ContactId> = given.room.as_ref().and_then(Room::subject);
     Ok(views::where_it_belongs(scene, given, contact.as_ref(), reply))
 }
 
 fn held_in(scene: &Scene, room: &Room) -> Vec<Message> {
-    let ids = room.contacts.iter().flat_map(|contact| scene.lane(&room.key, contact).held);
+    let ids = room.addressees().into_iter().flat_map(|contact| scene.lane(&room.key, &contact).held);
     ids.filter_map(|id| scene.message(&id)).collect()
 }
 

@@ -43,6 +43,9 @@ pub fn add(scene: &mut Scene, given: &Given, room: Room, contact: Contact) -> Re
     take_in(scene, given, &after, contact.clone());
     let reply = about(Reply::answer("room-contact-added")).with("status", views::room_status(scene, &after));
     let waits = asks && approval::invitation_waits(scene, &contact.id);
+    let native = scene.room(&room.key).and_then(|room| room.native);
+    let linked = native.as_ref().and_then(|native| native.members.get(&contact.id)).is_some_and(|member| member.linked);
+    let reply = reply.with("native", native.is_some()).with("linked", linked);
     Ok(Answer::Say(reply.with("consent", consent.name()).with("waits", waits)))
 }
 
@@ -144,7 +147,7 @@ pub fn remove(scene: &mut Scene, given: &Given, room: Room, contact: Contact) ->
             .with("barred", room.is_native())
             .with("leaves", leaves)
     };
-    let held = if room.is_native() && !last { 0 } else { scene.lane(&room.key, room.lane_of(&contact.id)).held.len() };
+    let held = if room.is_native() && !last { 0 } else { scene.lane(&room.key, &room.lane_of(&contact.id)).held.len() };
     if !given.confirmed {
         return Ok(Answer::Confirm(about(Reply::new(Code::Confirm, "confirm-room-contact-remove")).with("held", held)));
     }

@@ -19,7 +19,7 @@ pub const DEACTIVATE: Command = Command {
 
 fn deactivate(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let room = changeable_room(scene, given)?;
-    let held: usize = room.contacts.iter().map(|contact| scene.lane(&room.key, contact).held.len()).sum();
+    let held: usize = room.addressees().iter().map(|contact| scene.lane(&room.key, contact).held.len()).sum();
     if !given.confirmed {
         let card = Reply::new(Code::Confirm, "confirm-room-deactivate").with("room", room.name);
         return Ok(Answer::Confirm(card.with("held", held)));

@@ -36,7 +36,7 @@ fn info(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         return Err(Refusal::new("not-a-member"));
     }
     let mut reply = Reply::answer("room-info").with("room", views::room_row(scene, given, room)).with("now", scene.now.0);
-    reply.contact = room.contacts.first().cloned();
+    reply.contact = room.subject();
     Ok(Answer::Say(reply))
 }
 

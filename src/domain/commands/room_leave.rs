@@ -33,7 +33,8 @@ pub fn leave(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     if !given.confirmed {
         let held = presence::held_of(scene, &room, given.caller.id).len();
-        let card = Reply::new(Code::Confirm, "confirm-room-leave").with("room", room.name).with("held", held);
+        let card = Reply::new(Code::Confirm, "confirm-room-leave").with("native", room.is_native()).with("held", held);
+        let card = card.with("room", room.name);
         return Ok(Answer::Confirm(card.with("alone", alone).with("cover", cover_names(scene, &room.sub_org))));
     }
     let cause = Cause::command(scene, given.caller.id);
@@ -42,6 +43,6 @@ pub fn leave(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     notices::tell_clients(scene, &gone.room, given.caller.id, AdvisorChange::Left);
     let contact = room.contacts.first().map(|id| id.to_string());
     let reply = Reply::answer("you-left").with("room", room.name).with("held", gone.withdrawn).with("alone", alone);
-    let reply = reply.with("cover", cover_names(scene, &gone.room.sub_org));
+    let reply = reply.with("cover", cover_names(scene, &gone.room.sub_org)).with("native", gone.room.is_native());
     Ok(Answer::Privately(reply.with("id", contact)))
 }

@@ -44,13 +44,14 @@ fn remove_colleague(scene: &mut Scene, given: &Given, room: Room) -> Result<Answ
     if !given.confirmed {
         let held = presence::held_of(scene, &room, user.id).len();
         let card = Reply::new(Code::Confirm, "confirm-room-remove").with("user", user.name);
+        let card = card.with("native", room.is_native());
         return Ok(Answer::Confirm(card.with("room", room.name).with("held", held)));
     }
     let cause = Cause::command(scene, given.caller.id);
     let gone = presence::goes(scene, &room, user.id, Step::IsRemoved, &cause);
     presence::tell_colleagues(scene, &gone, user.id, Step::IsRemoved, &cause);
     notices::tell_clients(scene, &gone.room, user.id, AdvisorChange::Left);
-    let reply = Reply::answer("you-removed").with("user", user.name);
+    let reply = Reply::answer("you-removed").with("user", user.name).with("native", gone.room.is_native());
     // Where others read along the room has its own line about it (S4-37).
     let others_read = gone.room.members.keys().any(|other| *other != given.caller.id);
     Ok(if others_read { Answer::Privately(reply) } else { Answer::Say(reply) })

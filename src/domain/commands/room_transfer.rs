@@ -37,11 +37,12 @@ fn transfer(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     may_take_over(scene, &room, &user)?;
     let held = handover::waiting_of(scene, &room, given.caller.id).len();
     if !given.confirmed {
-        let card = Reply::new(Code::Confirm, "confirm-room-transfer").with("user", user.name).with("room", room.name);
-        return Ok(Answer::Confirm(card.with("held", held)));
+        let card = Reply::new(Code::Confirm, "confirm-room-transfer").with("user", user.name).with("native", room.is_native());
+        return Ok(Answer::Confirm(card.with("room", room.name).with("held", held)));
     }
     hand_over(scene, given, &room, &user, held);
-    let reply = Reply::answer("room-transferred").with("user", user.name).with("room", room.name).with("held", held);
+    let reply = Reply::answer("room-transferred").with("user", user.name).with("native", room.is_native());
+    let reply = reply.with("room", room.name).with("held", held);
     Ok(Answer::Privately(reply))
 }
 

@@ -1,5 +1,5 @@
 //! `/sent`: the latest messages to a contact and how far each has come.
-use super::views::{self, LOOKED_THROUGH, message_row};
+use super::views::{self, LOOKED_THROUGH, message_row, message_row_of};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::contact::{Contact, RECENT_MESSAGES};
 use crate::domain::effect::Reply;
@@ -24,13 +24,15 @@ pub const SENT: Command = Command {
 fn sent(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if given.text(0).is_none() && given.room.is_none() {
         let messages = own_messages(scene, given);
-        let reply = told(scene, given, &messages).with("name", Value::Null);
+        let rows = messages.iter().map(|message| message_row(scene, given, message)).collect();
+        let reply = told(scene, rows).with("name", Value::Null);
         return Ok(views::where_it_belongs(scene, given, None, reply));
     }
     let contact = given.contact(scene, 0)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
-    let messages: Vec<Message> = recent(scene, &contact).into_iter().filter(|message| may_read(scene, given, message)).collect();
-    let reply = told(scene, given, &messages).about(&contact.id).with("name", given.name_of(scene, &contact));
+    let messages = recent(scene, &contact).into_iter().filter(|message| may_read(scene, given, message));
+    let rows = messages.map(|message| message_row_of(scene, given, &message, &contact.id)).collect();
+    let reply = told(scene, rows).about(&contact.id).with("name", given.name_of(scene, &contact));
     Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
 }
 
@@ -41,7 +43,13 @@ fn may_read(scene: &Scene, given: &Given, message: &Message) -> bool {
 }
 
 fn recent(scene: &Scene, contact: &Contact) -> Vec<Message> {
-    contact.recent.iter().filter_map(|id| scene.message(id)).collect()
+    let messages = contact.recent.iter().filter_map(|id| scene.message(id));
+    messages.filter(|message| went_to(message, contact)).collect()
+}
+
+/// One that was taken for a group once more may go without those who have left it meanwhile.
+fn went_to(message: &Message, contact: &Contact) -> bool {
+    message.recipients.is_empty() || message.recipients.contains_key(&contact.id)
 }
 
 /// The caller's own, over all contacts of his list.
@@ -50,11 +58,12 @@ fn own_messages(scene: &Scene, given: &Given) -> Vec<Message> {
     let contacts = listings.iter().filter_map(|listing| scene.contact(&listing.contact));
     let all = contacts.flat_map(|contact| recent(scene, &contact));
     let mut messages: Vec<Message> = all.filter(|message| message.advisor() == Some(given.caller.id)).collect();
-    messages.sort_by_key(|message| message.order);
+    messages.sort_by_key(|message| (message.order, message.id.clone()));
+    // One to a group stands with each of its members.
+    messages.dedup_by_key(|message| message.id.clone());
     messages.split_off(messages.len().saturating_sub(RECENT_MESSAGES))
 }
 
-fn told(scene: &Scene, given: &Given, messages: &[Message]) -> Reply {
-    let rows: Vec<Value> = messages.iter().map(|message| message_row(scene, given, message)).collect();
+fn told(scene: &Scene, rows: Vec<Value>) -> Reply {
     Reply::answer("sent").with("messages", rows).with("now", scene.now.0)
 }

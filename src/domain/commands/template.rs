@@ -6,6 +6,7 @@ use crate::domain::effect::{Body, Code, Reply};
 use crate::domain::entitlement::Permission;
 use crate::domain::gates::{Subject, Verdict, first_objection};
 use crate::domain::ids::*;
+use crate::domain::native::{self, Native};
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
@@ -13,6 +14,7 @@ use crate::domain::saying::{self};
 use crate::domain::scene::Scene;
 use crate::domain::sending::{Accepted, Draft, accept};
 use crate::domain::suggest;
+use crate::domain::time::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -89,51 +91,74 @@ fn not_approved(scene: &Scene, name: &str, languages: &[&String]) -> Vec<Value> 
     languages.iter().filter_map(of).collect()
 }
 
-fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let name = known_template(scene, given.needed(0)?)?;
-    let (contact, room) = addressee(scene, given)?;
-    let name_of = room.native.as_ref().map_or_else(|| given.name_of(scene, &contact), |native| native.subject.clone());
-    let body = filled(scene, given, &contact, &room, &name)?;
-    may_go(scene, given, &contact, &room)?;
-    is_approved(scene, given, &contact, &room, &body)?;
-    if !given.confirmed {
-        let card = Reply::new(Code::Confirm, "confirm-template").about(&contact.id).with("name", name_of);
-        let window_open = contact.on(room.channel).window(&room.line).is_open(scene.now);
-        return Ok(Answer::Confirm(card.with("template", name).with("body", json!(body)).with("window_open", window_open)));
+/// To whom it goes: one contact, or all who are in a native group.
+struct Addressee {
+    id: ContactId,
+    name: String,
+    room: Room,
+    /// Who reads it; nobody yet in a group that nobody has joined.
+    readers: Vec<Contact>,
+}
+
+impl Addressee {
+    fn group(&self) -> Option<&Native> {
+        self.room.native.as_ref().filter(|_| self.id.group().is_some())
     }
-    let draft = Draft { room: &room, contact: &contact.id, author: given.caller.id, body, chat_message: None };
+    fn window_is_open(&self, now: Timestamp) -> bool {
+        match self.group() {
+            Some(native) => native.window.is_open(now),
+            None => self.readers.iter().all(|contact| contact.on(self.room.channel).window(&self.room.line).is_open(now)),
+        }
+    }
+}
+
+fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let template = known_template(scene, given.needed(0)?)?;
+    let to = addressee(scene, given)?;
+    let body = filled(scene, given, &to, &template)?;
+    may_go(scene, given, &to)?;
+    is_approved(scene, given, &to, &body)?;
+    let about = |reply: Reply| {
+        reply
+            .about(&to.id)
+            .with("name", to.name.clone())
+            .with("template", template.clone())
+            .with("to_group", to.group().is_some())
+    };
+    if !given.confirmed {
+        let card = about(Reply::new(Code::Confirm, "confirm-template")).with("window_open", to.window_is_open(scene.now));
+        return Ok(Answer::Confirm(card.with("body", json!(body))));
+    }
+    let draft = Draft { room: &to.room, contact: &to.id, author: given.caller.id, body, chat_message: None };
     match accept(scene, draft) {
-        Accepted::Ready(message) => {
-            let reply = Reply::answer("template-sent").about(&contact.id).of(&message).with("name", name_of);
-            Ok(Answer::Say(reply.with("template", name)))
-        }
+        Accepted::Ready(message) => Ok(Answer::Say(about(Reply::answer("template-sent")).of(&message))),
         Accepted::Held(message, gate) => {
-            let reply = Reply::answer("template-held").about(&contact.id).of(&message).with("name", name_of);
-            Ok(Answer::Say(reply.with("template", name).with("gate", gate)))
+            let row = to.group().map(|_| native::hindrance(scene, &to.room, given.caller.id, false, gate));
+            Ok(Answer::Say(about(Reply::answer("template-held")).of(&message).with("gate", gate).with("row", row)))
         }
-        Accepted::Refused(gate) => Err(refused(scene, given, &contact, gate)),
-        Accepted::Full(count) => Err(Refusal::new("held-max").about(&contact.id).with("count", count)),
+        Accepted::Refused(gate) => Err(refused(&to, gate)),
+        Accepted::Full(count) => Err(Refusal::new("held-max").about(&to.id).with("count", count)),
     }
 }
 
 /// In a native group's room all of them, unless one is named; elsewhere the contact and the room with him.
-fn addressee(scene: &Scene, given: &Given) -> Result<(Contact, Room), Refusal> {
+fn addressee(scene: &Scene, given: &Given) -> Result<Addressee, Refusal> {
     let names_one = given.key("to").is_some() || given.text(1).is_some();
-    if let Some(room) = given.room.as_ref().filter(|room| room.is_native() && !names_one)
-        && let Some(first) = room.contacts.first().and_then(|id| scene.contact(id))
-    {
-        return Ok((first, room.clone()));
+    if let Some(room) = given.room.as_ref().filter(|room| room.is_native() && !names_one) {
+        let (id, readers) = (ContactId::of_group(&room.key), native::readers(scene, &room.key));
+        return Ok(Addressee { id, name: room.name.clone(), room: room.clone(), readers });
     }
     let contact = recipient(scene, given)?;
+    let name = given.name_of(scene, &contact);
     let alone = given.room_with(scene, &contact, Some(Channel::WhatsApp)).filter(|room| !room.is_native());
     if let Some(room) = alone.or_else(|| room_alone_with(scene, given, &contact)) {
-        return Ok((contact, room));
+        return Ok(Addressee { id: contact.id.clone(), name, room, readers: vec![contact] });
     }
     if given.room.as_ref().is_some_and(|room| room.channel == Channel::Sms) {
         let why = "is WhatsApp's; an SMS needs none, write it in your own words";
         return Err(Refusal::bad_argument("template", why, SEND.example));
     }
-    Err(Refusal::new("membership").about(&contact.id).with("name", given.name_of(scene, &contact)))
+    Err(Refusal::new("membership").about(&contact.id).with("name", name))
 }
 
 /// Of the caller's rooms with him the one used last, native groups left out: they have many readers.
@@ -169,9 +194,9 @@ fn own_parameters(all: &[String]) -> Vec<String> {
     all.iter().filter(|name| !saying::STANDARD_VARIABLES.contains(&name.as_str())).cloned().collect()
 }
 
-fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &str) -> Result<Body, Refusal> {
+fn filled(scene: &Scene, given: &Given, to: &Addressee, name: &str) -> Result<Body, Refusal> {
     let languages = &scene.policy.templates[name];
-    let wanted = scene.policy.language(&contact.language);
+    let wanted = saying::language_for_all(scene, &to.readers);
     let language = if languages.contains_key(wanted) { wanted } else { DEFAULT_LANGUAGE };
     let Some(parameters) = languages.get(language) else {
         return Err(Refusal::new("not-approved").with("template", name).with("language", language));
@@ -189,13 +214,21 @@ fn filled(scene: &Scene, given: &Given, contact: &Contact, room: &Room, name: &s
     if let Some(key) = stray {
         return Err(Refusal::bad_argument(key, "is no parameter of this template", given.command.usage));
     }
-    if let Some(native) = &room.native {
-        // All of them read it: no one's name or number stands where the template names a contact.
-        more.insert("contact.first".to_owned(), native.subject.clone());
-        more.insert("contact.last".to_owned(), String::new());
-    }
-    let speaker = Some(given.caller.id);
-    let body = match saying::template_body(scene, contact, Some(&room.key), speaker, name, more) {
+    let speaker = given.caller.id;
+    let filled = match (to.group(), to.readers.first()) {
+        (Some(native), _) => {
+            if saying::greeting(scene, &native.subject, name, language).is_none() {
+                let refusal =
+                    Refusal::new("missing-parameter").with("parameter", "contact.last").with("group", native.subject.clone());
+                return Err(refusal.with("example", format!("/template send {name} to=…")));
+            }
+            more.insert("advisor.name".to_owned(), scene.user_name(speaker));
+            saying::body_for_all(scene, &to.room, &native.subject, &to.readers, name, more)
+        }
+        (None, Some(contact)) => saying::template_body(scene, contact, Some(&to.room.key), Some(speaker), name, more),
+        (None, None) => return Err(Refusal::new("no-such-contact")),
+    };
+    let body = match filled {
         Body::Template { name, vars, .. } => Body::Template { name, language: language.to_owned(), vars },
         other => other,
     };
@@ -215,10 +248,11 @@ fn fits(scene: &Scene, body: &Body) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The account has approved exactly these words, and the client has not refused messages of this kind.
-fn is_approved(scene: &Scene, given: &Given, contact: &Contact, room: &Room, body: &Body) -> Result<(), Refusal> {
+/// The account has approved exactly these words, and no reader has refused messages of this kind.
+fn is_approved(scene: &Scene, given: &Given, to: &Addressee, body: &Body) -> Result<(), Refusal> {
     let Body::Template { name, language, .. } = body else { return Ok(()) };
-    if contact.on(room.channel).wants_no_marketing() && approval::is_marketing(scene, name, language) {
+    let refuses = to.readers.iter().find(|contact| contact.on(to.room.channel).wants_no_marketing());
+    if let Some(contact) = refuses.filter(|_| approval::is_marketing(scene, name, language)) {
         let name = given.name_of(scene, contact);
         return Err(Refusal::new("opted-out").about(&contact.id).with("name", name).with("marketing", true));
     }
@@ -231,27 +265,31 @@ fn is_approved(scene: &Scene, given: &Given, contact: &Contact, room: &Room, bod
     }
 }
 
-fn may_go(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Result<(), Refusal> {
-    let subject = Subject {
-        now: scene.now,
-        policy: scene.policy,
-        author: given.caller.id,
-        rights: &given.rights,
-        contact,
-        room: Some(room),
-        channel: room.channel,
-        line: &room.line,
-        free_text: false,
+fn may_go(scene: &Scene, given: &Given, to: &Addressee) -> Result<(), Refusal> {
+    let objection = match (to.group(), to.readers.first()) {
+        (Some(native), _) => native::first_objection(scene, &to.room, native, given.caller.id, false),
+        (None, Some(contact)) => first_objection(&Subject {
+            now: scene.now,
+            policy: scene.policy,
+            author: given.caller.id,
+            rights: &given.rights,
+            contact,
+            room: Some(&to.room),
+            channel: to.room.channel,
+            line: &to.room.line,
+            free_text: false,
+        }),
+        (None, None) => None,
     };
-    match first_objection(&subject) {
-        Some((gate, Verdict::Refuse)) => Err(refused(scene, given, contact, gate)),
+    match objection {
+        Some((gate, Verdict::Refuse)) => Err(refused(to, gate)),
         Some((_, Verdict::Hold | Verdict::Pass)) | None => Ok(()),
     }
 }
 
-fn refused(scene: &Scene, given: &Given, contact: &Contact, gate: &'static str) -> Refusal {
-    let name = given.name_of(scene, contact);
+fn refused(to: &Addressee, gate: &'static str) -> Refusal {
     // After a no the refusal bears the code of COMMANDS, otherwise the gate's id.
     let code = if gate == "consent" { "opted-out" } else { gate };
-    Refusal::new(code).about(&contact.id).with("name", name)
+    let nobody = to.group().is_some() && to.readers.is_empty();
+    Refusal::new(code).about(&to.id).with("name", to.name.clone()).with("nobody", nobody)
 }

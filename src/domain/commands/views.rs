@@ -7,7 +7,9 @@ use crate::domain::entitlement::Permission;
 use crate::domain::event::{Fact, StreamKind};
 use crate::domain::ids::*;
 use crate::domain::members;
-use crate::domain::message::{Message, MessageState};
+use crate::domain::membership::Membership;
+use crate::domain::message::{Message, MessageState, Reached};
+use crate::domain::native::Native;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::{Room, RoomState};
 use crate::domain::scene::Scene;
@@ -30,7 +32,7 @@ pub const ROOMS_MAX: usize = 200;
 
 /// Client data stays where only the caller reads, or where this contact is talked with anyway.
 pub fn where_it_belongs(scene: &mut Scene, given: &Given, contact: Option<&ContactId>, reply: Reply) -> Answer {
-    let in_his_room = given.room.as_ref().is_some_and(|room| contact.is_some_and(|id| room.contacts.contains(id)));
+    let in_his_room = given.room.as_ref().is_some_and(|room| contact.is_some_and(|id| room.is_with(id)));
     if in_his_room || is_direct(scene, given) { Answer::Say(reply) } else { privately(scene, given, reply) }
 }
 
@@ -62,6 +64,14 @@ pub fn may_look(given: &Given, contact: &Contact, otherwise: Permission) -> Resu
     }
     let channel = contact.channels.keys().next().map_or("", |channel| channel.name());
     Err(Refusal::new("not-entitled").with("channel", channel))
+}
+
+/// The same for what is about no single contact.
+pub fn may_look_at(given: &Given, channel: Channel, otherwise: Permission) -> Result<(), Refusal> {
+    if given.rights.may_use(channel) || given.rights.may(otherwise, None) {
+        return Ok(());
+    }
+    Err(Refusal::new("not-entitled").with("channel", channel.name()))
 }
 
 /// A colleague behind the wall of another sub-organisation stays unnamed, but for those who read everything (S4-30).
@@ -121,6 +131,9 @@ pub fn room_status(scene: &Scene, room: &Room) -> &'static str {
         RoomState::Deactivated | RoomState::Failed => return "DEACTIVATED",
         RoomState::Opening | RoomState::Active => {}
     }
+    if let Some(native) = &room.native {
+        return if native.window.is_open(scene.now) { "ACTIVE" } else { "INACTIVE" };
+    }
     let closed = |contact: &Contact| !contact.on(room.channel).window(&room.line).is_open(scene.now);
     let some_window_is_closed = room.contacts.iter().filter_map(|id| scene.contact(id)).any(|contact| closed(&contact));
     if room.channel == Channel::WhatsApp && some_window_is_closed { "INACTIVE" } else { "ACTIVE" }
@@ -141,15 +154,25 @@ pub fn room_row(scene: &Scene, given: &Given, room: &Room) -> Value {
         "members": members,
         "attachments": room.files,
         "link": room.stream,
+        "group": room.native.as_ref().map(|native| group_row(native, scene.now)),
     })
+}
+
+/// How the WhatsApp group behind a room stands. Its link is for each of its members alone and stands in no room (S1-12).
+fn group_row(native: &Native, now: Timestamp) -> Value {
+    json!({ "name": native.subject, "made": native.group.is_some(), "suspended": native.suspended,
+        "window": window_row(native.window, now) })
 }
 
 fn contact_in_room(scene: &Scene, given: &Given, room: &Room, id: &ContactId) -> Value {
     let contact = scene.contact(id);
     let consent = contact.as_ref().map(|contact| contact.consent(room.channel)).unwrap_or_default();
-    let windowed = contact.as_ref().filter(|_| room.channel == Channel::WhatsApp);
+    let member = room.native.as_ref().map(|native| native.state_of(id).map(Membership::name));
+    // Who is in a native group is reached through it, whatever his own window is.
+    let windowed = contact.as_ref().filter(|_| room.channel == Channel::WhatsApp && !room.is_native());
     let window = windowed.map(|contact| window_row(window_of(contact, Some(room)), scene.now));
-    json!({ "name": name_in(scene, given, room, id), "id": id, "consent": consent.name(), "window": window })
+    let name = name_in(scene, given, room, id);
+    json!({ "name": name, "id": id, "consent": consent.name(), "window": window, "member": member.flatten() })
 }
 
 // ---- messages
@@ -172,6 +195,33 @@ pub fn may_see_message(scene: &Scene, given: &Given, message: &Message) -> bool 
     in_room || message.advisor() == Some(given.caller.id) || given.rights.may(Permission::AuditRead, None)
 }
 
+/// The same as it came to this one contact: of a message to a group with his own ticks.
+pub fn message_row_of(scene: &Scene, given: &Given, message: &Message, contact: &ContactId) -> Value {
+    let mut row = message_row(scene, given, message);
+    let Some(reached) = message.recipients.get(contact) else { return row };
+    let state = match reached {
+        Reached { read_at: Some(_), .. } => MessageState::Read,
+        Reached { delivered_at: Some(_), .. } => MessageState::Delivered,
+        Reached { failed: Some(code), .. } => MessageState::Failed { code: code.clone() },
+        Reached { .. } if message.state.rank() > MessageState::Sent.rank() => MessageState::Sent,
+        Reached { .. } => message.state.clone(),
+    };
+    row["state"] = json!(state.name());
+    row["reason"] = json!(reason(scene, &Message { state, ..message.clone() }));
+    (row["delivered_at"], row["read_at"], row["members"]) = (json!(reached.delivered_at), json!(reached.read_at), Value::Null);
+    row
+}
+
+/// How far a message to a group came with each of those whom it went to.
+fn members_of(scene: &Scene, given: &Given, message: &Message, room: Option<&Room>) -> Value {
+    let Some(room) = room.filter(|_| !message.recipients.is_empty()) else { return Value::Null };
+    let row = |(id, reached): (&ContactId, &Reached)| {
+        json!({ "name": name_in(scene, given, room, id), "delivered_at": reached.delivered_at, "read_at": reached.read_at,
+            "failed": reached.failed })
+    };
+    room.contacts.iter().filter_map(|id| message.recipients.get_key_value(id)).map(row).collect()
+}
+
 pub fn message_row(scene: &Scene, given: &Given, message: &Message) -> Value {
     let room = message.room.as_ref().and_then(|key| scene.room(key));
     let name = match &room {
@@ -180,7 +230,10 @@ pub fn message_row(scene: &Scene, given: &Given, message: &Message) -> Value {
     };
     let client = || message.passed_on_from().zip(room.as_ref()).map(|(from, room)| name_in(scene, given, room, from));
     let author = message.advisor().map(|user| scene.user_name(user)).or_else(client);
+    let members = members_of(scene, given, message, room.as_ref());
     json!({
+        "group": message.to_group.then(|| name.clone()),
+        "members": members,
         "id": message.id,
         "contact": name,
         "room": room.map(|room| room.name),

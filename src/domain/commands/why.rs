@@ -1,5 +1,6 @@
 //! `/why`: the gate's rows in order for a contact or a message, the first that does not say yes, and how to clear it.
 use super::views::{self, message_id, message_seen};
+use super::why_group::{self, IntoGroup};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::contact::Contact;
@@ -53,8 +54,11 @@ fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer
         return of_client_message(scene, given, &inbound).ok_or_else(unknown)?;
     }
     let message: Message = message_seen(scene, given, id).ok_or_else(unknown)?;
-    let contact = scene.contact(&message.contact).ok_or_else(unknown)?;
-    views::may_look(given, &contact, Permission::AuditRead)?;
+    let contact = scene.contact(&message.contact);
+    match &contact {
+        Some(contact) => views::may_look(given, contact, Permission::AuditRead)?,
+        None => views::may_look_at(given, message.channel, Permission::AuditRead)?,
+    }
     let Some(author) = message.advisor() else {
         let why = match message.passed_on_from() {
             Some(_) => "is another client's, passed on; /why with the contact's name tells what it waits for",
@@ -62,9 +66,16 @@ fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer
         };
         return Err(Refusal::bad_argument("message", why, WHY.example));
     };
+    let room = message.room.as_ref().and_then(|key| scene.room(key));
+    if let Some((room, native)) = room.as_ref().and_then(|room| Some((room, room.native.as_ref()?)))
+        && message.to_group
+    {
+        return Ok(into_group(scene, given, &IntoGroup { room, native, author, message: Some(&message) }));
+    }
+    let contact = contact.ok_or_else(unknown)?;
     let question = Question {
         author,
-        room: message.room.as_ref().and_then(|key| scene.room(key)),
+        room,
         channel: message.channel,
         line: message.line.clone(),
         free_text: message.is_free_text(),
@@ -106,7 +117,7 @@ fn of_client_message(scene: &mut Scene, given: &Given, inbound: &Inbound) -> Opt
 
 /// Behind the gates a template also needs the account's approval; the row stands there only where it is in the way.
 fn with_template(scene: &Scene, question: &Question, message: &Message, reply: Reply) -> Reply {
-    let Some((id, verdict)) = approval::objection(scene, &question.contact, message) else { return reply };
+    let Some((id, verdict)) = approval::objection(scene, std::slice::from_ref(&question.contact), message) else { return reply };
     let mut reply = reply;
     if let Some(Value::Array(rows)) = reply.vars.get_mut("rows") {
         rows.push(json!({ "gate": id, "ok": false }));
@@ -123,10 +134,26 @@ fn with_template(scene: &Scene, question: &Question, message: &Message, reply: R
     reply.because(id).with("blocker", id).with("holds", verdict == Verdict::Hold).with("standing", row)
 }
 
+fn into_group(scene: &mut Scene, given: &Given, asked: &IntoGroup) -> Answer {
+    let reply = why_group::told(scene, given, asked);
+    let reply = asked.message.into_iter().fold(reply, |reply, message| reply.of(&message.id));
+    views::where_it_belongs(scene, given, Some(&ContactId::of_group(&asked.room.key)), reply)
+}
+
+/// In a native group's room what is written goes to all of them, whoever is named.
 fn of_contact(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    let group = given.room.as_ref().and_then(|room| Some((room, room.native.as_ref()?)));
+    if let (Some((room, native)), None) = (group, given.text(0)) {
+        views::may_look_at(given, room.channel, Permission::AuditRead)?;
+        let author = author_in(given, Some(room));
+        return Ok(into_group(scene, given, &IntoGroup { room, native, author, message: None }));
+    }
     let contact = given.contact(scene, 0)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
     let question = next_text(scene, given, contact);
+    if let Some((room, native)) = question.room.as_ref().and_then(|room| Some((room, room.native.as_ref()?))) {
+        return Ok(into_group(scene, given, &IntoGroup { room, native, author: question.author, message: None }));
+    }
     let reply = told(scene, given, &question).with("state", Value::Null);
     Ok(views::where_it_belongs(scene, given, Some(&question.contact.id), reply))
 }
@@ -142,15 +169,20 @@ fn next_text(scene: &Scene, given: &Given, contact: Contact) -> Question {
     let channel = channel.or_else(|| channels().next()).unwrap_or(Channel::WhatsApp);
     let line = room.as_ref().map(|room| room.line.clone()).or_else(|| contact.on(channel).line);
     let line = line.or_else(|| scene.policy.lines_of(channel).next().map(|line| line.id.clone()));
-    let owner = room.as_ref().and_then(Room::owner).filter(|_| reads_only);
     Question {
-        author: owner.unwrap_or(given.caller.id),
+        author: author_in(given, room.as_ref()),
         line: line.unwrap_or_else(|| LineId::new("")),
         room,
         channel,
         contact,
         free_text: true,
     }
+}
+
+/// The caller, or for one who only reads the room's owner.
+fn author_in(given: &Given, room: Option<&Room>) -> UserId {
+    let reads_only = !given.rights.may(Permission::Chat, None);
+    room.and_then(Room::owner).filter(|_| reads_only).unwrap_or(given.caller.id)
 }
 
 fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
@@ -188,22 +220,25 @@ fn told(scene: &Scene, given: &Given, question: &Question) -> Reply {
         .with("holds", blocker.is_some_and(|(_, verdict)| *verdict == Verdict::Hold))
         .with("consent", question.contact.consent(question.channel).name())
         .with("template_goes", template_goes)
-        .with("quiet", quiet_row(scene, question))
+        .with("quiet", quiet_of(scene, question))
         .with("ask_again_at", ask_again_at(scene, question).map(|at| at.0))
         .with("before_it", before_it(scene, question))
         .with("now", scene.now.0)
 }
 
-/// What the gate of the quiet hours goes by: the client's clocks, and when they are all open. Null where it is switched off.
-fn quiet_row(scene: &Scene, question: &Question) -> Value {
+fn quiet_of(scene: &Scene, question: &Question) -> Value {
     let sub_org = question.room.as_ref().map_or_else(|| scene.rights(question.author).sub_org, |room| room.sub_org.clone());
-    if scene.policy.quiet_hours_of(&sub_org).is_none() {
+    quiet_row(scene, &sub_org, &question.contact)
+}
+
+/// What the gate of the quiet hours goes by: the client's clocks, and when they are all open. Null where it is switched off.
+pub fn quiet_row(scene: &Scene, sub_org: &str, contact: &Contact) -> Value {
+    if scene.policy.quiet_hours_of(sub_org).is_none() {
         return Value::Null;
     }
-    let contact = &question.contact;
     let zones: Vec<String> = quiet_hours::zones(scene.policy, contact).iter().map(quiet_hours::zone_name).collect();
     let row = |opens_at: Option<i64>, clock: &str, zone: &str, never_over: bool| json!({ "zones": zones, "opens_at": opens_at, "clock": clock, "zone": zone, "never_over": never_over });
-    match quiet_hours::quiet(scene.policy, &sub_org, contact, scene.now) {
+    match quiet_hours::quiet(scene.policy, sub_org, contact, scene.now) {
         Quiet::No => row(None, "", "", false),
         Quiet::NeverOver => row(None, "", "", true),
         Quiet::Until(opening) => row(Some(opening.at.0), &opening.clock, &opening.zone, false),

@@ -3,8 +3,9 @@ use super::views::{self, window_of, window_row};
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::Permission;
-use crate::domain::ids::Channel;
+use crate::domain::ids::{Channel, ContactId};
 use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
 use crate::domain::scene::Scene;
 
 pub const WINDOW: Command = Command {
@@ -20,6 +21,9 @@ pub const WINDOW: Command = Command {
 };
 
 fn window(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
+    if let Some(room) = given.room.as_ref().filter(|room| room.is_native()) {
+        return of_group(scene, given, room);
+    }
     let contact = given.contact(scene, 0)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
     let room = given.room_with(scene, &contact, Some(Channel::WhatsApp));
@@ -29,4 +33,18 @@ fn window(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let reply = reply.with("on_whatsapp", on_whatsapp).with("window", window).with("now", scene.now.0);
     let reply = reply.with("consent", contact.consent(Channel::WhatsApp).name());
     Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
+}
+
+/// A native group has a window of its own, which any member's message opens (RULES, Window).
+fn of_group(scene: &mut Scene, given: &Given, room: &Room) -> Result<Answer, Refusal> {
+    if given.text(0).is_some() {
+        given.contact(scene, 0)?;
+    }
+    views::may_look_at(given, room.channel, Permission::AuditRead)?;
+    let native = room.native.as_ref();
+    let window = native.map(|native| native.window).unwrap_or_default();
+    let reply = Reply::answer("window-group").about(&ContactId::of_group(&room.key)).with("name", room.name.clone());
+    let reply = reply.with("window", window_row(window, scene.now)).with("now", scene.now.0);
+    let reply = reply.with("joined", native.map_or(0, |native| native.joined().count()));
+    Ok(Answer::Say(reply))
 }

@@ -404,6 +404,7 @@ fn not_removed(scene: &mut Scene, room: &Room, who: &ClientKeys, code: &str) {
 
 /// Deleted from elsewhere: the room has nobody behind it any more.
 fn ended(scene: &mut Scene, mut room: Room) {
+    // With its room gone before, the firm itself has ended it.
     if room.is_live() {
         tell(scene, &room, Reply::new(Code::Notice, "group-deleted"));
     }
@@ -432,7 +433,7 @@ fn suspended(scene: &mut Scene, mut room: Room, now: bool) {
 }
 
 fn tell_of_suspension(scene: &mut Scene, room: &Room, now: bool) {
-    let held = room.contacts.first().map_or(0, |first| scene.lane(&room.key, room.lane_of(first)).held.len());
+    let held = scene.lane(&room.key, &ContactId::of_group(&room.key)).held.len();
     let reading_along = room.native.as_ref().is_some_and(|native| !native.is_among_us());
     let reply = Reply::new(Code::Notice, "group-suspended").with("over", !now).with("held", held);
     tell(scene, room, reply.with("reading_along", reading_along));

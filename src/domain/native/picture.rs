@@ -113,7 +113,7 @@ pub struct Wanted<'w> {
 /// The file is fetched in front of the call that hands it over; its bytes stay as evidence, whatever comes of it.
 pub fn ask_for(scene: &mut Scene, key: &RoomKey, wanted: &Wanted) {
     let Some(mut room) = scene.room(key) else { return };
-    let Some(contact) = room.contacts.first().cloned() else { return };
+    let contact = ContactId::of_group(key);
     let (said, file) = (wanted.said, wanted.file);
     let media = files::for_group(scene, key, &contact, (said, file, wanted.known));
     let picture = Picture { file: media.id.clone(), by: wanted.by, request: None, state: PictureState::Asked };
@@ -178,7 +178,7 @@ pub(super) fn told(scene: &mut Scene, room: &Room, request: &str, trouble: Optio
 fn shown(scene: &mut Scene, key: &RoomKey) {
     let Some((room, picture)) = step(scene, key, None, Step::Show) else { return };
     let name = name_of(scene, &room, picture.by);
-    let entry = Entry { contact: room.contacts.first().cloned(), ..Entry::new("group.picture_changed", scene.actor(picture.by)) };
+    let entry = Entry::new("group.picture_changed", scene.actor(picture.by)).about(&ContactId::of_group(key));
     scene.note(entry.room(key).told_at(scene.event.at).detail(json!({ "file": picture.file, "request": picture.request })));
     tell(scene, &room, Reply::new(Code::Notice, "group-picture-changed").with("name", name));
 }
@@ -186,7 +186,7 @@ fn shown(scene: &mut Scene, key: &RoomKey) {
 /// `file` where only that one is meant. A room that is over is told nothing.
 pub fn refused(scene: &mut Scene, key: &RoomKey, file: Option<&MediaId>, code: &str, detail: &str) {
     let Some((room, picture)) = step(scene, key, file, Step::Refuse) else { return };
-    let entry = Entry { contact: room.contacts.first().cloned(), ..Entry::new("group.picture_refused", PROGRAM) };
+    let entry = Entry::new("group.picture_refused", PROGRAM).about(&ContactId::of_group(key));
     scene.note(entry.room(key).detail(json!({ "file": picture.file, "code": code, "detail": detail })));
     if room.is_live() {
         let name = scene.media(&picture.file).map(|media| media.name);

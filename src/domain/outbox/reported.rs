@@ -3,6 +3,7 @@ use super::{SEND_TRIES_LAST, invitation_is_over, message_failed, settle_due_of, 
 use crate::domain::commit::{Entry, Key};
 use crate::domain::effect::Effect;
 use crate::domain::event::{Delivery, DeliveryReported};
+use crate::domain::ids::{Channel, ContactId};
 use crate::domain::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use crate::domain::lines;
 use crate::domain::message::{Message, MessageState};
@@ -26,7 +27,10 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
         return scene
             .note(Entry::new("delivery.of_unknown_message", told.channel.key()).detail(json!({ "status": told.status })));
     };
-    scene.raw_belongs_to(&message.contact);
+    // Of a message to a group each member's own status is about him, and nobody else's evidence.
+    let member = told.participant.as_ref().filter(|_| message.to_group).and_then(|name| native::member(scene, told, name));
+    let about = member.clone().unwrap_or_else(|| message.contact.clone());
+    scene.raw_belongs_to(&about);
     let was_doubtful = matches!(message.state, MessageState::Doubtful { .. });
     // It waits again after an attempt that failed: what is told of that attempt says nothing of the next one.
     let waits = matches!(message.state, MessageState::Held { .. } | MessageState::Ready);
@@ -36,15 +40,23 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
         message.wamid = Some(told.id.clone());
     }
     let at = told_at.min(scene.now);
-    let entry = Entry::new("delivery.reported", told.channel.key()).about(&message.contact).message(&message.id);
-    let detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category,
+    let entry = Entry::new("delivery.reported", told.channel.key()).about(&about).message(&message.id);
+    let mut detail = json!({ "status": told.status, "id": told.id, "price_category": told.price_category,
         "price_type": told.price_type });
+    if let Some(participant) = &told.participant {
+        detail["participant"] = json!(participant);
+    }
     scene.note(Entry { room: message.room.clone(), ..entry.told_at(told_at).detail(detail) });
     if of_earlier_attempt {
         return;
     }
-    if let (true, Some(participant)) = (message.to_group, &told.participant) {
-        return native::reached(scene, message, participant, &told.status, at);
+    message.price_category = message.price_category.take().or_else(|| told.price_category.clone());
+    message.price_type = message.price_type.take().or_else(|| told.price_type.clone());
+    if message.to_group && told.participant.is_some() {
+        if matches!(told.status, Delivery::Delivered | Delivery::Read) {
+            note_reached(scene, &about, message.channel);
+        }
+        return native::reached(scene, message, member, &told.status, at);
     }
     match &told.status {
         Delivery::Failed { code, detail, of_line } => {
@@ -59,8 +71,6 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
         Delivery::Delivered => message.delivered_at = message.delivered_at.or(Some(at)),
         Delivery::Sent | Delivery::Failed { .. } => message.sent_at = message.sent_at.or(Some(at)),
     }
-    message.price_category = message.price_category.take().or_else(|| told.price_category.clone());
-    message.price_type = message.price_type.take().or_else(|| told.price_type.clone());
     let reached = !matches!(told.status, Delivery::Sent);
     scene.put(&message);
     // What is told of an earlier attempt says nothing of the line now.
@@ -71,7 +81,7 @@ pub fn delivery_reported(scene: &mut Scene, told: &DeliveryReported, told_at: Ti
         relay::learn_from_status(scene, &message, told, told_at);
     }
     if reached {
-        note_reached(scene, &message);
+        note_reached(scene, &message.contact, message.channel);
     }
     if was_doubtful {
         settle_due_of(scene, &message);
@@ -85,10 +95,10 @@ fn rise(message: &mut Message, to: MessageState) {
     }
 }
 
-fn note_reached(scene: &mut Scene, message: &Message) {
-    let Some(mut contact) = scene.contact(&message.contact) else { return };
-    if !contact.on(message.channel).ever_reached {
-        contact.on_mut(message.channel).ever_reached = true;
+fn note_reached(scene: &mut Scene, contact: &ContactId, channel: Channel) {
+    let Some(mut contact) = scene.contact(contact) else { return };
+    if !contact.on(channel).ever_reached {
+        contact.on_mut(channel).ever_reached = true;
         scene.put(&contact);
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::ids::*;
 use crate::domain::media::{CAPTION_MAX, Media};
 use crate::domain::members;
 use crate::domain::message::{Message, MessageState};
+use crate::domain::native;
 use crate::domain::outbox;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
@@ -37,9 +38,9 @@ pub fn advisor_wrote(scene: &mut Scene, room: &Room, said: &RoomMessage, text: &
     }
     let mut outcomes = Vec::new();
     for contact in room.addressees() {
-        let accepted = accept(scene, draft(room, contact, said, Body::Text(text.clone())));
-        refused(scene, room, contact, &accepted);
-        outcomes.push((contact.clone(), accepted));
+        let accepted = accept(scene, draft(room, &contact, said, Body::Text(text.clone())));
+        refused(scene, room, &contact, &accepted);
+        outcomes.push((contact, accepted));
     }
     groups::tell_what_became(scene, room, &outcomes);
 }
@@ -93,9 +94,9 @@ fn advisor_sent_files(scene: &mut Scene, room: &Room, said: &RoomMessage, text: 
     }
     let mut outcomes = Vec::new();
     for contact in room.addressees() {
-        let accepted = accept_files(scene, room, contact, said, &text);
-        refused(scene, room, contact, &accepted);
-        outcomes.push((contact.clone(), accepted));
+        let accepted = accept_files(scene, room, &contact, said, &text);
+        refused(scene, room, &contact, &accepted);
+        outcomes.push((contact, accepted));
     }
     groups::tell_what_became(scene, room, &outcomes);
 }
@@ -163,7 +164,8 @@ pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'
         .with("gate", gate)
         .with("name", contact_name(scene, Some(&room.key), contact))
         .with("group", room.is_group())
-        .with("channel", room.channel.name());
+        .with("channel", room.channel.name())
+        .with("nobody", native::readers(scene, &room.key).is_empty() && room.is_native());
     scene.post(Place::Room(room.key.clone()), reply);
 }
 
