@@ -234,6 +234,25 @@ fn s3_17_s4_45_texts_and_templates_are_refused_after_a_no() {
 }
 
 #[test]
+fn s3_17_send_again_too_early_is_refused_and_works_after_the_later_yes() {
+    let mut world = World::invited(|_| {});
+    world.in_room("Ann Lee").says("jane", "Are you there?");
+    world.client(ANN).writes("stop");
+    let card = world.posts.iter().rfind(|post| post.reply.template == "withdrawn").unwrap().clone();
+    for _ in 0..2 {
+        assert_eq!(world.presses_on(&card, "jane", "send-again"), ["refusal(consent)"]);
+        let reply = world.last_reply("Ann Lee");
+        let said = |name: &str| reply.vars[name].as_str().unwrap().to_owned();
+        assert_eq!((said("name").as_str(), said("channel").as_str()), ("Ann Lee", "WhatsApp"));
+    }
+    world.passes(Span::minutes(1));
+    world.client(ANN).writes("yes");
+    assert_eq!(world.presses_on(&card, "jane", "send-again"), ["info sent-again"]);
+    assert_eq!(world.presses_on(&card, "jane", "send-again"), ["info sent-again"], "and now it is answered");
+    assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "Are you there?").count(), 1);
+}
+
+#[test]
 fn s3_18_the_confirmation_of_a_stop_goes_only_if_the_window_lets_it() {
     let mut world = World::agreed(|_| {});
     world.passes(Span::days(3));

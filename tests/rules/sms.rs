@@ -2,6 +2,7 @@
 use crate::common::world::*;
 use liaison::domain::consent::Consent;
 use liaison::domain::effect::{Body, Code};
+use liaison::domain::entitlement::{Permission, Rights};
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::policy::*;
@@ -271,6 +272,40 @@ fn s3_11_yes_opens_the_sms_room_and_what_waited_goes_only_when_confirmed() {
     assert_eq!(world.sent_to(ANN).last().unwrap(), "Good morning");
     world.presses_on(&card, "jane", "confirm");
     assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "Good morning").count(), 1, "once");
+}
+
+#[test]
+fn s3_11_an_offer_of_sms_that_was_refused_still_stands() {
+    let mut world = world();
+    world.troubles.push_back(Trouble::Fails("131026"));
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    let offer = world.question();
+    let rights = world.policy.advisors["jane.doe@acme.com"].clone();
+    let whatsapp = Rights::new("jane.doe@acme.com", &[Channel::WhatsApp], &[Permission::Chat], "Private Clients");
+    world.policy.advisors.insert(whatsapp.email.clone(), whatsapp);
+    assert_eq!(world.presses_on(&offer, "jane", "sms-yes"), ["refusal(not-entitled)"]);
+    world.policy.advisors.insert(rights.email.clone(), rights);
+    world.presses_on(&offer, "jane", "sms-yes");
+    assert!(world.rooms().iter().any(|room| room.channel == Channel::Sms));
+}
+
+#[test]
+fn s3_11_what_may_not_go_by_sms_yet_may_later() {
+    let mut world = world();
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    world.in_room("Ann Lee").says("jane", "Good morning");
+    let invitation = world.sends.last().unwrap().clone();
+    let failed = Delivery::Failed { code: "131026".to_owned(), detail: "no".to_owned(), of_line: false };
+    world.reports_on(&invitation, failed, world.now);
+    let offer = world.posts.iter().rfind(|post| post.reply.code == Code::NotOnWhatsapp).unwrap().clone();
+    world.presses_on(&offer, "jane", "sms-yes");
+    let card = world.posts.iter().rfind(|post| post.reply.template == "send-by-sms").unwrap().clone();
+    world.client(ANN).by_sms().writes("STOP");
+    assert_eq!(world.presses_on(&card, "jane", "confirm"), ["refusal(consent)"]);
+    world.passes(Span::minutes(1));
+    world.client(ANN).by_sms().writes("START");
+    world.presses_on(&card, "jane", "confirm");
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "Good morning");
 }
 
 #[test]

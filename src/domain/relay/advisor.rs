@@ -72,7 +72,10 @@ pub fn measured(channel: Channel, text: &str) -> (usize, usize) {
 fn refused(scene: &mut Scene, room: &Room, contact: &ContactId, accepted: &Accepted) -> bool {
     match accepted {
         Accepted::Ready(_) | Accepted::Held(..) => return false,
-        Accepted::Refused(gate) => refuse_text(scene, room, contact, gate),
+        Accepted::Refused(gate) => {
+            let reply = refused_text(scene, room, contact, gate);
+            scene.post(Place::Room(room.key.clone()), reply);
+        }
         Accepted::Full(count) => {
             let name = contact_name(scene, Some(&room.key), contact);
             let refusal = Refusal::new("held-max").about(contact).with("count", *count).with("name", name);
@@ -156,15 +159,15 @@ pub fn in_the_name_of(scene: &Scene, room: &Room, message: &Message, user: UserI
     }
 }
 
-pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {
-    let reply = Reply::new(Code::Refusal, "text-refused")
+/// What the room reads of words that will not go.
+pub fn refused_text(scene: &Scene, room: &Room, contact: &ContactId, gate: &'static str) -> Reply {
+    Reply::new(Code::Refusal, "text-refused")
         .about(contact)
         .because(gate)
         .with("gate", gate)
         .with("name", contact_name(scene, Some(&room.key), contact))
         .with("group", room.is_group())
-        .with("channel", room.channel.name());
-    scene.post(Place::Room(room.key.clone()), reply);
+        .with("channel", room.channel.name())
 }
 
 /// While held a message can be edited; later the client keeps the first version, and the author is told.
