@@ -280,7 +280,7 @@ pub fn doubt_is_old(scene: &mut Scene, key: &Key) {
 fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
     match &due.effect {
         Effect::Send(send) => {
-            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &send.contact, answer));
+            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &send.contact, &send.to, answer));
             if let Some(message) = scene.message(&send.message) {
                 sent(scene, message, wamid);
             }
