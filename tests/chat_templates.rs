@@ -576,7 +576,7 @@ fn answers_on_contacts(table: &mut Table) {
         &json!({
             "number": "+4915112345678", "email": "ann@lee.de", "company": "Lee & sons", "language": "de", "zone": "Europe/Berlin", "created_at": BEFORE,
             "created_by": "onboarder@acme.com", "requestor": "jane.doe@acme.com", "blocked": false, "incomplete": false,
-            "own": true, "rooms": ["Lee family", "Lee & sons"], "channels": channels_of_a_contact(), "now": NOW,
+            "own": true, "rooms": [{ "name": "Lee family", "channel": "WhatsApp" }, { "name": "Lee & sons", "channel": "SMS" }], "channels": channels_of_a_contact(), "now": NOW,
         }),
     );
     let least = json!({ "email": null, "company": "", "zone": null, "requestor": null, "rooms": [], "channels": [] });

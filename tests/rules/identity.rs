@@ -273,7 +273,10 @@ fn identity_a_stop_from_the_old_number_is_a_strangers_too_but_one_from_before_is
 #[test]
 fn identity_the_old_id_alone_with_the_number_hidden_tells_of_a_stranger_too() {
     let mut world = moved_to_bens_number();
-    world.client(ANN).with_keys(ClientKeys { phone: None, wa_id: None, ..keys(ANN, "DE.1") }).writes("Hidden, from the old phone");
+    world
+        .client(ANN)
+        .with_keys(ClientKeys { phone: None, wa_id: None, ..keys(ANN, "DE.1") })
+        .writes("Hidden, from the old phone");
     assert_eq!((contacts(&world), world.contact(BEN).user_id.as_deref()), (2, Some("DE.2")));
     assert!(!world.last_told("Ann Lee").contains("Hidden"));
 }

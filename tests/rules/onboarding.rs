@@ -8,6 +8,7 @@ use liaison::domain::event::Fact;
 use liaison::domain::ids::{Channel, UserId};
 use liaison::domain::policy::RoomsPerLine;
 use liaison::domain::time::Span;
+use serde_json::json;
 
 #[test]
 fn s0_1_without_rights_each_command_is_refused_and_changes_nothing() {
@@ -354,6 +355,9 @@ fn a_default_name_that_is_taken_is_followed_by_the_short_id() {
     world.says("jane", &format!("{ADD_ANN} --room"));
     let name = format!("Ann Lee {}", world.contact(ANN).id);
     assert!(world.has_room(&name), "{name}");
+    assert_eq!(world.last_reply("jane").vars["room"], name, "the answer calls it by the name that it has");
+    world.says("jane", &format!("/contact show {ANN}"));
+    assert_eq!(world.last_reply("jane").vars["rooms"], json!([{ "name": name, "channel": "WhatsApp" }]));
 }
 
 #[test]

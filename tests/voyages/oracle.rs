@@ -198,7 +198,8 @@ impl Oracle {
     fn new_line(&mut self, author: u64, stream: &str, token: &str) {
         self.heard_lines += 1;
         let nth = self.heard_lines;
-        let line = Line { authors: BTreeSet::from([author]), stream: stream.to_owned(), nth, arrived: 0, again: 0, marked: false };
+        let line =
+            Line { authors: BTreeSet::from([author]), stream: stream.to_owned(), nth, arrived: 0, again: 0, marked: false };
         // A card that is pressed twice stands for one message.
         self.lines.entry(token.to_owned()).or_insert(line);
     }

@@ -120,7 +120,8 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let contact = &known.contact;
     let room = given.room_with(scene, contact, None);
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    let rooms: Vec<String> = rooms.filter(|room| room.members.contains_key(&given.caller.id)).map(|room| room.name).collect();
+    let rooms = rooms.filter(|room| room.members.contains_key(&given.caller.id));
+    let rooms: Value = rooms.map(|room| json!({ "name": room.name, "channel": room.channel.name() })).collect();
     let requestor = contact.requestor.map(|user| scene.actor(user)).filter(|actor| *actor != contact.created_by);
     let requestor = requestor.map(|actor| views::actor_seen(scene, given, &actor));
     let reply = Reply::answer("contact-card")
