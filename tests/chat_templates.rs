@@ -23,7 +23,7 @@ const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
 const PARTS: [&str; 3] = ["form-mistake", "gate-words", "sub-org-settings"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 17] = [
+const CHOOSING: [&str; 18] = [
     "change",
     "channel",
     "news",
@@ -41,6 +41,7 @@ const CHOOSING: [&str; 17] = [
     "how",
     "kind",
     "status",
+    "lacks",
 ];
 const CONSENTS: [&str; 6] = ["NONE", "PENDING", "OPTED_IN", "OPTED_OUT", "REVIEW", "UNREACHABLE"];
 const STATES: [&str; 12] = [
@@ -234,7 +235,16 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     answers_on_people(&mut table);
     refusals(&mut table);
     forms(&mut table);
+    for (name, samples) in table.iter_mut().filter(|(name, _)| minds_what_the_reader_lacks(name)) {
+        let lacks = json!({ "lacks": ["chat", "contact.create", "room.create", "template.send"] });
+        samples.extend(samples.clone().iter().map(|sample| merged(sample, &lacks)));
+        assert!(!samples.is_empty(), "{name}");
+    }
     table
+}
+
+fn minds_what_the_reader_lacks(name: &str) -> bool {
+    std::fs::read_to_string(root().join(format!("templates/chat/{name}.en.toml"))).unwrap().contains("lacks")
 }
 
 type Table = BTreeMap<&'static str, Vec<Value>>;
@@ -261,6 +271,8 @@ fn replies(table: &mut Table) {
             vec![
                 with(ann.clone(), json!({ "has_room": true, "waits": false })),
                 with(ann.clone(), json!({ "has_room": false, "waits": true })),
+                with(ann.clone(), json!({ "has_room": true, "waits": false, "for": "Jane Doe" })),
+                with(ann.clone(), json!({ "has_room": false, "waits": false, "for": "Jane Doe" })),
             ],
         ),
         ("moved", vec![json!({ "room": "Lee family" })]),
@@ -490,6 +502,7 @@ fn commands_answers(table: &mut Table) {
         });
         added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "invited": 1, "already_waiting": 0 })));
         added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "room_was_there": true, "is_new": false })));
+        added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "invited": 1, "was_listed": true })));
         added.push(least);
     }
     table.insert("contact-added", added);
@@ -934,7 +947,8 @@ fn answers_on_rights(table: &mut Table) {
         .iter()
         .map(|command| json!({ "path": command.path, "usage": command.usage, "about": command.about }))
         .collect();
-    table.insert("help", ["Acme & Co", ""].map(|firm| json!({ "firm": firm, "commands": commands })).to_vec());
+    let help = ["Acme & Co", ""].map(|firm| json!({ "firm": firm, "commands": commands, "example": "contact list" }));
+    table.insert("help", help.into_iter().chain([json!({ "firm": "Acme", "commands": [] })]).collect());
     table.insert("help-client", vec![json!({ "firm": "Acme & Co" })]);
     let command = |form: bool, needs: Value| json!({ "path": "x", "usage": "/x <y>", "example": "/x y", "about": "does x", "needs": needs, "form": form });
     table.insert("help-command", vec![command(true, json!(["chat", "audit.read"])), command(false, json!([]))]);
@@ -1130,7 +1144,11 @@ fn refusals(table: &mut Table) {
     {
         table.insert(name, vec![json!({ "name": "Ann Lee" }), json!({})]);
     }
-    for name in ["refusal-already-yours", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
+    let listed = |on_behalf: bool| json!({ "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": on_behalf });
+    let listed = [listed(true), listed(false)];
+    let with_room = listed.iter().map(|row| merged(row, &json!({ "room": "Ann Lee" })));
+    table.insert("refusal-already-yours", with_room.chain(listed.iter().cloned()).collect());
+    for name in ["refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
         table.insert(name, vec![json!({ "name": "Ann Lee" })]);
     }
 }
@@ -1443,6 +1461,33 @@ fn a_closed_window_offers_a_template_only_after_consent() {
 }
 
 /// S0-22, S3-6, S3-8: each reason to wait has its own words.
+#[test]
+fn s0_12_the_onboarder_reads_steps_that_are_open_to_him() {
+    let added = |consent: &str, on_behalf: bool, more: Value| {
+        let least = json!({
+            "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": on_behalf, "is_new": true,
+            "channel": "WhatsApp", "consent": consent, "with_room": false, "firm": "Acme Wealth",
+        });
+        plain("contact-added", merged(&least, &more))
+    };
+    let text = added("NONE", true, json!({}));
+    assert!(text.contains("/optin send c-7F3KABCD") && text.contains("--room") && !text.contains("/room create"), "{text}");
+    let text = added("PENDING", true, json!({ "room": "Ann Lee", "invited": 1 }));
+    assert!(text.contains("Jane Doe can write there now") && !text.contains("Write there"), "{text}");
+    let text = added("NONE", false, json!({ "lacks": ["room.create"] }));
+    assert!(text.contains("/optin send") && !text.contains("/room create"), "{text}");
+    let text = added("NONE", false, json!({}));
+    assert!(text.contains("/room create \"Ann Lee\" c-7F3KABCD"), "{text}");
+}
+
+#[test]
+fn a_contact_that_stands_on_the_list_is_told_with_his_room() {
+    let listed = json!({ "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": false });
+    let text = plain("refusal-already-yours", merged(&listed, &json!({ "room": "Lee family" })));
+    assert!(text.contains("“Lee family”") && !text.contains("/room create"), "{text}");
+    assert!(plain("refusal-already-yours", listed).contains("/room create"));
+}
+
 #[test]
 fn s0_22_the_advisor_reads_what_a_message_waits_for() {
     let held = |consent: &str| {

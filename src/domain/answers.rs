@@ -284,7 +284,7 @@ fn invite(
         Some(_) => {
             let reply = Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some());
             let waits = super::approval::invitation_waits(scene, contact);
-            say(scene, place, reply.with("waits", waits))
+            say(scene, place, commands::for_reader(reply.with("waits", waits), &rights))
         }
         None => {
             let consent = scene.contact(contact).map(|c| c.consent(channel)).unwrap_or_default();

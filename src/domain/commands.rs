@@ -227,8 +227,8 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
         }
     });
     match outcome {
-        Ok(Answer::Say(reply)) => say(scene, given.place, reply),
-        Ok(Answer::Privately(reply)) => say(scene, Place::Direct(given.caller.id), reply),
+        Ok(Answer::Say(reply)) => say(scene, given.place, for_reader(reply, &given.rights)),
+        Ok(Answer::Privately(reply)) => say(scene, Place::Direct(given.caller.id), for_reader(reply, &given.rights)),
         Ok(Answer::Confirm(reply)) => ask_to_confirm(scene, given, reply),
         Ok(Answer::Later) => Reply::new(Code::Info, "working"),
         Err(refusal) => {
@@ -242,11 +242,21 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
                 scene.put(&ask);
             }
             let number = refusal.vars.iter().find(|(name, _)| *name == "number").map(|(_, number)| number.clone());
-            let reply = say(scene, given.place.clone(), refusal.into_reply());
+            let reply = say(scene, given.place.clone(), for_reader(refusal.into_reply(), &given.rights));
             offer_to_add(scene, given, number);
             reply
         }
     }
+}
+
+/// What next steps need: one for which the reader lacks the permission is not shown to him.
+const NEXT_STEPS: [Permission; 4] =
+    [Permission::Chat, Permission::ContactCreate, Permission::RoomCreate, Permission::TemplateSend];
+
+pub fn for_reader(reply: Reply, rights: &Rights) -> Reply {
+    let lacking = NEXT_STEPS.iter().filter(|permission| !rights.may(**permission, None));
+    let lacks: Vec<&str> = lacking.map(|permission| permission.name()).collect();
+    if lacks.is_empty() { reply } else { reply.with("lacks", lacks) }
 }
 
 /// Colleagues whom the platform knows and we do not are looked up, then the command runs again. Once: those who stay unknown
@@ -399,8 +409,17 @@ impl Given {
 
     /// The contact at this position, or the only one of the room.
     pub fn contact(&self, scene: &Scene, position: usize) -> Result<Contact, Refusal> {
+        self.contact_if(scene, position, |contact| self.may_see(scene, contact))
+    }
+
+    /// The same, and also one whom the caller onboarded for somebody else: him he may look at and invite, and nothing more.
+    pub fn contact_to_invite(&self, scene: &Scene, position: usize) -> Result<Contact, Refusal> {
+        self.contact_if(scene, position, |contact| self.may_see(scene, contact) || self.onboarded_for(scene, contact).is_some())
+    }
+
+    fn contact_if(&self, scene: &Scene, position: usize, seen: impl Fn(&Contact) -> bool) -> Result<Contact, Refusal> {
         if let Some(text) = self.text(position) {
-            return find_contact(scene, self, text);
+            return find_contact_if(scene, self, text, seen);
         }
         let contacts = self.room.as_ref().map(|room| room.contacts.as_slice()).unwrap_or_default();
         match contacts {
@@ -416,8 +435,24 @@ impl Given {
         self.rights.may(Permission::ContactListAll, None) || contact.listed_by.contains(&self.caller.id) || shares_room()
     }
 
+    /// On whose list the caller, a designated colleague, put a contact whom he may not see otherwise (S0-12, S0-14).
+    pub fn onboarded_for(&self, scene: &Scene, contact: &Contact) -> Option<UserId> {
+        if !self.rights.may(Permission::OnboardOnBehalf, None) || self.may_see(scene, contact) {
+            return None;
+        }
+        let email = &self.caller.email;
+        let made_for = |user: &UserId| contact.requestor == Some(*user) && contact.created_by == *email;
+        let put_there = |user: &&UserId| {
+            scene.listing(**user, &contact.id).is_some_and(|l| l.on_behalf && l.added_by == *email || made_for(user))
+        };
+        contact.listed_by.iter().find(put_there).copied()
+    }
+
     /// The name by which the caller knows this contact.
     pub fn name_of(&self, scene: &Scene, contact: &Contact) -> String {
+        if let Some(requestor) = self.onboarded_for(scene, contact) {
+            return sending::name_for(scene, Some(requestor), &contact.id);
+        }
         if self.rights.may(Permission::ContactListAll, None) && !contact.listed_by.contains(&self.caller.id) {
             return contact.name();
         }

@@ -222,6 +222,9 @@ pub struct Listing {
     pub incomplete: bool,
     pub added_at: Timestamp,
     pub added_by: String,
+    /// A designated colleague put him here for this advisor (S0-12).
+    #[serde(default)]
+    pub on_behalf: bool,
 }
 
 impl Listing {

@@ -546,6 +546,7 @@ fn list_incomplete(scene: &mut Scene, user: UserId, contact: &ContactId, channel
         incomplete: true,
         added_at: scene.now,
         added_by: CLIENT.to_owned(),
+        on_behalf: false,
     };
     scene.put(&listing);
     if let Some(mut contact) = scene.contact(contact) {

@@ -113,7 +113,7 @@ fn row(scene: &Scene, known: &Known) -> Value {
 }
 
 fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let contact = given.contact(scene, 0)?;
+    let contact = given.contact_to_invite(scene, 0)?;
     views::may_look(given, &contact, Permission::ContactListAll)?;
     let listing = scene.listing(given.caller.id, &contact.id);
     let known = Known { name: given.name_of(scene, &contact), contact, listing };
