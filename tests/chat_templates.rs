@@ -419,14 +419,8 @@ fn replies(table: &mut Table) {
         ),
         ("lane-goes-on", vec![line.clone()]),
         ("unconfirmed", vec![line.clone()]),
-        ("expired", vec![line.clone()]),
-        (
-            "expires-soon",
-            vec![
-                with(line.clone(), json!({ "gate": "window", "expires_at": 1_763_754_480_000_i64 })),
-                with(line.clone(), json!({ "gate": "consent", "expires_at": 1_763_754_480_000_i64 })),
-            ],
-        ),
+        ("expired", waiting(&line)),
+        ("expires-soon", waiting(&with(line.clone(), json!({ "expires_at": 1_763_754_480_000_i64 })))),
         ("not-on-whatsapp", vec![ann.clone()]),
         (
             "failed",
@@ -446,6 +440,13 @@ fn merged(value: &Value, more: &Value) -> Value {
     let mut fields = value.as_object().unwrap().clone();
     fields.extend(more.as_object().unwrap().clone());
     Value::Object(fields)
+}
+
+/// For each gate and state of consent, and as lines were before they told of that.
+fn waiting(line: &Value) -> Vec<Value> {
+    let gates = GATES.iter().flat_map(|gate| CONSENTS.map(|consent| json!({ "gate": gate.id, "consent": consent })));
+    let on = |row: Value| ["WhatsApp", "SMS"].map(|channel| merged(&row, &json!({ "channel": channel })));
+    gates.flat_map(on).map(|row| merged(line, &row)).chain([line.clone()]).collect()
 }
 
 fn chosen_by_gate_and_state(table: &mut Table) {
@@ -1069,7 +1070,10 @@ fn refusals(table: &mut Table) {
                 json!({ "length": 1700, "most": 1600, "parts": 12 }),
             ],
         ),
-        ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1, "name": "Ann Lee" })]),
+        (
+            "refusal-held-max",
+            [json!({ "count": 20 }), json!({ "count": 1, "name": "Ann Lee" })].iter().flat_map(waiting).collect(),
+        ),
         ("refusal-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
         (
             "refusal-unknown-command",
@@ -1496,6 +1500,29 @@ fn s0_22_the_advisor_reads_what_a_message_waits_for() {
     assert!(held("NONE").contains("Confirm the invitation"));
     assert!(held("PENDING").contains("when they answer yes"));
     assert!(held("REVIEW").contains("may have asked to stop"));
+}
+
+#[test]
+fn what_waits_is_told_with_what_would_let_it_go() {
+    let told = |name: &str, gate: &str, consent: &str, channel: &str| {
+        let line = json!({ "name": "Ann", "text": "Hello", "count": 20, "expires_at": NOW, "notice": channel == "WhatsApp" });
+        plain(name, merged(&line, &json!({ "gate": gate, "consent": consent, "channel": channel })))
+    };
+    let by_sms = told("held", "consent", "PENDING", "SMS");
+    assert!(
+        by_sms.contains("the question they got") && !by_sms.contains("invitation") && !by_sms.contains("told once"),
+        "{by_sms}"
+    );
+    for name in ["expires-soon", "expired"] {
+        assert!(told(name, "consent", "NONE", "WhatsApp").contains("/optin send"), "{name}: nothing is pending");
+        assert!(told(name, "consent", "PENDING", "SMS").contains("/optin resend"), "{name}");
+        assert!(told(name, "window", "OPTED_IN", "WhatsApp").contains("/template list"), "{name}");
+        assert!(!told(name, "quiet_hours", "OPTED_IN", "SMS").contains("/template list"), "{name}: SMS has no templates");
+    }
+    for consent in ["NONE", "PENDING", "REVIEW"] {
+        assert!(!told("refusal-held-max", "consent", consent, "WhatsApp").contains("template"), "{consent}: C3");
+    }
+    assert!(told("refusal-held-max", "window", "OPTED_IN", "WhatsApp").contains("/template list"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::message::{Author, Message, MessageState};
 use super::native;
 use super::outbox::order;
 use super::policy::MESSAGE_WAITING;
+use super::refusal::Refusal;
 use super::room::Room;
 use super::saying::{say_to_client, template_body};
 use super::scene::{CLIENT, PROGRAM, Scene};
@@ -315,6 +316,19 @@ fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
         .with("group", in_group)
 }
 
+/// No more are kept; what would let those that wait go stands in it.
+pub fn too_many(scene: &Scene, room: &Room, contact: &ContactId, count: usize) -> Refusal {
+    let gate = gate_of_head(scene, &scene.lane(&room.key, contact));
+    let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
+    Refusal::new("held-max")
+        .about(contact)
+        .with("count", count)
+        .with("name", contact_name(scene, Some(&room.key), contact))
+        .with("gate", gate)
+        .with("consent", consent.name())
+        .with("channel", room.channel.name())
+}
+
 /// Into the room, or to the author alone where there is none.
 pub fn tell_room(scene: &mut Scene, message: &Message, reply: Reply) {
     match (&message.room, message.advisor()) {
@@ -369,10 +383,11 @@ pub fn confirmation(scene: &mut Scene, asked: UserId, place: &Place, about: Abou
     ask
 }
 
-/// Whether the firm lets clients know of what waits in this message's room.
+/// Whether the firm lets clients know of what waits in this message's room. By SMS nobody is: what waits there waits for the
+/// answer to a question that he has got.
 fn client_is_told(scene: &Scene, message: &Message) -> bool {
     let sub_org = message.room.as_ref().map(|room| scene.sub_org_of(room)).unwrap_or_default();
-    scene.policy.waiting_notice_of(&sub_org)
+    message.channel == Channel::WhatsApp && scene.policy.waiting_notice_of(&sub_org)
 }
 
 /// S0-24, S0-27, C6: one notice per silence, and never again for messages that were told once.

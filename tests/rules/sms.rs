@@ -7,6 +7,7 @@ use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::policy::*;
 use liaison::domain::time::Span;
+use serde_json::json;
 
 pub const ADD_SAM: &str = "/contact add Sam Hill phone=+19175550123 channel=sms";
 const ADD_ANN_BY_SMS: &str = "/contact add Ann Lee phone=+4915112345678 channel=sms";
@@ -234,6 +235,27 @@ fn a_request_may_be_repeated_after_a_day_and_not_earlier() {
     assert_eq!(world.sent_to(SAM), ["welcome", "opt_in", "opt_in"], "S3-20");
     world.client(SAM).by_sms().writes("y");
     assert_eq!(world.state_of("one"), "sent");
+}
+
+#[test]
+fn s0_24_by_sms_no_notice_is_promised_and_none_is_sent() {
+    let mut world = sam();
+    for text in ["one", "two"] {
+        world.in_room("Sam Hill").says("jane", text);
+        assert_eq!(world.last_reply("Sam Hill").vars["notice"], false, "{text}");
+    }
+    assert_eq!(world.sent_to(SAM), ["welcome", "opt_in"]);
+    world.policy.held_max = 2;
+    assert_eq!(world.in_room("Sam Hill").says("jane", "three"), ["refusal(held-max)"]);
+    let told = world.last_reply("Sam Hill").vars;
+    assert_eq!((&told["gate"], &told["consent"], &told["channel"]), (&json!("consent"), &json!("PENDING"), &json!("SMS")));
+    world.passes(Span::days(13));
+    let told = world.last_reply("Sam Hill").vars;
+    assert_eq!(world.last_told("Sam Hill"), "info expires-soon");
+    assert_eq!((&told["gate"], &told["consent"], &told["channel"]), (&json!("consent"), &json!("PENDING"), &json!("SMS")));
+    world.passes(Span::days(1));
+    assert_eq!(world.last_told("Sam Hill"), "expired");
+    assert_eq!(world.last_reply("Sam Hill").vars["gate"], "consent");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::domain::outbox;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
-use crate::domain::sending::{Accepted, Draft, accept, contact_name};
+use crate::domain::sending::{Accepted, Draft, accept, contact_name, too_many};
 use crate::domain::sms_length::{self, SMS_MAX};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -77,8 +77,7 @@ fn refused(scene: &mut Scene, room: &Room, contact: &ContactId, accepted: &Accep
             scene.post(Place::Room(room.key.clone()), reply);
         }
         Accepted::Full(count) => {
-            let name = contact_name(scene, Some(&room.key), contact);
-            let refusal = Refusal::new("held-max").about(contact).with("count", *count).with("name", name);
+            let refusal = too_many(scene, room, contact, *count);
             scene.post(Place::Room(room.key.clone()), refusal.into_reply());
         }
     }
