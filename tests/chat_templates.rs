@@ -1332,6 +1332,20 @@ fn fields_of_forms_are_the_commands_own_arguments() {
 }
 
 #[test]
+fn a_form_offers_the_channels_that_there_are() {
+    let offered = |more: Value| {
+        let vars = merged(&json!({ "values": {}, "templates": [], "languages": ["en"], "on_behalf": false }), &more);
+        let (form, _) = accepted("form-contact-add", &vars, true);
+        let chosen = attributes(&form, "option", "selected").len();
+        let values = attributes(&form, "option", "value").into_iter().filter(|value| value != "en").collect::<Vec<_>>();
+        (values, chosen)
+    };
+    assert_eq!(offered(json!({})), (vec!["whatsapp".to_owned(), "sms".to_owned()], 2), "one of them, and a language");
+    assert_eq!(offered(json!({ "channels": ["sms"] })), (vec!["sms".to_owned()], 2));
+    assert_eq!(offered(json!({ "channels": ["whatsapp"] })), (vec!["whatsapp".to_owned()], 2));
+}
+
+#[test]
 fn a_form_for_oneself_asks_for_no_requestor() {
     let vars = |on_behalf: bool| json!({ "values": {}, "templates": [], "languages": ["en"], "on_behalf": on_behalf });
     let selectors = |on_behalf| attributes(&accepted("form-contact-add", &vars(on_behalf), true).0, "person-selector", "name");

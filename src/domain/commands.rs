@@ -384,6 +384,7 @@ pub fn form(scene: &mut Scene, given: &Given, values: &Map<String, Value>, mista
     reply = reply
         .with("templates", json!(templates))
         .with("languages", json!(scene.policy.languages))
+        .with("channels", json!(contact_add::channels(scene, given)))
         .with("on_behalf", given.rights.may(Permission::OnboardOnBehalf, None))
         .with("usage", given.command.usage);
     if let Some(mistake) = mistake {

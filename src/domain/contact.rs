@@ -181,9 +181,14 @@ impl Contact {
         if self.listed_by.is_empty() {
             return "REMOVED";
         }
-        match self.consent(channel) {
+        let on = self.on(channel);
+        match on.consent {
             Consent::Unreachable { .. } => "UNAVAILABLE",
             Consent::OptedIn { .. } => "CONFIRMED",
+            // Who confirmed once stays confirmed, whatever the firm may send to him.
+            Consent::None | Consent::Pending { .. } | Consent::OptedOut { .. } | Consent::Review { .. } if on.ever_agreed => {
+                "CONFIRMED"
+            }
             Consent::None | Consent::Pending { .. } | Consent::OptedOut { .. } | Consent::Review { .. } => "PENDING_CONFIRMATION",
         }
     }

@@ -139,6 +139,10 @@ fn s3_10_s4_43_not_on_whatsapp_is_told_with_the_offer_of_sms() {
                  -> jane: not_on_whatsapp(not-on-whatsapp)
         d1 09:03 jane presses sms-no
                  -> jane: info nothing-done
+        d1 09:04 jane: /template send follow_up to=Ann
+                 -> jane: not_on_whatsapp(not-on-whatsapp)
+        d1 09:05 jane presses sms-no
+                 -> jane: info nothing-done
     "#]]);
 }
 

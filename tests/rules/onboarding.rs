@@ -487,6 +487,37 @@ fn the_status_of_a_contact_follows_the_consent() {
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "PENDING_CONFIRMATION");
     world.client(ANN).writes("yes");
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "CONFIRMED");
+    world.passes(Span::minutes(1));
+    world.client(ANN).writes("stop");
+    assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "CONFIRMED", "there is no way back; the consent tells the rest");
+    let mut world = World::invited(|_| {});
+    world.client(ANN).writes("stop");
+    assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "PENDING_CONFIRMATION", "never confirmed");
+}
+
+#[test]
+fn the_channel_is_asked_for_where_there_are_two() {
+    let line = ADD_ANN.replace(" channel=whatsapp", "");
+    let mut world = World::with(direct_line);
+    let before = world.records();
+    assert_eq!(world.says("jane", &line), ["refusal(bad-argument)"]);
+    let told = world.last_reply("jane").vars;
+    assert_eq!((&told["argument"], &told["example"]), (&json!("channel"), &json!("channel=whatsapp")));
+    assert_eq!(world.records(), before);
+
+    assert_eq!(World::new().says("jane", &line), ["answer contact-added"], "the firm has only one");
+    for (channel, listed) in [(Channel::WhatsApp, "WhatsApp"), (Channel::Sms, "SMS")] {
+        let mut world = World::with(|policy| {
+            direct_line(policy);
+            let permissions = Permission::parse_many("advisor").unwrap();
+            let rights = Rights::new("jane.doe@acme.com", &[channel], &permissions, "Private Clients");
+            policy.advisors.insert(rights.email.clone(), rights);
+        });
+        world.says("jane", &line);
+        assert_eq!(world.last_reply("jane").vars["channel"], listed, "she has only one");
+        assert_eq!(world.says("jane", "/contact add"), ["form"]);
+        assert_eq!(world.last_reply("jane").vars["channels"], json!([channel]));
+    }
 }
 
 /// Whom the newest waiting notice names.

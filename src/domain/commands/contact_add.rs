@@ -25,7 +25,8 @@ pub const ADD: Command = Command {
     usage: "/contact add <first> <last> phone= email= [company=] channel=whatsapp|sms [lang=] [for=@advisor] [advisors=@a,@b] \
             [--room] [room=\"name\"]",
     example: "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room",
-    about: "add a client to a list; with --room also open the room and send the invitation",
+    about: "add a client to a list; with --room also open the room and send the invitation; channel= may be left out by who has \
+            only one",
     needs: &[Permission::ContactCreate],
     positional: &["first", "last"],
     keys: &["phone", "email", "company", "channel", "lang", "for", "advisors", "room"],
@@ -111,13 +112,8 @@ fn wants_room(given: &Given, channel: Channel) -> bool {
 
 fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
     let (first, last) = (given.needed(0)?.to_owned(), given.needed(1)?.to_owned());
-    let channel = match given.key("channel") {
-        None => Channel::WhatsApp,
-        Some(text) => {
-            Channel::parse(text).ok_or_else(|| Refusal::bad_argument("channel", "must be whatsapp or sms", "channel=whatsapp"))?
-        }
-    };
     let phone_raw = given.key("phone").ok_or_else(|| Refusal::missing("phone", "phone=+4915112345678"))?.to_owned();
+    let channel = channel(scene, given)?;
     let number = phone::canonical(&phone_raw, &scene.policy.default_region)
         .map_err(|problem| Refusal::new("phone-invalid").with("why", problem.reason()).with("argument", "phone"))?;
     let email_raw = given.key("email").map(str::to_owned);
@@ -137,6 +133,25 @@ fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
         language: language(scene, given)?,
         channel,
     })
+}
+
+/// On which the client is written to: nobody guesses between two, for each has a consent of its own.
+fn channel(scene: &Scene, given: &Given) -> Result<Channel, Refusal> {
+    match (given.key("channel"), channels(scene, given).as_slice()) {
+        (Some(text), _) => {
+            Channel::parse(text).ok_or_else(|| Refusal::bad_argument("channel", "must be whatsapp or sms", "channel=whatsapp"))
+        }
+        (None, [only]) => Ok(*only),
+        (None, []) => Ok(Channel::WhatsApp),
+        (None, [_, _, ..]) => Err(Refusal::missing("channel", "channel=whatsapp")),
+    }
+}
+
+/// The channels on which the caller may add clients and the firm has a line.
+pub fn channels(scene: &Scene, given: &Given) -> Vec<Channel> {
+    let may = |channel: &Channel| given.rights.may(Permission::ContactCreate, Some(*channel));
+    let has_line = |channel: &Channel| scene.policy.lines_of(*channel).next().is_some();
+    Channel::ALL.into_iter().filter(|channel| may(channel) && has_line(channel)).collect()
 }
 
 fn language(scene: &Scene, given: &Given) -> Result<String, Refusal> {

@@ -1,4 +1,5 @@
 //! `/optin send` and `/optin resend`: ask a contact whether the firm may write to him.
+use super::sms::not_on_whatsapp;
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::consent::Consent;
@@ -10,7 +11,6 @@ use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::saying::{Asking, ask_client};
 use crate::domain::scene::Scene;
-use crate::domain::sms;
 use crate::fault;
 
 pub const SEND: Command = Command {
@@ -128,11 +128,7 @@ fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel
                 .about(&contact.id)
                 .with("why", "The client may have asked to stop; settle that first."));
         }
-        Consent::Unreachable { .. } => {
-            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
-            return Err(refusal);
-        }
+        Consent::Unreachable { .. } => return Err(not_on_whatsapp(scene, given, contact, name)),
         Consent::None | Consent::Pending { .. } => {}
     }
     let room = room_with(scene, given, contact, channel);

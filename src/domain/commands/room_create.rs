@@ -1,4 +1,5 @@
 //! `/room create`: a room with contacts on one channel, colleagues, and an invitation for whoever was not asked yet.
+use super::sms::not_on_whatsapp;
 use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
@@ -141,11 +142,7 @@ pub(super) fn may_be_reached(
     }
     match contact.consent(channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
-        Consent::Unreachable { .. } => {
-            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
-            Err(refusal)
-        }
+        Consent::Unreachable { .. } => Err(not_on_whatsapp(scene, given, contact, name)),
         Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
     }
 }

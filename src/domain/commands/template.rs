@@ -1,4 +1,5 @@
 //! `/template list`, `show` and `send`: approved messages that may go at any time, after a preview.
+use super::sms::not_on_whatsapp;
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::contact::Contact;
@@ -231,7 +232,7 @@ fn is_approved(scene: &Scene, given: &Given, contact: &Contact, room: &Room, bod
     }
 }
 
-fn may_go(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Result<(), Refusal> {
+fn may_go(scene: &mut Scene, given: &Given, contact: &Contact, room: &Room) -> Result<(), Refusal> {
     let subject = Subject {
         now: scene.now,
         policy: scene.policy,
@@ -243,14 +244,18 @@ fn may_go(scene: &Scene, given: &Given, contact: &Contact, room: &Room) -> Resul
         line: &room.line,
         free_text: false,
     };
-    match first_objection(&subject) {
+    let objection = first_objection(&subject);
+    match objection {
         Some((gate, Verdict::Refuse)) => Err(refused(scene, given, contact, gate)),
         Some((_, Verdict::Hold | Verdict::Pass)) | None => Ok(()),
     }
 }
 
-fn refused(scene: &Scene, given: &Given, contact: &Contact, gate: &'static str) -> Refusal {
+fn refused(scene: &mut Scene, given: &Given, contact: &Contact, gate: &'static str) -> Refusal {
     let name = given.name_of(scene, contact);
+    if gate == "address" && contact.consent(Channel::WhatsApp).is_unreachable() {
+        return not_on_whatsapp(scene, given, contact, name);
+    }
     // After a no the refusal bears the code of COMMANDS, otherwise the gate's id.
     let code = if gate == "consent" { "opted-out" } else { gate };
     Refusal::new(code).about(&contact.id).with("name", name)
