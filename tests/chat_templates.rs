@@ -335,6 +335,10 @@ fn replies(table: &mut Table) {
                 with(wide("only"), json!({ "text": "Hello", "sign": "edit" })),
                 with(wide("only"), json!({ "text": "", "sign": "revoke" })),
                 with(wide("only"), json!({ "text": "+49151", "sign": "user_changed_number" })),
+                with(
+                    wide("only"),
+                    json!({ "name": "+49151", "text": "+49151", "from": "+49152", "sign": "user_changed_number" }),
+                ),
                 with(wide("only"), json!({ "text": "DE.77", "sign": "user_changed_user_id" })),
             ],
         ),
@@ -533,7 +537,12 @@ fn commands_answers(table: &mut Table) {
     let there = json!({ "name": "Ann", "room": "Lee", "room_key": "r-1", "owner": "Jane", "own": false });
     table.insert(
         "room-is-there",
-        vec![there.clone(), merged(&there, &json!({ "own": true })), merged(&there, &json!({ "owner": "" }))],
+        vec![
+            there.clone(),
+            merged(&there, &json!({ "own": true })),
+            merged(&there, &json!({ "owner": "" })),
+            merged(&there, &json!({ "line_left": false })),
+        ],
     );
     table.insert(
         "template-list",
@@ -658,7 +667,7 @@ fn answers_on_consent(table: &mut Table) {
             json!({ "since": BEFORE, "by": "client", "message": "wamid.HBgNNDkxNTExMjM0NTY3OBUC", "asked_in": "m-7F3KABCD",
                 "no_marketing_since": BEFORE });
         let firm = json!({ "since": BEFORE, "by": "jane.doe@acme.com", "message": "m-7F3KABCD", "asked_in": "m-7F3KABCD" });
-        [merged(&least, &client), merged(&least, &firm), least]
+        [merged(&least, &json!({ "needs_no_yes": *consent == "NONE" })), merged(&least, &client), merged(&least, &firm), least]
     });
     table.insert("consent-show", by_consent.map(|row| told(json!([row]))).chain([told(json!([]))]).collect());
     let history = json!([{ "channel": "WhatsApp", "turns": turns() }, { "channel": "SMS", "turns": [] }]);
@@ -1301,6 +1310,8 @@ fn questions_have_the_buttons_that_the_core_waits_for() {
     let there = |own: bool| json!({ "name": "Ann", "room": "Lee", "owner": "Jane", "own": own });
     assert_eq!(buttons("room-is-there", there(true)), is("confirm", &["new-room", "cancel"]));
     assert_eq!(buttons("room-is-there", there(false)), is("confirm", &["join", "new-room", "cancel"]));
+    let none_left = merged(&there(false), &json!({ "line_left": false }));
+    assert_eq!(buttons("room-is-there", none_left), is("confirm", &["join", "cancel"]));
 }
 
 #[test]
@@ -1514,6 +1525,50 @@ fn s0_22_the_advisor_reads_what_a_message_waits_for() {
     assert!(held("NONE").contains("Confirm the invitation"));
     assert!(held("PENDING").contains("when they answer yes"));
     assert!(held("REVIEW").contains("may have asked to stop"));
+}
+
+#[test]
+fn a_mistake_in_an_argument_is_told_in_a_sentence() {
+    let told = |argument: &str, why: &str| {
+        let text = plain("refusal-bad-argument", json!({ "argument": argument, "why": why, "example": "x" }));
+        text.split(" Nothing was done").next().unwrap().to_owned()
+    };
+    let table = [
+        (("phone", "is missing"), "phone is missing."),
+        (("contact", "is not on your list"), "The contact is not on your list."),
+        (("message", "is none of yours; /queue list shows them"), "The message is none of yours; /queue list shows them."),
+        (("colleague", "has no rights here; is the address right?"), "The colleague has no rights here; is the address right?"),
+    ];
+    for ((argument, why), sentence) in table {
+        assert_eq!(told(argument, why), sentence);
+    }
+    use liaison::domain::email;
+    for (typed, sentence) in [
+        ("ann", "email: it has no @."),
+        ("ann@", "email: it has no domain behind the @."),
+        ("@lee.de", "email: it has no mailbox before the @."),
+    ] {
+        assert_eq!(told("email", &email::canonical(typed).unwrap_err().to_string()), sentence);
+    }
+}
+
+#[test]
+fn what_people_read_of_a_client_is_so() {
+    let no = |blocked: bool| {
+        plain("consent-no", json!({ "name": "Ann", "word": "no", "text": "STOP", "channel": "WhatsApp", "blocked": blocked }))
+    };
+    assert!(no(false).contains("still arrives here") && !no(true).contains("still arrives here"));
+    let moved = |name: &str| {
+        let vars = json!({ "name": name, "channel": "WhatsApp", "text": "+492", "from": "+491", "rule": "only" });
+        plain("client-message", merged(&vars, &json!({ "sign": "user_changed_number" })))
+    };
+    assert!(moved("Ann Lee").ends_with("Ann Lee has a new number: +492"), "{}", moved("Ann Lee"));
+    assert!(moved("+492").ends_with("+491 has a new number: +492"), "{}", moved("+492"));
+    let channel = json!({ "channel": "SMS", "consent": "NONE", "since": null, "by": null, "message": null, "asked_in": null });
+    let shown = |more: Value| plain("consent-show", json!({ "name": "Ann", "channels": [merged(&channel, &more)], "now": NOW }));
+    assert!(shown(json!({ "needs_no_yes": false })).contains("/optin send"));
+    assert!(!shown(json!({ "needs_no_yes": true })).contains("/optin send"));
+    assert!(plain("help", json!({ "firm": "Acme", "commands": [], "example": "contact list" })).contains("/help contact list"));
 }
 
 #[test]

@@ -16,7 +16,9 @@ pub mod dryrun;
 mod fields;
 pub mod group_create;
 pub mod help;
+mod next_steps;
 pub mod note;
+mod on_behalf;
 pub mod optin;
 pub mod queue;
 pub mod room_add;
@@ -55,6 +57,7 @@ use super::{email, phone, relay, suggest};
 pub use arguments::People;
 pub use fields::args_of_form;
 use fields::shown_again;
+pub use next_steps::for_reader;
 use serde_json::{Map, Value, json};
 
 pub struct Command {
@@ -249,16 +252,6 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
     }
 }
 
-/// What next steps need: one for which the reader lacks the permission is not shown to him.
-const NEXT_STEPS: [Permission; 4] =
-    [Permission::Chat, Permission::ContactCreate, Permission::RoomCreate, Permission::TemplateSend];
-
-pub fn for_reader(reply: Reply, rights: &Rights) -> Reply {
-    let lacking = NEXT_STEPS.iter().filter(|permission| !rights.may(**permission, None));
-    let lacks: Vec<&str> = lacking.map(|permission| permission.name()).collect();
-    if lacks.is_empty() { reply } else { reply.with("lacks", lacks) }
-}
-
 /// Colleagues whom the platform knows and we do not are looked up, then the command runs again. Once: those who stay unknown
 /// are refused.
 pub fn ask_who_they_are(scene: &mut Scene, given: &Given, values: &Map<String, Value>) -> bool {
@@ -413,11 +406,6 @@ impl Given {
         self.contact_if(scene, position, |contact| self.may_see(scene, contact))
     }
 
-    /// The same, and also one whom the caller onboarded for somebody else: him he may look at and invite, and nothing more.
-    pub fn contact_to_invite(&self, scene: &Scene, position: usize) -> Result<Contact, Refusal> {
-        self.contact_if(scene, position, |contact| self.may_see(scene, contact) || self.onboarded_for(scene, contact).is_some())
-    }
-
     fn contact_if(&self, scene: &Scene, position: usize, seen: impl Fn(&Contact) -> bool) -> Result<Contact, Refusal> {
         if let Some(text) = self.text(position) {
             return find_contact_if(scene, self, text, seen);
@@ -434,32 +422,6 @@ impl Given {
         let shares_room =
             || contact.rooms.iter().filter_map(|key| scene.room(key)).any(|room| room.members.contains_key(&self.caller.id));
         self.rights.may(Permission::ContactListAll, None) || contact.listed_by.contains(&self.caller.id) || shares_room()
-    }
-
-    /// On whose list the caller, a designated colleague, put a contact whom he may not see otherwise (S0-12, S0-14).
-    pub fn onboarded_for(&self, scene: &Scene, contact: &Contact) -> Option<UserId> {
-        if !self.rights.may(Permission::OnboardOnBehalf, None) || self.may_see(scene, contact) {
-            return None;
-        }
-        let email = &self.caller.email;
-        let made_for = |user: &UserId| contact.requestor == Some(*user) && contact.created_by == *email;
-        let put_there = |user: &&UserId| {
-            scene.listing(**user, &contact.id).is_some_and(|l| l.on_behalf && l.added_by == *email || made_for(user))
-        };
-        contact.listed_by.iter().find(put_there).copied()
-    }
-
-    /// The name by which the caller knows this contact.
-    pub fn name_of(&self, scene: &Scene, contact: &Contact) -> String {
-        if let Some(requestor) = self.onboarded_for(scene, contact) {
-            return sending::name_for(scene, Some(requestor), &contact.id);
-        }
-        if self.rights.may(Permission::ContactListAll, None) && !contact.listed_by.contains(&self.caller.id) {
-            return contact.name();
-        }
-        let in_room = self.room.as_ref().filter(|room| room.contacts.contains(&contact.id)).and_then(|room| room.owner());
-        let user = if contact.listed_by.contains(&self.caller.id) { Some(self.caller.id) } else { in_room };
-        sending::name_for(scene, user, &contact.id)
     }
 
     /// A room of this contact that the caller is in: the one in which the command stands, else the one used last.

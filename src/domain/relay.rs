@@ -390,7 +390,7 @@ fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: 
         let reply = Reply::new(code, template).about(&contact.id).with("name", name).with("word", word);
         let text = shown_at(scene, &place, contact, said);
         let reply = reply.with("text", text).with("channel", said.channel.name()).with("waiting", waiting);
-        let reply = reply.with("silent", silent);
+        let reply = reply.with("silent", silent).with("blocked", contact.blocked.is_some());
         scene.post(place, reply);
     }
 }
@@ -464,7 +464,7 @@ fn post_client_line(
         reply.files.push(media);
     }
     if let Content::Sign { kind, .. } = &said.content {
-        reply = reply.with("sign", kind.clone());
+        reply = reply.with("sign", kind.clone()).with("from", said.from.phone.as_ref().map(|phone| phone.e164().to_owned()));
     }
     if !others.is_empty() {
         let names: Vec<String> = others.iter().filter_map(|key| scene.room(key)).map(|room| room.name).collect();

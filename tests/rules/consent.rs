@@ -548,4 +548,6 @@ fn a_stop_of_a_blocked_contact_is_heard_and_nothing_is_relayed() {
     assert_eq!(world.told("Ann Lee").len(), told);
     assert_eq!(world.client(ANN).writes("stop"), [""; 0]);
     assert!(world.consent(ANN).is_opted_out());
+    let reply = world.last_reply("Ann Lee");
+    assert_eq!((reply.template.as_str(), &reply.vars["blocked"]), ("consent-no", &serde_json::json!(true)));
 }

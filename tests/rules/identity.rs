@@ -53,6 +53,15 @@ fn identity_a_changed_number_moves_the_keys_keeps_the_room_and_asks_once_more() 
 }
 
 #[test]
+fn identity_a_changed_number_of_a_nameless_contact_is_told_with_the_old_one() {
+    let mut world = World::new();
+    world.client(ANN).writes("Hello");
+    world.client(ANN).sends(sign("user_changed_number", BEN));
+    let told = world.last_reply(ANN).vars;
+    assert_eq!((told["name"].as_str(), told["from"].as_str(), told["text"].as_str()), (Some(BEN), Some(ANN), Some(BEN)));
+}
+
+#[test]
 fn identity_a_changed_user_id_is_a_changed_number_that_nobody_may_see() {
     let mut world = known_by_user_id();
     world

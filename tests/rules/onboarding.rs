@@ -465,6 +465,11 @@ fn rooms_per_line_one_takes_another_line_or_refuses() {
     let mut lines: Vec<String> = world.rooms().iter().map(|room| room.line.0.clone()).collect();
     lines.sort();
     assert_eq!(lines, [LINE, "200"]);
+    assert_eq!(world.says("bob", "/room create \"More\" +4915112345678"), ["refusal(no-line-left)"]);
+    assert!(world.last_reply("bob").vars["room"].as_str().unwrap().starts_with("Ann Lee"), "the room that he has is named");
+    world.says("olga", ADD_ANN);
+    assert_eq!(world.says("olga", "/room create \"More\" +4915112345678"), ["confirm room-is-there"]);
+    assert_eq!(world.last_reply("olga").vars["line_left"], false, "only joining is left");
     assert_eq!(world.says("olga", &format!("{ADD_ANN} --room")), ["refusal(no-line-left)"]);
 }
 

@@ -331,6 +331,17 @@ fn s3_11_what_may_not_go_by_sms_yet_may_later() {
 }
 
 #[test]
+fn s2_8_where_nobody_is_asked_no_request_is_advised() {
+    let mut world = world();
+    world.says("jane", ADD_ANN_BY_SMS);
+    world.says("jane", ADD_SAM);
+    for (who, needs_no_yes) in [(ANN, true), (SAM, false)] {
+        world.says("jane", &format!("/consent show {who}"));
+        assert_eq!(world.last_reply("jane").vars["channels"][0]["needs_no_yes"], needs_no_yes, "{who}");
+    }
+}
+
+#[test]
 fn sms_opens_or_names_the_room_and_its_consent_is_its_own() {
     let mut world = World::agreed(direct_line);
     let opened = world.says("jane", "/sms Ann Lee");
