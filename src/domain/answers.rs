@@ -19,7 +19,7 @@ use super::relay;
 use super::room::Room;
 use super::saying::{Asking, ask_client};
 use super::scene::Scene;
-use super::sending::{self, Accepted, Draft, accept, contact_name};
+use super::sending::{Accepted, Draft, accept, contact_name};
 use super::wakes::end_review;
 use serde_json::{Map, Value, json};
 
@@ -402,7 +402,7 @@ fn answer_again(scene: &mut Scene, place: &Place, message: &Message, room: &Room
             say(scene, place, refused)
         }
         Accepted::Full(count) => {
-            let refusal = sending::too_many(scene, room, &message.contact, count);
+            let refusal = relay::too_many(scene, room, &message.contact, count);
             say(scene, place, refusal.into_reply())
         }
     }

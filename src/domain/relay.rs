@@ -5,7 +5,7 @@ mod identity;
 mod marketing;
 mod who_answers;
 
-pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, in_the_name_of, measured, refused_text};
+pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, in_the_name_of, measured, refused_text, too_many};
 pub use call::{call_woke, client_called};
 pub use identity::{learn_from_answer, learn_from_status, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};

@@ -14,7 +14,6 @@ use super::message::{Author, Message, MessageState};
 use super::native;
 use super::outbox::order;
 use super::policy::MESSAGE_WAITING;
-use super::refusal::Refusal;
 use super::room::Room;
 use super::saying::{say_to_client, template_body};
 use super::scene::{CLIENT, PROGRAM, Scene};
@@ -134,7 +133,8 @@ fn first_text(scene: &Scene, lane: &Lane) -> Option<Message> {
     lane.held.iter().filter_map(|id| scene.message(id)).find(Message::is_free_text)
 }
 
-fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
+/// What holds up the messages of this lane.
+pub fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
     first_text(scene, lane).and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
 }
 
@@ -314,19 +314,6 @@ fn held_line(scene: &Scene, message: &Message, gate: &str) -> Reply {
         .with("channel", message.channel.name())
         .with("notice", client_is_told(scene, message))
         .with("group", in_group)
-}
-
-/// No more are kept; what would let those that wait go stands in it.
-pub fn too_many(scene: &Scene, room: &Room, contact: &ContactId, count: usize) -> Refusal {
-    let gate = gate_of_head(scene, &scene.lane(&room.key, contact));
-    let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
-    Refusal::new("held-max")
-        .about(contact)
-        .with("count", count)
-        .with("name", contact_name(scene, Some(&room.key), contact))
-        .with("gate", gate)
-        .with("consent", consent.name())
-        .with("channel", room.channel.name())
 }
 
 /// Into the room, or to the author alone where there is none.

@@ -9,10 +9,11 @@ use crate::domain::gates::{Subject, Verdict, first_objection};
 use crate::domain::ids::*;
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
+use crate::domain::relay;
 use crate::domain::room::Room;
 use crate::domain::saying::{self};
 use crate::domain::scene::Scene;
-use crate::domain::sending::{self, Accepted, Draft, accept};
+use crate::domain::sending::{Accepted, Draft, accept};
 use crate::domain::suggest;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -113,7 +114,7 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
             Ok(Answer::Say(reply.with("template", name).with("gate", gate)))
         }
         Accepted::Refused(gate) => Err(refused(scene, given, &contact, gate)),
-        Accepted::Full(count) => Err(sending::too_many(scene, &room, &contact.id, count)),
+        Accepted::Full(count) => Err(relay::too_many(scene, &room, &contact.id, count)),
     }
 }
 

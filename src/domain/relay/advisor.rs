@@ -12,7 +12,7 @@ use crate::domain::outbox;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
-use crate::domain::sending::{Accepted, Draft, accept, contact_name, too_many};
+use crate::domain::sending::{Accepted, Draft, accept, contact_name, gate_of_head};
 use crate::domain::sms_length::{self, SMS_MAX};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -166,6 +166,19 @@ pub fn refused_text(scene: &Scene, room: &Room, contact: &ContactId, gate: &'sta
         .with("gate", gate)
         .with("name", contact_name(scene, Some(&room.key), contact))
         .with("group", room.is_group())
+        .with("channel", room.channel.name())
+}
+
+/// No more are kept; what would let those that wait go stands in it.
+pub fn too_many(scene: &Scene, room: &Room, contact: &ContactId, count: usize) -> Refusal {
+    let gate = gate_of_head(scene, &scene.lane(&room.key, contact));
+    let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
+    Refusal::new("held-max")
+        .about(contact)
+        .with("count", count)
+        .with("name", contact_name(scene, Some(&room.key), contact))
+        .with("gate", gate)
+        .with("consent", consent.name())
         .with("channel", room.channel.name())
 }
 
