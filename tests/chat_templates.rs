@@ -23,7 +23,7 @@ const HOSTILE: &str = "<b>&${7*7}#{x}\"'";
 /// Included by the forms; it is no reply of its own.
 const PARTS: [&str; 5] = ["form-mistake", "gate-words", "group-gate", "group-remedy", "sub-org-settings"];
 /// Variables by which a template chooses its words; they come from fixed lists, never from people.
-const CHOOSING: [&str; 18] = [
+const CHOOSING: [&str; 19] = [
     "what",
     "change",
     "channel",
@@ -42,6 +42,7 @@ const CHOOSING: [&str; 18] = [
     "how",
     "kind",
     "status",
+    "lacks",
 ];
 const CONSENTS: [&str; 6] = ["NONE", "PENDING", "OPTED_IN", "OPTED_OUT", "REVIEW", "UNREACHABLE"];
 const STATES: [&str; 12] = [
@@ -235,7 +236,16 @@ fn samples() -> BTreeMap<&'static str, Vec<Value>> {
     answers_on_people(&mut table);
     refusals(&mut table);
     forms(&mut table);
+    for (name, samples) in table.iter_mut().filter(|(name, _)| minds_what_the_reader_lacks(name)) {
+        let lacks = json!({ "lacks": ["chat", "contact.create", "room.create", "template.send"] });
+        samples.extend(samples.clone().iter().map(|sample| merged(sample, &lacks)));
+        assert!(!samples.is_empty(), "{name}");
+    }
     table
+}
+
+fn minds_what_the_reader_lacks(name: &str) -> bool {
+    std::fs::read_to_string(root().join(format!("templates/chat/{name}.en.toml"))).unwrap().contains("lacks")
 }
 
 type Table = BTreeMap<&'static str, Vec<Value>>;
@@ -262,6 +272,8 @@ fn replies(table: &mut Table) {
             vec![
                 with(ann.clone(), json!({ "has_room": true, "waits": false })),
                 with(ann.clone(), json!({ "has_room": false, "waits": true })),
+                with(ann.clone(), json!({ "has_room": true, "waits": false, "for": "Jane Doe" })),
+                with(ann.clone(), json!({ "has_room": false, "waits": false, "for": "Jane Doe" })),
             ],
         ),
         ("moved", vec![json!({ "room": "Lee family" })]),
@@ -324,6 +336,10 @@ fn replies(table: &mut Table) {
                 with(wide("only"), json!({ "text": "Hello", "sign": "edit" })),
                 with(wide("only"), json!({ "text": "", "sign": "revoke" })),
                 with(wide("only"), json!({ "text": "+49151", "sign": "user_changed_number" })),
+                with(
+                    wide("only"),
+                    json!({ "name": "+49151", "text": "+49151", "from": "+49152", "sign": "user_changed_number" }),
+                ),
                 with(wide("only"), json!({ "text": "DE.77", "sign": "user_changed_user_id" })),
             ],
         ),
@@ -429,14 +445,8 @@ fn replies(table: &mut Table) {
         ),
         ("lane-goes-on", vec![line.clone()]),
         ("unconfirmed", vec![line.clone()]),
-        ("expired", vec![line.clone()]),
-        (
-            "expires-soon",
-            vec![
-                with(line.clone(), json!({ "gate": "window", "expires_at": 1_763_754_480_000_i64 })),
-                with(line.clone(), json!({ "gate": "consent", "expires_at": 1_763_754_480_000_i64 })),
-            ],
-        ),
+        ("expired", waiting(&line)),
+        ("expires-soon", waiting(&with(line.clone(), json!({ "expires_at": 1_763_754_480_000_i64 })))),
         ("not-on-whatsapp", vec![ann.clone()]),
         (
             "failed",
@@ -463,6 +473,13 @@ fn merged(value: &Value, more: &Value) -> Value {
     let mut fields = value.as_object().unwrap().clone();
     fields.extend(more.as_object().unwrap().clone());
     Value::Object(fields)
+}
+
+/// For each gate and state of consent, and as lines were before they told of that.
+fn waiting(line: &Value) -> Vec<Value> {
+    let gates = GATES.iter().flat_map(|gate| CONSENTS.map(|consent| json!({ "gate": gate.id, "consent": consent })));
+    let on = |row: Value| ["WhatsApp", "SMS"].map(|channel| merged(&row, &json!({ "channel": channel })));
+    gates.flat_map(on).map(|row| merged(line, &row)).chain([line.clone()]).collect()
 }
 
 fn chosen_by_gate_and_state(table: &mut Table) {
@@ -530,6 +547,7 @@ fn commands_answers(table: &mut Table) {
         });
         added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "invited": 1, "already_waiting": 0 })));
         added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "room_was_there": true, "is_new": false })));
+        added.push(merged(&least, &json!({ "with_room": true, "room": "Lee", "invited": 1, "was_listed": true })));
         added.push(least);
     }
     table.insert("contact-added", added);
@@ -560,7 +578,12 @@ fn commands_answers(table: &mut Table) {
     let there = json!({ "name": "Ann", "room": "Lee", "room_key": "r-1", "owner": "Jane", "own": false });
     table.insert(
         "room-is-there",
-        vec![there.clone(), merged(&there, &json!({ "own": true })), merged(&there, &json!({ "owner": "" }))],
+        vec![
+            there.clone(),
+            merged(&there, &json!({ "own": true })),
+            merged(&there, &json!({ "owner": "" })),
+            merged(&there, &json!({ "line_left": false })),
+        ],
     );
     table.insert(
         "template-list",
@@ -620,7 +643,7 @@ fn answers_on_contacts(table: &mut Table) {
         &json!({
             "number": "+4915112345678", "email": "ann@lee.de", "company": "Lee & sons", "language": "de", "zone": "Europe/Berlin", "created_at": BEFORE,
             "created_by": "onboarder@acme.com", "requestor": "jane.doe@acme.com", "blocked": false, "incomplete": false,
-            "own": true, "rooms": ["Lee family", "Lee & sons"], "channels": channels_of_a_contact(), "now": NOW,
+            "own": true, "rooms": [{ "name": "Lee family", "channel": "WhatsApp" }, { "name": "Lee & sons", "channel": "SMS" }], "channels": channels_of_a_contact(), "now": NOW,
         }),
     );
     let least = json!({ "email": null, "company": "", "zone": null, "requestor": null, "rooms": [], "channels": [] });
@@ -688,7 +711,7 @@ fn answers_on_consent(table: &mut Table) {
             json!({ "since": BEFORE, "by": "client", "message": "wamid.HBgNNDkxNTExMjM0NTY3OBUC", "asked_in": "m-7F3KABCD",
                 "no_marketing_since": BEFORE });
         let firm = json!({ "since": BEFORE, "by": "jane.doe@acme.com", "message": "m-7F3KABCD", "asked_in": "m-7F3KABCD" });
-        [merged(&least, &client), merged(&least, &firm), least]
+        [merged(&least, &json!({ "needs_no_yes": *consent == "NONE" })), merged(&least, &client), merged(&least, &firm), least]
     });
     table.insert("consent-show", by_consent.map(|row| told(json!([row]))).chain([told(json!([]))]).collect());
     let history = json!([{ "channel": "WhatsApp", "turns": turns() }, { "channel": "SMS", "turns": [] }]);
@@ -1038,7 +1061,8 @@ fn answers_on_rights(table: &mut Table) {
         .iter()
         .map(|command| json!({ "path": command.path, "usage": command.usage, "about": command.about }))
         .collect();
-    table.insert("help", ["Acme & Co", ""].map(|firm| json!({ "firm": firm, "commands": commands })).to_vec());
+    let help = ["Acme & Co", ""].map(|firm| json!({ "firm": firm, "commands": commands, "example": "contact list" }));
+    table.insert("help", help.into_iter().chain([json!({ "firm": "Acme", "commands": [] })]).collect());
     table.insert("help-client", vec![json!({ "firm": "Acme & Co" })]);
     let command = |form: bool, needs: Value| json!({ "path": "x", "usage": "/x <y>", "example": "/x y", "about": "does x", "needs": needs, "form": form });
     table.insert("help-command", vec![command(true, json!(["chat", "audit.read"])), command(false, json!([]))]);
@@ -1159,7 +1183,10 @@ fn refusals(table: &mut Table) {
                 json!({ "length": 1700, "most": 1600, "parts": 12 }),
             ],
         ),
-        ("refusal-held-max", vec![json!({ "count": 20 }), json!({ "count": 1, "name": "Ann Lee" })]),
+        (
+            "refusal-held-max",
+            [json!({ "count": 20 }), json!({ "count": 1, "name": "Ann Lee" })].iter().flat_map(waiting).collect(),
+        ),
         ("refusal-not-entitled", vec![json!({ "channel": "WhatsApp" }), json!({})]),
         (
             "refusal-unknown-command",
@@ -1237,7 +1264,11 @@ fn refusals(table: &mut Table) {
         table.insert(name, vec![json!({ "name": "Ann Lee" }), json!({})]);
     }
     table.get_mut("refusal-membership").unwrap().push(json!({ "name": "Lee", "nobody": true }));
-    for name in ["refusal-already-yours", "refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
+    let listed = |on_behalf: bool| json!({ "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": on_behalf });
+    let listed = [listed(true), listed(false)];
+    let with_room = listed.iter().map(|row| merged(row, &json!({ "room": "Ann Lee" })));
+    table.insert("refusal-already-yours", with_room.chain(listed.iter().cloned()).collect());
+    for name in ["refusal-not-on-whatsapp", "refusal-nothing-pending", "refusal-already-in"] {
         table.insert(name, vec![json!({ "name": "Ann Lee" })]);
     }
 }
@@ -1386,6 +1417,8 @@ fn questions_have_the_buttons_that_the_core_waits_for() {
     let there = |own: bool| json!({ "name": "Ann", "room": "Lee", "owner": "Jane", "own": own });
     assert_eq!(buttons("room-is-there", there(true)), is("confirm", &["new-room", "cancel"]));
     assert_eq!(buttons("room-is-there", there(false)), is("confirm", &["join", "new-room", "cancel"]));
+    let none_left = merged(&there(false), &json!({ "line_left": false }));
+    assert_eq!(buttons("room-is-there", none_left), is("confirm", &["join", "cancel"]));
 }
 
 #[test]
@@ -1414,6 +1447,20 @@ fn fields_of_forms_are_the_commands_own_arguments() {
         };
         assert_eq!(command.positional.iter().filter(asked).count(), 0, "{name} asks for all of {:?}", command.positional);
     }
+}
+
+#[test]
+fn a_form_offers_the_channels_that_there_are() {
+    let offered = |more: Value| {
+        let vars = merged(&json!({ "values": {}, "templates": [], "languages": ["en"], "on_behalf": false }), &more);
+        let (form, _) = accepted("form-contact-add", &vars, true);
+        let chosen = attributes(&form, "option", "selected").len();
+        let values = attributes(&form, "option", "value").into_iter().filter(|value| value != "en").collect::<Vec<_>>();
+        (values, chosen)
+    };
+    assert_eq!(offered(json!({})), (vec!["whatsapp".to_owned(), "sms".to_owned()], 2), "one of them, and a language");
+    assert_eq!(offered(json!({ "channels": ["sms"] })), (vec!["sms".to_owned()], 2));
+    assert_eq!(offered(json!({ "channels": ["whatsapp"] })), (vec!["whatsapp".to_owned()], 2));
 }
 
 #[test]
@@ -1551,6 +1598,33 @@ fn a_closed_window_offers_a_template_only_after_consent() {
 
 /// S0-22, S3-6, S3-8: each reason to wait has its own words.
 #[test]
+fn s0_12_the_onboarder_reads_steps_that_are_open_to_him() {
+    let added = |consent: &str, on_behalf: bool, more: Value| {
+        let least = json!({
+            "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": on_behalf, "is_new": true,
+            "channel": "WhatsApp", "consent": consent, "with_room": false, "firm": "Acme Wealth",
+        });
+        plain("contact-added", merged(&least, &more))
+    };
+    let text = added("NONE", true, json!({}));
+    assert!(text.contains("/optin send c-7F3KABCD") && text.contains("--room") && !text.contains("/room create"), "{text}");
+    let text = added("PENDING", true, json!({ "room": "Ann Lee", "invited": 1 }));
+    assert!(text.contains("Jane Doe can write there now") && !text.contains("Write there"), "{text}");
+    let text = added("NONE", false, json!({ "lacks": ["room.create"] }));
+    assert!(text.contains("/optin send") && !text.contains("/room create"), "{text}");
+    let text = added("NONE", false, json!({}));
+    assert!(text.contains("/room create \"Ann Lee\" c-7F3KABCD"), "{text}");
+}
+
+#[test]
+fn a_contact_that_stands_on_the_list_is_told_with_his_room() {
+    let listed = json!({ "name": "Ann Lee", "id": "c-7F3KABCD", "for": "Jane Doe", "on_behalf": false });
+    let text = plain("refusal-already-yours", merged(&listed, &json!({ "room": "Lee family" })));
+    assert!(text.contains("“Lee family”") && !text.contains("/room create"), "{text}");
+    assert!(plain("refusal-already-yours", listed).contains("/room create"));
+}
+
+#[test]
 fn s0_22_the_advisor_reads_what_a_message_waits_for() {
     let held = |consent: &str| {
         plain("held", json!({ "name": "Ann", "gate": "consent", "consent": consent, "channel": "WhatsApp", "notice": true }))
@@ -1558,6 +1632,73 @@ fn s0_22_the_advisor_reads_what_a_message_waits_for() {
     assert!(held("NONE").contains("Confirm the invitation"));
     assert!(held("PENDING").contains("when they answer yes"));
     assert!(held("REVIEW").contains("may have asked to stop"));
+}
+
+#[test]
+fn a_mistake_in_an_argument_is_told_in_a_sentence() {
+    let told = |argument: &str, why: &str| {
+        let text = plain("refusal-bad-argument", json!({ "argument": argument, "why": why, "example": "x" }));
+        text.split(" Nothing was done").next().unwrap().to_owned()
+    };
+    let table = [
+        (("phone", "is missing"), "phone is missing."),
+        (("contact", "is not on your list"), "The contact is not on your list."),
+        (("message", "is none of yours; /queue list shows them"), "The message is none of yours; /queue list shows them."),
+        (("colleague", "has no rights here; is the address right?"), "The colleague has no rights here; is the address right?"),
+    ];
+    for ((argument, why), sentence) in table {
+        assert_eq!(told(argument, why), sentence);
+    }
+    use liaison::domain::email;
+    for (typed, sentence) in [
+        ("ann", "email: it has no @."),
+        ("ann@", "email: it has no domain behind the @."),
+        ("@lee.de", "email: it has no mailbox before the @."),
+    ] {
+        assert_eq!(told("email", &email::canonical(typed).unwrap_err().to_string()), sentence);
+    }
+}
+
+#[test]
+fn what_people_read_of_a_client_is_so() {
+    let no = |blocked: bool| {
+        plain("consent-no", json!({ "name": "Ann", "word": "no", "text": "STOP", "channel": "WhatsApp", "blocked": blocked }))
+    };
+    assert!(no(false).contains("still arrives here") && !no(true).contains("still arrives here"));
+    let moved = |name: &str| {
+        let vars = json!({ "name": name, "channel": "WhatsApp", "text": "+492", "from": "+491", "rule": "only" });
+        plain("client-message", merged(&vars, &json!({ "sign": "user_changed_number" })))
+    };
+    assert!(moved("Ann Lee").ends_with("Ann Lee has a new number: +492"), "{}", moved("Ann Lee"));
+    assert!(moved("+492").ends_with("+491 has a new number: +492"), "{}", moved("+492"));
+    let channel = json!({ "channel": "SMS", "consent": "NONE", "since": null, "by": null, "message": null, "asked_in": null });
+    let shown = |more: Value| plain("consent-show", json!({ "name": "Ann", "channels": [merged(&channel, &more)], "now": NOW }));
+    assert!(shown(json!({ "needs_no_yes": false })).contains("/optin send"));
+    assert!(!shown(json!({ "needs_no_yes": true })).contains("/optin send"));
+    assert!(plain("help", json!({ "firm": "Acme", "commands": [], "example": "contact list" })).contains("/help contact list"));
+}
+
+#[test]
+fn what_waits_is_told_with_what_would_let_it_go() {
+    let told = |name: &str, gate: &str, consent: &str, channel: &str| {
+        let line = json!({ "name": "Ann", "text": "Hello", "count": 20, "expires_at": NOW, "notice": channel == "WhatsApp" });
+        plain(name, merged(&line, &json!({ "gate": gate, "consent": consent, "channel": channel })))
+    };
+    let by_sms = told("held", "consent", "PENDING", "SMS");
+    assert!(
+        by_sms.contains("the question they got") && !by_sms.contains("invitation") && !by_sms.contains("told once"),
+        "{by_sms}"
+    );
+    for name in ["expires-soon", "expired"] {
+        assert!(told(name, "consent", "NONE", "WhatsApp").contains("/optin send"), "{name}: nothing is pending");
+        assert!(told(name, "consent", "PENDING", "SMS").contains("/optin resend"), "{name}");
+        assert!(told(name, "window", "OPTED_IN", "WhatsApp").contains("/template list"), "{name}");
+        assert!(!told(name, "quiet_hours", "OPTED_IN", "SMS").contains("/template list"), "{name}: SMS has no templates");
+    }
+    for consent in ["NONE", "PENDING", "REVIEW"] {
+        assert!(!told("refusal-held-max", "consent", consent, "WhatsApp").contains("template"), "{consent}: C3");
+    }
+    assert!(told("refusal-held-max", "window", "OPTED_IN", "WhatsApp").contains("/template list"));
 }
 
 #[test]

@@ -739,7 +739,11 @@ fn s0_1_rights_are_given_and_taken_and_hold_at_the_next_gate() {
     assert_eq!((&shown.vars["granted"], &shown.vars["channels"][0]["channel"]), (&json!(true), &json!("WhatsApp")));
     refused(&world.direct(OLIVIA, "/admin entitle @nina@acme.com channel=telex"), "bad-argument");
     refused(&world.direct(OLIVIA, "/admin entitle @nina@acme.com channel=sms permissions=fly"), "bad-argument");
-    refused(&world.direct(OLIVIA, "/admin revoke @nina@acme.com channel=sms"), "bad-argument");
+    for (who, argument) in [("nina@acme.com", "channel"), ("nobody@acme.com", "colleague")] {
+        let told = world.direct(OLIVIA, &format!("/admin revoke @{who} channel=sms"));
+        refused(&told, "bad-argument");
+        assert_eq!(told.vars["argument"], argument, "{who}");
+    }
     world.in_room(JANE, "Good morning Ann.");
     let revoked = world.direct(OLIVIA, "/admin revoke @jane.doe@acme.com channel=whatsapp");
     assert_eq!((revoked.template.as_str(), &revoked.vars["channels"]), ("admin-revoked", &json!([])));

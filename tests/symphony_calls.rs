@@ -262,7 +262,7 @@ async fn a_room_is_created_once_with_its_people() {
         _ => (200, json!({"format": "TEXT", "message": "done"})),
     })
     .await;
-    assert_eq!(pod.symphony.open_room(&open()).await, done("r_1"));
+    assert_eq!(pod.symphony.open_room(&open()).await, done("r_1\nAnn Lee"));
     let sent: Value = serde_json::from_str(&pod.bodies(CREATE)[0]).unwrap();
     let expected = json!({"name": "Ann Lee", "description": "Ann Lee on WhatsApp", "keywords": [{"key": "liaison", "value": "r-7F3KAAAA"}],
         "membersCanInvite": false, "discoverable": false, "public": false, "crossPod": false, "viewHistory": true});
@@ -272,7 +272,7 @@ async fn a_room_is_created_once_with_its_people() {
     assert_eq!(pod.calls(), ["GET /pod/v2/sessioninfo", SEARCH, CREATE, list, add, promote, add]);
     assert_eq!(pod.bodies(add), [r#"{"id":7}"#, r#"{"id":8}"#]);
     // The platform's search may lag: what this process opened it does not open again.
-    assert_eq!(pod.symphony.open_room(&open()).await, done("r_1"));
+    assert_eq!(pod.symphony.open_room(&open()).await, done("r_1\nAnn Lee"));
     assert_eq!(pod.bodies(CREATE).len(), 1);
 }
 
@@ -284,9 +284,9 @@ async fn the_oldest_room_of_ours_with_the_key_is_adopted() {
         _ => (200, json!([{"id": 1, "owner": true}, {"id": 7, "owner": true}, {"id": 8, "owner": false}])),
     })
     .await;
-    assert_eq!(pod.symphony.open_room(&open()).await, done("old"));
+    assert_eq!(pod.symphony.open_room(&open()).await, done("old\nx"), "under the name that it has there");
     assert!(pod.bodies(CREATE).is_empty());
-    assert_eq!(pod.symphony.find_room(&open()).await, LookUp::Found { external_id: Some("old".to_owned()) });
+    assert_eq!(pod.symphony.find_room(&open()).await, LookUp::Found { external_id: Some("old\nx".to_owned()) });
 }
 
 #[tokio::test]
@@ -308,8 +308,9 @@ async fn a_taken_name_leads_to_the_other_one_or_to_a_failure() {
         _ => (200, json!([{"id": 7, "owner": true}, {"id": 8}])),
     };
     let pod = Pod::new(taken).await;
-    assert_eq!(pod.symphony.open_room(&open()).await, done("r1"));
+    assert_eq!(pod.symphony.open_room(&open()).await, done("r1\nAnn Lee c-7F3K"), "the name that was used is told");
     assert!(pod.bodies(CREATE)[1].contains("Ann Lee c-7F3K"));
+    assert_eq!(pod.symphony.open_room(&open()).await, done("r1\nAnn Lee c-7F3K"), "each time that it is asked for");
     let pod = Pod::new(taken).await;
     assert_eq!(code_of(pod.symphony.open_room(&OpenRoom { otherwise: None, ..open() }).await), "name-taken");
     let pod = Pod::new(taken).await;

@@ -340,6 +340,7 @@ fn listing(contact: &Contact, owner: UserId) -> Listing {
         incomplete: false,
         added_at: contact.created_at,
         added_by: contact.created_by.clone(),
+        on_behalf: false,
     }
 }
 

@@ -55,8 +55,23 @@ pub fn form_sent(scene: &mut Scene, sent: &FormSent) {
     fresh.answered = Some(Reply::new(Code::Info, "working"));
     scene.put(&fresh);
     let answer = settle(scene, &ask, &caller, &place, &pressed, &sent.values);
-    ask.answered = Some(answer);
+    ask.answered = is_settled_by(&ask.about, &answer).then_some(answer);
     scene.put(&ask);
+}
+
+/// An offer stands as long as what it offers was not done: who may not send today may do so after the client's later yes.
+fn is_settled_by(about: &About, answer: &Reply) -> bool {
+    let is_offer = match about {
+        About::SendAgain { .. } | About::SendHere { .. } | About::TakeOver { .. } | About::SmsOffer { .. } => true,
+        About::Command { .. }
+        | About::Form { .. }
+        | About::Invitation { .. }
+        | About::Review { .. }
+        | About::MoveHere { .. }
+        | About::JoinOrNew { .. }
+        | About::AdmitMember { .. } => false,
+    };
+    !(is_offer && answer.code == Code::Refusal)
 }
 
 fn may_answer(scene: &Scene, ask: &Ask, caller: &User) -> Result<(), Refusal> {
@@ -197,7 +212,7 @@ pub fn looked_up(scene: &mut Scene, again: &Again, found: bool) -> bool {
 /// Later presses get this again.
 fn answer_is(scene: &mut Scene, ask: &AskId, answer: Reply) {
     if let Some(mut ask) = scene.ask(ask).filter(|_| answer.template != "working") {
-        ask.answered = Some(answer);
+        ask.answered = is_settled_by(&ask.about, &answer).then_some(answer);
         scene.put(&ask);
     }
 }
@@ -269,7 +284,7 @@ fn invite(
         Some(_) => {
             let reply = Reply::answer("invitation-sent").about(contact).with("name", name).with("has_room", room.is_some());
             let waits = super::approval::invitation_waits(scene, contact);
-            say(scene, place, reply.with("waits", waits))
+            say(scene, place, commands::for_reader(reply.with("waits", waits), &rights))
         }
         None => {
             let consent = scene.contact(contact).map(|c| c.consent(channel)).unwrap_or_default();
@@ -383,11 +398,12 @@ fn answer_again(scene: &mut Scene, place: &Place, message: &Message, room: &Room
             say(scene, place, Reply::new(Code::Info, "sent-again").about(&message.contact).of(&new))
         }
         Accepted::Refused(gate) => {
-            relay::refuse_text(scene, room, &message.contact, gate);
-            Reply::new(Code::Refusal, "text-refused").about(&message.contact).because(gate).with("gate", gate)
+            let refused = relay::refused_text(scene, room, &message.contact, gate);
+            say(scene, place, refused)
         }
         Accepted::Full(count) => {
-            say(scene, place, Refusal::new("held-max").about(&message.contact).with("count", count).into_reply())
+            let refusal = relay::too_many(scene, room, &message.contact, count);
+            say(scene, place, refusal.into_reply())
         }
     }
 }

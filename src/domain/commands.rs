@@ -16,7 +16,9 @@ pub mod dryrun;
 mod fields;
 pub mod group_create;
 pub mod help;
+mod next_steps;
 pub mod note;
+mod on_behalf;
 pub mod optin;
 pub mod queue;
 pub mod room_add;
@@ -56,6 +58,7 @@ use super::{email, phone, relay, suggest};
 pub use arguments::People;
 pub use fields::args_of_form;
 use fields::shown_again;
+pub use next_steps::for_reader;
 use serde_json::{Map, Value, json};
 
 pub struct Command {
@@ -228,8 +231,8 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
         }
     });
     match outcome {
-        Ok(Answer::Say(reply)) => say(scene, given.place, reply),
-        Ok(Answer::Privately(reply)) => say(scene, Place::Direct(given.caller.id), reply),
+        Ok(Answer::Say(reply)) => say(scene, given.place, for_reader(reply, &given.rights)),
+        Ok(Answer::Privately(reply)) => say(scene, Place::Direct(given.caller.id), for_reader(reply, &given.rights)),
         Ok(Answer::Confirm(reply)) => ask_to_confirm(scene, given, reply),
         Ok(Answer::Later) => Reply::new(Code::Info, "working"),
         Err(refusal) => {
@@ -243,7 +246,7 @@ pub fn run(scene: &mut Scene, given: Given) -> Reply {
                 scene.put(&ask);
             }
             let number = refusal.vars.iter().find(|(name, _)| *name == "number").map(|(_, number)| number.clone());
-            let reply = say(scene, given.place.clone(), refusal.into_reply());
+            let reply = say(scene, given.place.clone(), for_reader(refusal.into_reply(), &given.rights));
             offer_to_add(scene, given, number);
             reply
         }
@@ -375,6 +378,7 @@ pub fn form(scene: &mut Scene, given: &Given, values: &Map<String, Value>, mista
     reply = reply
         .with("templates", json!(templates))
         .with("languages", json!(scene.policy.languages))
+        .with("channels", json!(contact_add::channels(scene, given)))
         .with("on_behalf", given.rights.may(Permission::OnboardOnBehalf, None))
         .with("usage", given.command.usage);
     if let Some(mistake) = mistake {
@@ -400,8 +404,12 @@ impl Given {
 
     /// The contact at this position, or the only one of the room.
     pub fn contact(&self, scene: &Scene, position: usize) -> Result<Contact, Refusal> {
+        self.contact_if(scene, position, |contact| self.may_see(scene, contact))
+    }
+
+    fn contact_if(&self, scene: &Scene, position: usize, seen: impl Fn(&Contact) -> bool) -> Result<Contact, Refusal> {
         if let Some(text) = self.text(position) {
-            return find_contact(scene, self, text);
+            return find_contact_if(scene, self, text, seen);
         }
         let contacts = self.room.as_ref().map(|room| room.contacts.as_slice()).unwrap_or_default();
         match contacts {
@@ -415,16 +423,6 @@ impl Given {
         let shares_room =
             || contact.rooms.iter().filter_map(|key| scene.room(key)).any(|room| room.members.contains_key(&self.caller.id));
         self.rights.may(Permission::ContactListAll, None) || contact.listed_by.contains(&self.caller.id) || shares_room()
-    }
-
-    /// The name by which the caller knows this contact.
-    pub fn name_of(&self, scene: &Scene, contact: &Contact) -> String {
-        if self.rights.may(Permission::ContactListAll, None) && !contact.listed_by.contains(&self.caller.id) {
-            return contact.name();
-        }
-        let in_room = self.room.as_ref().filter(|room| room.contacts.contains(&contact.id)).and_then(|room| room.owner());
-        let user = if contact.listed_by.contains(&self.caller.id) { Some(self.caller.id) } else { in_room };
-        sending::name_for(scene, user, &contact.id)
     }
 
     /// A room of this contact that the caller is in: the one in which the command stands, else the one used last.

@@ -181,9 +181,14 @@ impl Contact {
         if self.listed_by.is_empty() {
             return "REMOVED";
         }
-        match self.consent(channel) {
+        let on = self.on(channel);
+        match on.consent {
             Consent::Unreachable { .. } => "UNAVAILABLE",
             Consent::OptedIn { .. } => "CONFIRMED",
+            // Who confirmed once stays confirmed, whatever the firm may send to him.
+            Consent::None | Consent::Pending { .. } | Consent::OptedOut { .. } | Consent::Review { .. } if on.ever_agreed => {
+                "CONFIRMED"
+            }
             Consent::None | Consent::Pending { .. } | Consent::OptedOut { .. } | Consent::Review { .. } => "PENDING_CONFIRMATION",
         }
     }
@@ -222,6 +227,9 @@ pub struct Listing {
     pub incomplete: bool,
     pub added_at: Timestamp,
     pub added_by: String,
+    /// A designated colleague put him here for this advisor (S0-12).
+    #[serde(default)]
+    pub on_behalf: bool,
 }
 
 impl Listing {

@@ -186,7 +186,8 @@ fn connection_requested(scene: &mut Scene, by: &Person) {
     scene.note(Entry::new("connection.requested", scene.actor(user.id)).detail(json!({ "accepted": accepted })));
     if accepted {
         scene.effect(Effect::AcceptConnection { user: user.id });
-        scene.post(Place::Direct(user.id), Reply::new(Code::Info, "connected").with("name", user.name));
+        let reply = Reply::new(Code::Info, "connected").with("name", user.name);
+        scene.post(Place::Direct(user.id), commands::for_reader(reply, &rights));
     }
 }
 

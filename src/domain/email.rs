@@ -22,9 +22,9 @@ pub enum EmailProblem {
     NoAt,
     #[error("it has more than one @")]
     ManyAts,
-    #[error("what stands before the @ is no mailbox")]
+    #[error("it has no mailbox before the @")]
     NoMailbox,
-    #[error("what stands behind the @ is no domain")]
+    #[error("it has no domain behind the @")]
     NoDomain,
 }
 

@@ -106,7 +106,7 @@ fn move_entry(scene: &mut Scene, id: &ContactId, passing: &Passing) {
 
 /// A colleague's entry as this one has it, or his own, completed by what is missing there.
 pub fn give_entry(scene: &mut Scene, entry: &Listing, to: UserId, actor: &str) {
-    let fresh = || Listing { user: to, added_at: scene.now, added_by: actor.to_owned(), ..entry.clone() };
+    let fresh = || Listing { user: to, added_at: scene.now, added_by: actor.to_owned(), on_behalf: false, ..entry.clone() };
     let mut theirs = scene.listing(to, &entry.contact).unwrap_or_else(fresh);
     theirs.channels.extend(&entry.channels);
     if theirs.incomplete && !entry.incomplete {

@@ -294,7 +294,7 @@ fn done(scene: &mut Scene, due: &Due, external_id: Option<&str>) {
     match &due.effect {
         Effect::Send(send) => {
             let whom = send.room.as_ref().map_or(send.contact.clone(), ContactId::of_group);
-            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &whom, answer));
+            let wamid = external_id.map(|answer| relay::learn_from_answer(scene, &whom, &send.to, answer));
             if let Some(message) = scene.message(&send.message) {
                 sent(scene, message, wamid);
             }

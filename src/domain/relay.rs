@@ -5,7 +5,7 @@ mod identity;
 mod marketing;
 mod who_answers;
 
-pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, in_the_name_of, measured, refuse_text};
+pub use advisor::{TEXT_MAX, advisor_deleted, advisor_wrote, cancel, in_the_name_of, measured, refused_text, too_many};
 pub use call::{call_woke, client_called};
 pub use identity::{learn_from_answer, learn_from_status, number_keys};
 pub use marketing::{marketing_chosen, marketing_refused};
@@ -390,7 +390,7 @@ fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: 
         let reply = Reply::new(code, template).about(&contact.id).with("name", name).with("word", word);
         let text = shown_at(scene, &place, contact, said);
         let reply = reply.with("text", text).with("channel", said.channel.name()).with("waiting", waiting);
-        let reply = reply.with("silent", silent);
+        let reply = reply.with("silent", silent).with("blocked", contact.blocked.is_some());
         scene.post(place, reply);
     }
 }
@@ -464,7 +464,7 @@ fn post_client_line(
         reply.files.push(media);
     }
     if let Content::Sign { kind, .. } = &said.content {
-        reply = reply.with("sign", kind.clone());
+        reply = reply.with("sign", kind.clone()).with("from", said.from.phone.as_ref().map(|phone| phone.e164().to_owned()));
     }
     if !others.is_empty() {
         let names: Vec<String> = others.iter().filter_map(|key| scene.room(key)).map(|room| room.name).collect();
@@ -546,6 +546,7 @@ fn list_incomplete(scene: &mut Scene, user: UserId, contact: &ContactId, channel
         incomplete: true,
         added_at: scene.now,
         added_by: CLIENT.to_owned(),
+        on_behalf: false,
     };
     scene.put(&listing);
     if let Some(mut contact) = scene.contact(contact) {

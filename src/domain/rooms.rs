@@ -51,7 +51,8 @@ pub fn open_as(scene: &mut Scene, plan: Plan, native: Option<Native>) -> Result<
     let sub_org = scene.rights(plan.owner).sub_org;
     let line = match plan.line {
         Some(line) => line.clone(),
-        None => choose_line(scene, &plan, &contacts, &sub_org)?,
+        None => line_left(scene, plan.owner, plan.channel, &contacts, &sub_org)
+            .ok_or_else(|| Refusal::new("no-line-left").with("channel", plan.channel.name()))?,
     };
     let key = scene.new_room_key();
     let first = contacts.first();
@@ -129,14 +130,13 @@ fn members(scene: &Scene, plan: &Plan) -> BTreeMap<UserId, RoomMember> {
 }
 
 /// The advisor's own line, else one that is nobody's; such that rooms that share it with a contact share a sub-organisation.
-fn choose_line(scene: &Scene, plan: &Plan, contacts: &[Contact], sub_org: &str) -> Result<LineId, Refusal> {
-    let email = scene.user(plan.owner).map(|user| user.email).unwrap_or_default();
-    let mut lines: Vec<_> = scene.policy.lines_of(plan.channel).collect();
+pub fn line_left(scene: &Scene, owner: UserId, channel: Channel, contacts: &[Contact], sub_org: &str) -> Option<LineId> {
+    let email = scene.user(owner).map(|user| user.email).unwrap_or_default();
+    let mut lines: Vec<_> = scene.policy.lines_of(channel).collect();
     lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == email));
     lines.sort_by_key(|line| line.advisor.is_none());
-    let fits = |line: &&&super::policy::Line| line_fits(scene, contacts, plan.channel, &line.id, sub_org);
-    let line = lines.iter().find(fits).ok_or_else(|| Refusal::new("no-line-left").with("channel", plan.channel.name()))?;
-    Ok(line.id.clone())
+    let fits = |line: &&&super::policy::Line| line_fits(scene, contacts, channel, &line.id, sub_org);
+    lines.iter().find(fits).map(|line| line.id.clone())
 }
 
 /// The ethical wall: rooms that share a line and a contact have one sub-organisation.

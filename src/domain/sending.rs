@@ -132,7 +132,8 @@ fn first_text(scene: &Scene, lane: &Lane) -> Option<Message> {
     lane.held.iter().filter_map(|id| scene.message(id)).find(Message::is_free_text)
 }
 
-fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
+/// What holds up the messages of this lane.
+pub fn gate_of_head(scene: &Scene, lane: &Lane) -> &'static str {
     first_text(scene, lane).and_then(|head| objection(scene, &head)).map_or("window", |(gate, _)| gate)
 }
 
@@ -373,10 +374,11 @@ pub fn confirmation(scene: &mut Scene, asked: UserId, place: &Place, about: Abou
     ask
 }
 
-/// Whether the firm lets clients know of what waits in this message's room.
+/// Whether the firm lets clients know of what waits in this message's room. By SMS nobody is: what waits there waits for the
+/// answer to a question that he has got.
 fn client_is_told(scene: &Scene, message: &Message) -> bool {
     let sub_org = message.room.as_ref().map(|room| scene.sub_org_of(room)).unwrap_or_default();
-    scene.policy.waiting_notice_of(&sub_org)
+    message.channel == Channel::WhatsApp && scene.policy.waiting_notice_of(&sub_org)
 }
 
 /// S0-24, S0-27, C6: one notice per silence, and never again for messages that were told once.

@@ -150,6 +150,7 @@ fn held_message_woke(scene: &mut Scene, mut message: Message) {
     let Some(expires_at) = message.expires_at else { return };
     let name = contact_name(scene, message.room.as_ref(), &message.contact);
     let text = sending::gist(&message.body);
+    let gate = if let MessageState::Held { gate } = &message.state { gate.clone() } else { String::new() };
     if scene.now >= expires_at {
         message.state = MessageState::Expired;
         scene.put(&message);
@@ -161,12 +162,18 @@ fn held_message_woke(scene: &mut Scene, mut message: Message) {
         let entry = Entry::new("message.expired", PROGRAM).about(&message.contact).message(&message.id);
         scene.note(Entry { room: message.room.clone(), ..entry });
         let reply = Reply::new(Code::Expired, "expired").about(&message.contact).of(&message.id).with("name", name);
-        tell_room(scene, &message, reply.with("text", text));
+        tell_room(scene, &message, waiting_for(scene, &message, &gate, reply.with("text", text)));
     } else if !message.expiry_warned && scene.now >= expires_at - EXPIRY_WARNING {
         message.expiry_warned = true;
-        let gate = if let MessageState::Held { gate } = &message.state { gate.clone() } else { String::new() };
         scene.put(&message);
         let reply = Reply::new(Code::Info, "expires-soon").about(&message.contact).of(&message.id).with("name", name);
-        tell_room(scene, &message, reply.with("text", text).with("gate", gate).with("expires_at", expires_at.0));
+        let reply = reply.with("text", text).with("expires_at", expires_at.0);
+        tell_room(scene, &message, waiting_for(scene, &message, &gate, reply));
     }
+}
+
+/// What would let it go, or would have.
+fn waiting_for(scene: &Scene, message: &Message, gate: &str, reply: Reply) -> Reply {
+    let consent = scene.contact(&message.contact).map(|contact| contact.consent(message.channel)).unwrap_or_default();
+    reply.with("gate", gate).with("consent", consent.name()).with("channel", message.channel.name())
 }

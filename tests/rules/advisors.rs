@@ -567,6 +567,21 @@ fn s4_41_held_messages_wait_for_the_new_advisors_word() {
 }
 
 #[test]
+fn s4_41_what_may_not_be_taken_over_yet_may_be_later() {
+    let mut world = World::agreed(|_| {});
+    world.passes(Span::hours(30));
+    world.in_room(ROOM).says("jane", "first");
+    confirmed(&mut world, "jane", &format!("/room transfer {BOB}"));
+    let card = world.posts.iter().rfind(|post| post.reply.template == "take-over").unwrap().clone();
+    world.client(ANN).writes("stop");
+    assert_eq!(world.presses_on(&card, "bob", "send-again"), ["refusal(consent)"]);
+    world.passes(Span::minutes(1));
+    world.client(ANN).writes("yes");
+    assert_eq!(world.presses_on(&card, "bob", "send-again"), ["info sent-again"]);
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "first");
+}
+
+#[test]
 fn s4_41_what_bore_the_old_advisors_name_bears_the_new_ones() {
     let mut world = three();
     world.passes(Span::hours(30));

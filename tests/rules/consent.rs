@@ -139,6 +139,10 @@ fn s3_10_s4_43_not_on_whatsapp_is_told_with_the_offer_of_sms() {
                  -> jane: not_on_whatsapp(not-on-whatsapp)
         d1 09:03 jane presses sms-no
                  -> jane: info nothing-done
+        d1 09:04 jane: /template send follow_up to=Ann
+                 -> jane: not_on_whatsapp(not-on-whatsapp)
+        d1 09:05 jane presses sms-no
+                 -> jane: info nothing-done
     "#]]);
 }
 
@@ -231,6 +235,25 @@ fn s3_17_s4_45_texts_and_templates_are_refused_after_a_no() {
     assert_eq!(world.in_room("Ann Lee").says("jane", "Hello"), ["refusal(consent)"]);
     assert_eq!(world.says("jane", "/template send follow_up to=\"Ann Lee\""), ["refusal(opted-out)"]);
     assert_eq!(world.messages(), []);
+}
+
+#[test]
+fn s3_17_send_again_too_early_is_refused_and_works_after_the_later_yes() {
+    let mut world = World::invited(|_| {});
+    world.in_room("Ann Lee").says("jane", "Are you there?");
+    world.client(ANN).writes("stop");
+    let card = world.posts.iter().rfind(|post| post.reply.template == "withdrawn").unwrap().clone();
+    for _ in 0..2 {
+        assert_eq!(world.presses_on(&card, "jane", "send-again"), ["refusal(consent)"]);
+        let reply = world.last_reply("Ann Lee");
+        let said = |name: &str| reply.vars[name].as_str().unwrap().to_owned();
+        assert_eq!((said("name").as_str(), said("channel").as_str()), ("Ann Lee", "WhatsApp"));
+    }
+    world.passes(Span::minutes(1));
+    world.client(ANN).writes("yes");
+    assert_eq!(world.presses_on(&card, "jane", "send-again"), ["info sent-again"]);
+    assert_eq!(world.presses_on(&card, "jane", "send-again"), ["info sent-again"], "and now it is answered");
+    assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "Are you there?").count(), 1);
 }
 
 #[test]
@@ -525,4 +548,6 @@ fn a_stop_of_a_blocked_contact_is_heard_and_nothing_is_relayed() {
     assert_eq!(world.told("Ann Lee").len(), told);
     assert_eq!(world.client(ANN).writes("stop"), [""; 0]);
     assert!(world.consent(ANN).is_opted_out());
+    let reply = world.last_reply("Ann Lee");
+    assert_eq!((reply.template.as_str(), &reply.vars["blocked"]), ("consent-no", &serde_json::json!(true)));
 }

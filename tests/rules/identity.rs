@@ -3,6 +3,7 @@ use crate::common::world::*;
 use liaison::domain::commit::Key;
 use liaison::domain::consent::Consent;
 use liaison::domain::contact::Contact;
+use liaison::domain::effect::Outcome;
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::time::Span;
@@ -49,6 +50,15 @@ fn identity_a_changed_number_moves_the_keys_keeps_the_room_and_asks_once_more() 
     assert_eq!(turns, ["Request", "Yes", "AnotherPerson", "Request", "Yes"]);
     world.client(ANN).with_keys(keys(ANN, "DE.3")).writes("I have this number now");
     assert_eq!(contacts(&world), 2, "whoever gets the old number is a stranger");
+}
+
+#[test]
+fn identity_a_changed_number_of_a_nameless_contact_is_told_with_the_old_one() {
+    let mut world = World::new();
+    world.client(ANN).writes("Hello");
+    world.client(ANN).sends(sign("user_changed_number", BEN));
+    let told = world.last_reply(ANN).vars;
+    assert_eq!((told["name"].as_str(), told["from"].as_str(), told["text"].as_str()), (Some(BEN), Some(ANN), Some(BEN)));
 }
 
 #[test]
@@ -221,6 +231,87 @@ fn identity_what_comes_late_from_the_old_number_is_read_and_agrees_to_nothing() 
     assert_eq!((contacts(&world), world.contact(BEN).id), (2, ann.id), "the old number's next owner is a stranger");
     world.client(ANN).at(early).with_keys(keys(ANN, "DE.1")).writes("STOP");
     assert!(world.consent(BEN).is_opted_out(), "a stop is heard at any time");
+}
+
+/// Ann has a new number, from which she has agreed anew; her old one lies in somebody's drawer.
+fn moved_to_bens_number() -> World {
+    let mut world = known_by_user_id();
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).sends(sign("user_changed_number", BEN));
+    world.passes(Span::minutes(1));
+    world.client(BEN).with_keys(keys(BEN, "DE.2")).taps("consent:yes");
+    world.passes(Span::minutes(1));
+    world
+}
+
+#[test]
+fn identity_whoever_writes_from_the_old_number_with_its_old_id_is_a_stranger() {
+    let mut world = moved_to_bens_number();
+    let ann = world.contact(BEN);
+    for text in ["Found this phone", "Anybody there?"] {
+        world.client(ANN).with_keys(keys(ANN, "DE.1")).writes(text);
+        assert_eq!(world.last_told(ANN), format!("client_message {ANN}: {text}"), "in a room of its own");
+        world.passes(Span::minutes(1));
+    }
+    assert_eq!(contacts(&world), 2);
+    assert_ne!(world.contact(ANN).id, ann.id);
+    assert_eq!(world.contact(ANN).consent(Channel::WhatsApp), Consent::None, "and its yes is not hers");
+    let after = world.contact(BEN);
+    assert_eq!((after.id, after.wa_id.as_deref(), after.user_id.as_deref()), (ann.id, Some(&BEN[1..]), Some("DE.2")));
+    let sent = written(&mut world, "Good morning Ann");
+    assert_eq!(sent.to, BEN);
+    told_of(&mut world, &sent, keys(BEN, "DE.2"), Delivery::Delivered);
+    assert!(!world.told("Ann Lee").contains(&"notice number-handed-on".to_owned()), "she still has her number");
+    assert_eq!(world.state_of("Good morning Ann"), "delivered");
+}
+
+#[test]
+fn identity_a_stop_from_the_old_number_is_a_strangers_too_but_one_from_before_is_hers() {
+    let mut world = known_by_user_id();
+    let early = world.now;
+    world.passes(Span::minutes(5));
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).sends(sign("user_changed_number", BEN));
+    world.client(BEN).with_keys(keys(BEN, "DE.2")).taps("consent:yes");
+    world.passes(Span::minutes(1));
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).writes("STOP");
+    assert!(world.consent(BEN).is_opted_in());
+    assert!(world.consent(ANN).is_opted_out());
+    world.client(ANN).at(early).with_keys(keys(ANN, "DE.1")).writes("One more thing");
+    assert_eq!(world.last_told("Ann Lee"), "client_message Ann Lee: One more thing");
+}
+
+#[test]
+fn identity_the_old_id_alone_with_the_number_hidden_tells_of_a_stranger_too() {
+    let mut world = moved_to_bens_number();
+    world
+        .client(ANN)
+        .with_keys(ClientKeys { phone: None, wa_id: None, ..keys(ANN, "DE.1") })
+        .writes("Hidden, from the old phone");
+    assert_eq!((contacts(&world), world.contact(BEN).user_id.as_deref()), (2, Some("DE.2")));
+    assert!(!world.last_told("Ann Lee").contains("Hidden"));
+}
+
+#[test]
+fn identity_the_answer_to_what_was_on_its_way_to_the_old_number_does_not_bring_it_back() {
+    let mut world = known_by_user_id();
+    world.outbox_stands = true;
+    world.in_room("Ann Lee").says("jane", "On its way");
+    let due = world.take_only().unwrap();
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).sends(sign("user_changed_number", BEN));
+    let answer = format!("wamid.1\n{}", &ANN[1..]);
+    world.ends(&due, Outcome::Done { external_id: Some(answer) });
+    assert_eq!(world.contact(BEN).wa_id.as_deref(), Some(&BEN[1..]));
+    assert_eq!(world.state_of("On its way"), "sent");
+}
+
+#[test]
+fn identity_who_goes_back_to_the_number_he_had_is_found_by_it() {
+    let mut world = moved_to_bens_number();
+    let ann = world.contact(BEN).id;
+    world.client(BEN).with_keys(keys(BEN, "DE.2")).sends(sign("user_changed_number", ANN));
+    world.passes(Span::minutes(1));
+    world.client(ANN).with_keys(keys(ANN, "DE.1")).taps("consent:yes");
+    assert_eq!((contacts(&world), world.contact(ANN).id), (1, ann));
+    assert!(world.consent(ANN).is_opted_in());
 }
 
 #[test]

@@ -4,10 +4,12 @@ use crate::common::world::*;
 use expect_test::expect;
 use liaison::domain::consent::Consent;
 use liaison::domain::effect::{Body, Effect};
+use liaison::domain::entitlement::{Permission, Rights};
 use liaison::domain::event::Fact;
 use liaison::domain::ids::{Channel, UserId};
 use liaison::domain::policy::RoomsPerLine;
 use liaison::domain::time::Span;
+use serde_json::json;
 
 #[test]
 fn s0_1_without_rights_each_command_is_refused_and_changes_nothing() {
@@ -113,6 +115,90 @@ fn s0_15_where_onboarding_is_central_advisors_chat_and_do_not_onboard() {
     world.client(ANN).taps("consent:yes");
     world.in_room("Ann Lee").says("carl", "Good morning");
     assert_eq!(world.sent_to(ANN), ["<liaison_invitation>", "welcome", "Good morning"]);
+}
+
+#[test]
+fn s0_12_s0_15_the_onboarder_sees_and_invites_whom_he_onboarded_and_nothing_more() {
+    let mut world = World::new();
+    world.says("olga", &format!("{ADD_ANN} for=@carl@acme.com"));
+    let id = world.contact(ANN).id;
+    assert_eq!(world.says("olga", &format!("/contact show {id}")), ["answer contact-card"]);
+    assert_eq!(world.last_reply("olga").vars["name"], "Ann Lee");
+    for more in ["/contact edit {} first=Anna", "/contact remove {}", "/room create \"Ann\" {}", "/sent {}", "/why {}", "/sms {}"]
+    {
+        let told = world.says("olga", &more.replace("{}", id.as_str()));
+        assert_eq!(told.first().map(String::as_str), Some("refusal(no-such-contact)"), "{more}");
+    }
+    world.says("olga", &format!("/optin send {id}"));
+    assert_eq!(world.presses("olga", "confirm"), ["answer invitation-sent"]);
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>"]);
+    let Body::Template { vars, .. } = &world.sends.last().unwrap().body else { panic!("a template") };
+    assert_eq!(vars["advisor.name"], "Carl Central", "the client reads who will write");
+    world.client(ANN).taps("consent:yes");
+    assert!(world.told("Ann Lee").contains(&"consent_yes".to_owned()));
+    assert_eq!(world.room("Ann Lee").owner(), Some(UserId(5)));
+    assert!(!world.room("Ann Lee").members.contains_key(&UserId(4)), "the onboarder does not read along");
+    world.says("jane", &format!("/contact show {id}"));
+    assert_eq!(world.last_told("jane"), "refusal(no-such-contact)", "nobody else's");
+    world.revoke("olga");
+    assert_eq!(world.says("olga", &format!("/contact show {id}")), ["refusal(not-entitled)"]);
+}
+
+#[test]
+fn s0_12_whom_a_colleague_shared_is_not_onboarded_by_him() {
+    let mut world = World::agreed(|policy| {
+        let rights =
+            Rights::new("jane.doe@acme.com", &Channel::ALL, &Permission::parse_many("onboarder").unwrap(), "Private Clients");
+        policy.advisors.insert(rights.email.clone(), rights);
+    });
+    world.says("jane", "/contact share Ann Lee @bob.ray@acme.com");
+    world.presses("jane", "confirm");
+    world.says("jane", "/contact remove Ann Lee");
+    world.presses("jane", "confirm");
+    assert_eq!(world.says("jane", &format!("/contact show {}", world.contact(ANN).id)), ["refusal(no-such-contact)"]);
+}
+
+#[test]
+fn s0_17_a_room_can_be_had_later_by_the_same_line() {
+    let mut world = World::new();
+    let line = format!("{ADD_ANN} for=@carl@acme.com");
+    world.says("olga", &line);
+    assert_eq!(world.says("olga", &line), ["refusal(already-yours)"]);
+    assert!(!world.last_reply("olga").vars.contains_key("room"));
+    let renamed = line.replace("Ann Lee", "Anna L");
+    world.says("olga", &format!("{renamed} --room"));
+    assert_eq!(world.last_told("olga"), "answer contact-added");
+    assert_eq!(world.last_reply("olga").vars["was_listed"], true);
+    assert_eq!(world.room("Ann Lee").owner(), Some(UserId(5)), "under the name that he has on that list");
+    assert_eq!(world.listing("carl", ANN).unwrap().first, "Ann");
+    assert_eq!(world.sent_to(ANN), ["<liaison_invitation>"]);
+    assert_eq!(world.says("olga", &format!("{line} --room")), ["refusal(already-yours)"]);
+    assert_eq!(world.last_reply("olga").vars["room"], "Ann Lee", "there is one already");
+    assert_eq!(world.rooms().len(), 1);
+}
+
+#[test]
+fn s0_16_colleagues_without_a_room_are_refused() {
+    let mut world = World::new();
+    let before = world.records();
+    assert_eq!(world.says("jane", &format!("{ADD_ANN} advisors=@bob.ray@acme.com")), ["refusal(bad-argument)"]);
+    assert_eq!(world.last_reply("jane").vars["argument"], "advisors");
+    assert_eq!(world.records(), before);
+}
+
+#[test]
+fn s0_5_s0_7_a_next_step_for_which_the_permission_lacks_is_not_offered() {
+    let mut world = World::new();
+    world.says("olga", &format!("{ADD_ANN} for=@carl@acme.com"));
+    world.says("carl", "/optin send Ann Lee");
+    world.presses("carl", "confirm");
+    assert_eq!(world.last_reply("carl").vars["lacks"], json!(["contact.create", "room.create"]));
+    world.says("carl", "/contact show Ann Lee");
+    assert_eq!(world.last_reply("carl").vars["lacks"], json!(["contact.create", "room.create"]));
+    world.says("jane", ADD_ANN);
+    assert!(!world.last_reply("jane").vars.contains_key("lacks"), "she has all of them");
+    world.says("carl", "/help");
+    assert_eq!(world.last_reply("carl").vars["example"], "contact list", "one that he may use");
 }
 
 #[test]
@@ -354,6 +440,9 @@ fn a_default_name_that_is_taken_is_followed_by_the_short_id() {
     world.says("jane", &format!("{ADD_ANN} --room"));
     let name = format!("Ann Lee {}", world.contact(ANN).id);
     assert!(world.has_room(&name), "{name}");
+    assert_eq!(world.last_reply("jane").vars["room"], name, "the answer calls it by the name that it has");
+    world.says("jane", &format!("/contact show {ANN}"));
+    assert_eq!(world.last_reply("jane").vars["rooms"], json!([{ "name": name, "channel": "WhatsApp" }]));
 }
 
 #[test]
@@ -376,6 +465,11 @@ fn rooms_per_line_one_takes_another_line_or_refuses() {
     let mut lines: Vec<String> = world.rooms().iter().map(|room| room.line.0.clone()).collect();
     lines.sort();
     assert_eq!(lines, [LINE, "200"]);
+    assert_eq!(world.says("bob", "/room create \"More\" +4915112345678"), ["refusal(no-line-left)"]);
+    assert!(world.last_reply("bob").vars["room"].as_str().unwrap().starts_with("Ann Lee"), "the room that he has is named");
+    world.says("olga", ADD_ANN);
+    assert_eq!(world.says("olga", "/room create \"More\" +4915112345678"), ["confirm room-is-there"]);
+    assert_eq!(world.last_reply("olga").vars["line_left"], false, "only joining is left");
     assert_eq!(world.says("olga", &format!("{ADD_ANN} --room")), ["refusal(no-line-left)"]);
 }
 
@@ -398,6 +492,37 @@ fn the_status_of_a_contact_follows_the_consent() {
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "PENDING_CONFIRMATION");
     world.client(ANN).writes("yes");
     assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "CONFIRMED");
+    world.passes(Span::minutes(1));
+    world.client(ANN).writes("stop");
+    assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "CONFIRMED", "there is no way back; the consent tells the rest");
+    let mut world = World::invited(|_| {});
+    world.client(ANN).writes("stop");
+    assert_eq!(world.contact(ANN).status(Channel::WhatsApp), "PENDING_CONFIRMATION", "never confirmed");
+}
+
+#[test]
+fn the_channel_is_asked_for_where_there_are_two() {
+    let line = ADD_ANN.replace(" channel=whatsapp", "");
+    let mut world = World::with(direct_line);
+    let before = world.records();
+    assert_eq!(world.says("jane", &line), ["refusal(bad-argument)"]);
+    let told = world.last_reply("jane").vars;
+    assert_eq!((&told["argument"], &told["example"]), (&json!("channel"), &json!("channel=whatsapp")));
+    assert_eq!(world.records(), before);
+
+    assert_eq!(World::new().says("jane", &line), ["answer contact-added"], "the firm has only one");
+    for (channel, listed) in [(Channel::WhatsApp, "WhatsApp"), (Channel::Sms, "SMS")] {
+        let mut world = World::with(|policy| {
+            direct_line(policy);
+            let permissions = Permission::parse_many("advisor").unwrap();
+            let rights = Rights::new("jane.doe@acme.com", &[channel], &permissions, "Private Clients");
+            policy.advisors.insert(rights.email.clone(), rights);
+        });
+        world.says("jane", &line);
+        assert_eq!(world.last_reply("jane").vars["channel"], listed, "she has only one");
+        assert_eq!(world.says("jane", "/contact add"), ["form"]);
+        assert_eq!(world.last_reply("jane").vars["channels"], json!([channel]));
+    }
 }
 
 /// Whom the newest waiting notice names.

@@ -2,10 +2,12 @@
 use crate::common::world::*;
 use liaison::domain::consent::Consent;
 use liaison::domain::effect::{Body, Code};
+use liaison::domain::entitlement::{Permission, Rights};
 use liaison::domain::event::*;
 use liaison::domain::ids::*;
 use liaison::domain::policy::*;
 use liaison::domain::time::Span;
+use serde_json::json;
 
 pub const ADD_SAM: &str = "/contact add Sam Hill phone=+19175550123 channel=sms";
 const ADD_ANN_BY_SMS: &str = "/contact add Ann Lee phone=+4915112345678 channel=sms";
@@ -236,6 +238,27 @@ fn a_request_may_be_repeated_after_a_day_and_not_earlier() {
 }
 
 #[test]
+fn s0_24_by_sms_no_notice_is_promised_and_none_is_sent() {
+    let mut world = sam();
+    for text in ["one", "two"] {
+        world.in_room("Sam Hill").says("jane", text);
+        assert_eq!(world.last_reply("Sam Hill").vars["notice"], false, "{text}");
+    }
+    assert_eq!(world.sent_to(SAM), ["welcome", "opt_in"]);
+    world.policy.held_max = 2;
+    assert_eq!(world.in_room("Sam Hill").says("jane", "three"), ["refusal(held-max)"]);
+    let told = world.last_reply("Sam Hill").vars;
+    assert_eq!((&told["gate"], &told["consent"], &told["channel"]), (&json!("consent"), &json!("PENDING"), &json!("SMS")));
+    world.passes(Span::days(13));
+    let told = world.last_reply("Sam Hill").vars;
+    assert_eq!(world.last_told("Sam Hill"), "info expires-soon");
+    assert_eq!((&told["gate"], &told["consent"], &told["channel"]), (&json!("consent"), &json!("PENDING"), &json!("SMS")));
+    world.passes(Span::days(1));
+    assert_eq!(world.last_told("Sam Hill"), "expired");
+    assert_eq!(world.last_reply("Sam Hill").vars["gate"], "consent");
+}
+
+#[test]
 fn s3_10_not_on_whatsapp_is_offered_sms() {
     let mut world = world();
     world.troubles.push_back(Trouble::Fails("131026"));
@@ -271,6 +294,51 @@ fn s3_11_yes_opens_the_sms_room_and_what_waited_goes_only_when_confirmed() {
     assert_eq!(world.sent_to(ANN).last().unwrap(), "Good morning");
     world.presses_on(&card, "jane", "confirm");
     assert_eq!(world.sent_to(ANN).iter().filter(|text| *text == "Good morning").count(), 1, "once");
+}
+
+#[test]
+fn s3_11_an_offer_of_sms_that_was_refused_still_stands() {
+    let mut world = world();
+    world.troubles.push_back(Trouble::Fails("131026"));
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    let offer = world.question();
+    let rights = world.policy.advisors["jane.doe@acme.com"].clone();
+    let whatsapp = Rights::new("jane.doe@acme.com", &[Channel::WhatsApp], &[Permission::Chat], "Private Clients");
+    world.policy.advisors.insert(whatsapp.email.clone(), whatsapp);
+    assert_eq!(world.presses_on(&offer, "jane", "sms-yes"), ["refusal(not-entitled)"]);
+    world.policy.advisors.insert(rights.email.clone(), rights);
+    world.presses_on(&offer, "jane", "sms-yes");
+    assert!(world.rooms().iter().any(|room| room.channel == Channel::Sms));
+}
+
+#[test]
+fn s3_11_what_may_not_go_by_sms_yet_may_later() {
+    let mut world = world();
+    world.says("jane", &format!("{ADD_ANN} --room"));
+    world.in_room("Ann Lee").says("jane", "Good morning");
+    let invitation = world.sends.last().unwrap().clone();
+    let failed = Delivery::Failed { code: "131026".to_owned(), detail: "no".to_owned(), of_line: false };
+    world.reports_on(&invitation, failed, world.now);
+    let offer = world.posts.iter().rfind(|post| post.reply.code == Code::NotOnWhatsapp).unwrap().clone();
+    world.presses_on(&offer, "jane", "sms-yes");
+    let card = world.posts.iter().rfind(|post| post.reply.template == "send-by-sms").unwrap().clone();
+    world.client(ANN).by_sms().writes("STOP");
+    assert_eq!(world.presses_on(&card, "jane", "confirm"), ["refusal(consent)"]);
+    world.passes(Span::minutes(1));
+    world.client(ANN).by_sms().writes("START");
+    world.presses_on(&card, "jane", "confirm");
+    assert_eq!(world.sent_to(ANN).last().unwrap(), "Good morning");
+}
+
+#[test]
+fn s2_8_where_nobody_is_asked_no_request_is_advised() {
+    let mut world = world();
+    world.says("jane", ADD_ANN_BY_SMS);
+    world.says("jane", ADD_SAM);
+    for (who, needs_no_yes) in [(ANN, true), (SAM, false)] {
+        world.says("jane", &format!("/consent show {who}"));
+        assert_eq!(world.last_reply("jane").vars["channels"][0]["needs_no_yes"], needs_no_yes, "{who}");
+    }
 }
 
 #[test]

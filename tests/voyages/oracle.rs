@@ -91,7 +91,8 @@ struct Client {
 
 #[derive(Debug)]
 struct Line {
-    author: u64,
+    /// In whose name it may go: one of them at least must have the right to.
+    authors: BTreeSet<u64>,
     stream: String,
     nth: usize,
     arrived: u32,
@@ -164,7 +165,12 @@ impl Oracle {
                     client.refuse(wall);
                 }
             }
-            Heard::SendAgain { card, .. } if !self.cards.insert(card.clone()) => {}
+            // Pressed before: it counts only where nothing came of that, which cannot be seen from here.
+            Heard::SendAgain { author, token, card } if !self.cards.insert(card.clone()) => {
+                if let Some(line) = self.lines.get_mut(token).filter(|_| !self.revoked.contains(author)) {
+                    line.authors.insert(*author);
+                }
+            }
             Heard::SendAgain { author, token, .. } => {
                 let held = !self.revoked.contains(author);
                 if let Some(line) = self.lines.get_mut(token) {
@@ -172,7 +178,7 @@ impl Oracle {
                     line.marked = true;
                     // Who sends it again is its author from now on.
                     if held {
-                        line.author = *author;
+                        line.authors = BTreeSet::from([*author]);
                     }
                 } else {
                     // The invitation was sent again: its day counts anew.
@@ -192,7 +198,8 @@ impl Oracle {
     fn new_line(&mut self, author: u64, stream: &str, token: &str) {
         self.heard_lines += 1;
         let nth = self.heard_lines;
-        let line = Line { author, stream: stream.to_owned(), nth, arrived: 0, again: 0, marked: false };
+        let line =
+            Line { authors: BTreeSet::from([author]), stream: stream.to_owned(), nth, arrived: 0, again: 0, marked: false };
         // A card that is pressed twice stands for one message.
         self.lines.entry(token.to_owned()).or_insert(line);
     }
@@ -206,14 +213,14 @@ impl Oracle {
     }
 
     fn wrong_to_take(&mut self, phone: &str, parcel: &Parcel, wall: i64) -> Option<(&'static str, String)> {
-        let author = match parcel {
+        let authors = match parcel {
             Parcel::Text(token) | Parcel::Template(token) => match self.lines.get(token) {
-                Some(line) => Some(line.author),
+                Some(line) => Some(&line.authors),
                 None => return Some(("5 never acknowledged", format!("{parcel:?} was taken before it was acknowledged"))),
             },
             _ => None,
         };
-        if author.is_some_and(|author| self.revoked.contains(&author)) {
+        if authors.is_some_and(|authors| authors.is_subset(&self.revoked)) {
             return Some(("1 rights", format!("{parcel:?} of an advisor without rights")));
         }
         let waiting = self.lines.values().any(|line| line.arrived < 1 + line.again);

@@ -25,6 +25,27 @@ const LOOK_BACK: Span = Span::days(30);
 /// Between the two looks that must both miss a thing before it counts as absent: what was under way may still land.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
+/// A room that stands, under the name that it bears on the platform: not always the one that was wished for.
+#[derive(Clone)]
+pub(super) struct Standing {
+    stream: StreamId,
+    name: Option<String>,
+}
+
+impl Standing {
+    fn of(room: Room) -> Option<Standing> {
+        Some(Standing { stream: room.stream()?, name: room.room_attributes.name })
+    }
+
+    /// As the effect's end carries it: the stream, below it the name.
+    fn told(self) -> String {
+        match self.name {
+            Some(name) => format!("{}\n{name}", self.stream),
+            None => self.stream.0,
+        }
+    }
+}
+
 impl Symphony {
     /// Posts a line that bears the effect's id as its key, so that it can be found again.
     pub async fn post(&self, id: &EffectId, place: &Place, markup: &str, data: &Value) -> Attempt {
@@ -108,36 +129,36 @@ impl Symphony {
             Ok(found) => found,
             Err(error) => return self.not_begun(error),
         };
-        let stream = match found {
-            Some(stream) => stream,
+        let there = match found {
+            Some(there) => there,
             None => match self.create_under_a_free_name(open).await {
-                Ok(stream) => stream,
+                Ok(there) => there,
                 Err(error) if name_is_taken(&error) => return failed("name-taken", &error.to_string()),
                 Err(error) => return self.ended(error),
             },
         };
-        self.opened.remember(open.key.0.clone(), stream.clone());
-        match self.see_to_members(&stream, open).await {
-            Ok(()) => done(Some(stream.0)),
+        self.opened.remember(open.key.0.clone(), there.clone());
+        match self.see_to_members(&there.stream, open).await {
+            Ok(()) => done(Some(there.told())),
             Err(error) => self.not_begun(error),
         }
     }
 
-    async fn room_of(&self, key: &str) -> Result<Option<StreamId>, CallError> {
+    async fn room_of(&self, key: &str) -> Result<Option<Standing>, CallError> {
         if let Some(known) = self.opened.recall(key) {
             return Ok(Some(known));
         }
-        Ok(self.rooms_by_key(key).await?.first().and_then(Room::stream))
+        Ok(self.rooms_by_key(key).await?.into_iter().next().and_then(Standing::of))
     }
 
-    async fn create_under_a_free_name(&self, open: &OpenRoom) -> Result<StreamId, CallError> {
+    async fn create_under_a_free_name(&self, open: &OpenRoom) -> Result<Standing, CallError> {
         match (self.create_room(open, &open.name).await, &open.otherwise) {
             (Err(error), Some(otherwise)) if name_is_taken(&error) => self.create_room(open, otherwise).await,
             (outcome, _) => outcome,
         }
     }
 
-    async fn create_room(&self, open: &OpenRoom, name: &str) -> Result<StreamId, CallError> {
+    async fn create_room(&self, open: &OpenRoom, name: &str) -> Result<Standing, CallError> {
         let keyword = Keyword { key: KEYWORD.to_owned(), value: open.key.0.clone() };
         let attributes = RoomAttributes {
             name: Some(name.to_owned()),
@@ -150,7 +171,8 @@ impl Symphony {
             view_history: Some(true),
         };
         let room = self.room_create(&attributes).await?;
-        room.stream().ok_or_else(|| CallError::Unclear("the answer names no room".to_owned()))
+        let stream = room.stream().ok_or_else(|| CallError::Unclear("the answer names no room".to_owned()))?;
+        Ok(Standing { stream, name: Some(name.to_owned()) })
     }
 
     async fn see_to_members(&self, stream: &StreamId, open: &OpenRoom) -> Result<(), CallError> {
@@ -286,7 +308,7 @@ impl Symphony {
                 tokio::time::sleep(SECOND_LOOK).await;
             }
             match self.room_and_whether_complete(open).await {
-                Ok(Some((stream, true))) => return LookUp::Found { external_id: Some(stream.0) },
+                Ok(Some((there, true))) => return LookUp::Found { external_id: Some(there.told()) },
                 Ok(Some((_, false))) => return LookUp::Absent,
                 Ok(None) => {}
                 Err(error) => return cannot_tell(&error),
@@ -295,12 +317,12 @@ impl Symphony {
         LookUp::Absent
     }
 
-    async fn room_and_whether_complete(&self, open: &OpenRoom) -> Result<Option<(StreamId, bool)>, CallError> {
-        let Some(stream) = self.room_of(open.key.as_str()).await? else { return Ok(None) };
-        let present = self.members(&stream).await?;
+    async fn room_and_whether_complete(&self, open: &OpenRoom) -> Result<Option<(Standing, bool)>, CallError> {
+        let Some(there) = self.room_of(open.key.as_str()).await? else { return Ok(None) };
+        let present = self.members(&there.stream).await?;
         let owns = |user: &UserId| present.iter().any(|m| m.id == Some(user.0) && m.owner);
         let is_there = |user: &UserId| present.iter().any(|m| m.id == Some(user.0));
-        Ok(Some((stream, open.owners.iter().all(owns) && open.members.iter().all(is_there))))
+        Ok(Some((there, open.owners.iter().all(owns) && open.members.iter().all(is_there))))
     }
 
     // ---- What an error means for an effect ----

@@ -1,5 +1,6 @@
 //! The platform's calls, each telling what is certain about its outcome.
 use super::answers::*;
+use super::effects::Standing;
 use super::login::{LoginError, PROXY_REFUSES, Session, SharedSession, Tokens, told, trimmed};
 use super::remembered::{Memory, Remembered};
 use super::{SymphonySettings, url_safe};
@@ -42,7 +43,7 @@ pub struct Symphony {
     direct: Mutex<Remembered<UserId, StreamId>>,
     pub(super) by_email: Mutex<Remembered<String, UserId>>,
     /// Rooms that this process has opened: the platform's search may not know them yet.
-    pub(super) opened: Mutex<Remembered<String, StreamId>>,
+    pub(super) opened: Mutex<Remembered<String, Standing>>,
 }
 
 /// One call, as data, so that it can be made again after the tokens were renewed.

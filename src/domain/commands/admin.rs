@@ -96,8 +96,11 @@ fn revoke(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let colleague = colleague(scene, given)?;
     let channels = channels(given, false)?;
     let mut rights = rights_of(scene, &colleague);
+    if !rights.has_any() {
+        return Err(Refusal::bad_argument("colleague", "has no rights here; is the address right?", SHOW.example));
+    }
     if !channels.iter().any(|channel| rights.channels.contains_key(channel)) {
-        return Err(Refusal::bad_argument("channel", "is none that this colleague has", SHOW.example));
+        return Err(Refusal::bad_argument("channel", "is not one that this colleague has", SHOW.example));
     }
     rights.channels.retain(|channel, _| !channels.contains(channel));
     keep(scene, given, &rights, "admin.revoked");

@@ -1,12 +1,14 @@
 //! `/consent show` and `/consent history`: what a contact has agreed to, since when, by which message.
 use super::views;
 use super::{Answer, Command, Given, PLAIN};
+use crate::domain::consent::Consent;
 use crate::domain::contact::{Contact, OnChannel, Turned};
 use crate::domain::effect::Reply;
 use crate::domain::entitlement::Permission;
 use crate::domain::ids::Channel;
 use crate::domain::refusal::Refusal;
 use crate::domain::scene::Scene;
+use crate::domain::sms;
 use serde_json::{Value, json};
 
 pub const SHOW: Command = Command {
@@ -39,6 +41,7 @@ fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let row = |(channel, on): (&Channel, &OnChannel)| {
         let latest = on.history.back();
         json!({
+            "needs_no_yes": on.consent == Consent::None && sms::is_willing(scene.policy, &contact, *channel),
             "channel": channel.name(), "consent": on.consent.name(), "since": on.consent.since(),
             "by": latest.map(|turned| views::actor_seen(scene, given, &turned.by)),
             "message": latest.and_then(|turned| turned.message.clone()),

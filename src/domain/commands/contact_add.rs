@@ -10,8 +10,10 @@ use crate::domain::ids::*;
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
 use crate::domain::relay::number_keys;
+use crate::domain::room::Room;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
 use crate::domain::scene::Scene;
+use crate::domain::sending;
 use crate::domain::sms;
 use crate::domain::{email, phone};
 use crate::fault;
@@ -23,7 +25,8 @@ pub const ADD: Command = Command {
     usage: "/contact add <first> <last> phone= email= [company=] channel=whatsapp|sms [lang=] [for=@advisor] [advisors=@a,@b] \
             [--room] [room=\"name\"]",
     example: "/contact add Ann Lee phone=+4915112345678 email=ann@lee.de channel=whatsapp --room",
-    about: "add a client to a list; with --room also open the room and send the invitation",
+    about: "add a client to a list; with --room also open the room and send the invitation; channel= may be left out by who has \
+            only one",
     needs: &[Permission::ContactCreate],
     positional: &["first", "last"],
     keys: &["phone", "email", "company", "channel", "lang", "for", "advisors", "room"],
@@ -55,26 +58,26 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if typed.channel == Channel::Sms && !sms::is_set_up(scene.policy) {
         return Err(Refusal::new("sms-not-set-up").with("argument", "channel"));
     }
+    if given.args.value("advisors").is_some_and(|named| !named.parts.is_empty()) && !wants_room(given, typed.channel) {
+        return Err(Refusal::bad_argument("advisors", "come into a room, and none was asked for: add --room", ADD.example));
+    }
     let requestor = requestor(scene, given, typed.channel)?;
     let sub_org = scene.rights(requestor.id).sub_org;
     let colleagues = colleagues(scene, given, typed.channel, &sub_org)?;
     let found = matching(scene, &typed)?;
     let is_new = found.is_none();
+    let was_listed = found.as_ref().is_some_and(|contact| stands_on_list(scene, contact, typed.channel, requestor.id));
     let contact = match found {
         Some(contact) => join_list(scene, given, contact, &typed, &requestor)?,
         None => create(scene, given, &typed, &requestor),
     };
-    let reply = answer(scene, given, &contact, &typed, &requestor, is_new);
+    let reply = answer(scene, given, &contact, &typed, &requestor, is_new).with("was_listed", was_listed);
+    let reply = super::for_reader(reply, &given.rights);
     if !wants_room(given, typed.channel) {
         return Ok(Answer::Say(reply));
     }
     may_have_room(scene, given, &contact, &typed)?;
-    let own_room = contact
-        .rooms
-        .iter()
-        .filter_map(|key| scene.room(key))
-        .find(|room| room.is_live() && room.channel == typed.channel && room.members.contains_key(&requestor.id));
-    if let Some(room) = own_room {
+    if let Some(room) = room_of(scene, &contact, typed.channel, requestor.id) {
         return Ok(Answer::Say(reply.with("room", room.name).with("room_was_there", true)));
     }
     let name = given.key("room");
@@ -97,6 +100,11 @@ fn add(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     Ok(Answer::Later)
 }
 
+fn room_of(scene: &Scene, contact: &Contact, channel: Channel, user: UserId) -> Option<Room> {
+    let mut rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    rooms.find(|room| room.is_live() && room.channel == channel && room.members.contains_key(&user))
+}
+
 /// On SMS the room comes with the contact (S2-2).
 fn wants_room(given: &Given, channel: Channel) -> bool {
     channel == Channel::Sms || given.args.flag("room") || given.key("room").is_some()
@@ -104,13 +112,8 @@ fn wants_room(given: &Given, channel: Channel) -> bool {
 
 fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
     let (first, last) = (given.needed(0)?.to_owned(), given.needed(1)?.to_owned());
-    let channel = match given.key("channel") {
-        None => Channel::WhatsApp,
-        Some(text) => {
-            Channel::parse(text).ok_or_else(|| Refusal::bad_argument("channel", "must be whatsapp or sms", "channel=whatsapp"))?
-        }
-    };
     let phone_raw = given.key("phone").ok_or_else(|| Refusal::missing("phone", "phone=+4915112345678"))?.to_owned();
+    let channel = channel(scene, given)?;
     let number = phone::canonical(&phone_raw, &scene.policy.default_region)
         .map_err(|problem| Refusal::new("phone-invalid").with("why", problem.reason()).with("argument", "phone"))?;
     let email_raw = given.key("email").map(str::to_owned);
@@ -130,6 +133,25 @@ fn read(scene: &Scene, given: &Given) -> Result<Typed, Refusal> {
         language: language(scene, given)?,
         channel,
     })
+}
+
+/// On which the client is written to: nobody guesses between two, for each has a consent of its own.
+fn channel(scene: &Scene, given: &Given) -> Result<Channel, Refusal> {
+    match (given.key("channel"), channels(scene, given).as_slice()) {
+        (Some(text), _) => {
+            Channel::parse(text).ok_or_else(|| Refusal::bad_argument("channel", "must be whatsapp or sms", "channel=whatsapp"))
+        }
+        (None, [only]) => Ok(*only),
+        (None, []) => Ok(Channel::WhatsApp),
+        (None, [_, _, ..]) => Err(Refusal::missing("channel", "channel=whatsapp")),
+    }
+}
+
+/// The channels on which the caller may add clients and the firm has a line.
+pub fn channels(scene: &Scene, given: &Given) -> Vec<Channel> {
+    let may = |channel: &Channel| given.rights.may(Permission::ContactCreate, Some(*channel));
+    let has_line = |channel: &Channel| scene.policy.lines_of(*channel).next().is_some();
+    Channel::ALL.into_iter().filter(|channel| may(channel) && has_line(channel)).collect()
 }
 
 fn language(scene: &Scene, given: &Given) -> Result<String, Refusal> {
@@ -234,16 +256,33 @@ fn create(scene: &mut Scene, given: &Given, typed: &Typed, requestor: &User) -> 
 
 /// A client whom somebody onboarded before comes onto this list in the same way, under the name typed here (S0-28, S2-17).
 fn join_list(scene: &mut Scene, given: &Given, contact: Contact, typed: &Typed, requestor: &User) -> Result<Contact, Refusal> {
-    let listing = scene.listing(requestor.id, &contact.id);
-    let complete = listing.is_some_and(|listing| !listing.incomplete && listing.channels.contains(&typed.channel));
     // One whose number was handed to a stranger gets his new one.
-    if complete && contact.phone.is_some() {
-        return Err(Refusal::new("already-yours").about(&contact.id).with("name", given.name_of(scene, &contact)));
+    if !stands_on_list(scene, &contact, typed.channel, requestor.id) || contact.phone.is_none() {
+        return Ok(list(scene, given, contact, typed, requestor));
     }
-    Ok(list(scene, given, contact, typed, requestor))
+    let room = room_of(scene, &contact, typed.channel, requestor.id);
+    if room.is_none() && wants_room(given, typed.channel) {
+        // The room is what is new; he is on the list under the name that he has there.
+        let mut contact = contact;
+        complete_keys(scene, &mut contact, typed);
+        scene.put(&contact);
+        return Ok(contact);
+    }
+    let refusal = Refusal::new("already-yours").about(&contact.id);
+    let refusal =
+        refusal.with("name", sending::name_for(scene, Some(requestor.id), &contact.id)).with("id", contact.id.to_string());
+    let refusal = refusal.with("for", requestor.name.clone()).with("on_behalf", requestor.id != given.caller.id);
+    Err(match room {
+        Some(room) => refusal.with("room", room.name),
+        None => refusal,
+    })
 }
 
-fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, requestor: &User) -> Contact {
+fn stands_on_list(scene: &Scene, contact: &Contact, channel: Channel, user: UserId) -> bool {
+    scene.listing(user, &contact.id).is_some_and(|listing| !listing.incomplete && listing.channels.contains(&channel))
+}
+
+fn complete_keys(scene: &mut Scene, contact: &mut Contact, typed: &Typed) {
     if contact.phone.is_none() {
         contact.phone = Some(typed.phone.clone());
         contact.phone_raw = Some(typed.phone_raw.clone());
@@ -254,6 +293,10 @@ fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, r
         contact.email = Some(address.clone());
         contact.email_raw = typed.email_raw.clone();
     }
+}
+
+fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, requestor: &User) -> Contact {
+    complete_keys(scene, &mut contact, typed);
     if contact.first.is_empty() && contact.last.is_empty() {
         contact.first = typed.first.clone();
         contact.last = typed.last.clone();
@@ -278,6 +321,7 @@ fn list(scene: &mut Scene, given: &Given, mut contact: Contact, typed: &Typed, r
         incomplete: false,
         added_at: scene.now,
         added_by: given.caller.email.clone(),
+        on_behalf: requestor.id != given.caller.id,
     });
     let detail = json!({ "requestor": requestor.email, "by": given.caller.email, "first": typed.first, "last": typed.last });
     scene.note(Entry::new("contact.listed", given.caller.email.clone()).about(&contact.id).detail(detail));
@@ -297,7 +341,7 @@ fn may_have_room(scene: &mut Scene, given: &Given, contact: &Contact, typed: &Ty
 fn answer(scene: &Scene, given: &Given, contact: &Contact, typed: &Typed, requestor: &User, is_new: bool) -> Reply {
     Reply::answer("contact-added")
         .about(&contact.id)
-        .with("name", format!("{} {}", typed.first, typed.last))
+        .with("name", sending::name_for(scene, Some(requestor.id), &contact.id))
         .with("id", contact.id.to_string())
         .with("for", scene.user_name(requestor.id))
         .with("on_behalf", requestor.id != given.caller.id)

@@ -113,14 +113,15 @@ fn row(scene: &Scene, known: &Known) -> Value {
 }
 
 fn show(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let contact = given.contact(scene, 0)?;
+    let contact = given.contact_to_invite(scene, 0)?;
     views::may_look(given, &contact, Permission::ContactListAll)?;
     let listing = scene.listing(given.caller.id, &contact.id);
     let known = Known { name: given.name_of(scene, &contact), contact, listing };
     let contact = &known.contact;
     let room = given.room_with(scene, contact, None);
     let rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
-    let rooms: Vec<String> = rooms.filter(|room| room.members.contains_key(&given.caller.id)).map(|room| room.name).collect();
+    let rooms = rooms.filter(|room| room.members.contains_key(&given.caller.id));
+    let rooms: Value = rooms.map(|room| json!({ "name": room.name, "channel": room.channel.name() })).collect();
     let requestor = contact.requestor.map(|user| scene.actor(user)).filter(|actor| *actor != contact.created_by);
     let requestor = requestor.map(|actor| views::actor_seen(scene, given, &actor));
     let reply = Reply::answer("contact-card")

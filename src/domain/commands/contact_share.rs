@@ -121,5 +121,7 @@ fn give(scene: &mut Scene, given: &Given, contact: &Contact, entry: &Listing, sh
     let detail = json!({ "by": given.caller.email, "with": shared.user.email });
     scene.note(Entry::new("contact.shared", given.caller.email.clone()).about(&contact.id).detail(detail));
     let told = Reply::new(Code::Notice, "shared-with-you").about(&contact.id).with("by", given.caller.name.clone());
-    scene.post(Place::Direct(shared.user.id), told.with("name", entry.name()).with("id", contact.id.to_string()));
+    let told = told.with("name", entry.name()).with("id", contact.id.to_string());
+    let rights = scene.rights(shared.user.id);
+    scene.post(Place::Direct(shared.user.id), super::for_reader(told, &rights));
 }

@@ -31,7 +31,7 @@ fn help(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let Some(wanted) = given.text(0) else {
         let mine = ALL.iter().copied().filter(|command| may_use(command, &given.rights));
         let reply = Reply::answer("help").with("firm", scene.policy.firm.clone());
-        return Ok(Answer::Say(reply.with("commands", mine.map(row).collect::<Vec<_>>())));
+        return Ok(Answer::Say(listed(reply, mine.collect())));
     };
     let wanted = wanted.trim_start_matches('/').to_lowercase();
     if wanted == "client" {
@@ -50,13 +50,23 @@ fn help(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 /// `/help contact` shows what begins so; something else is answered with what is near.
 fn of_noun(given: &Given, wanted: &str) -> Result<Answer, Refusal> {
     let mine = || ALL.iter().copied().filter(|command| may_use(command, &given.rights));
-    let of_noun: Vec<Value> = mine().filter(|command| command.path.split(' ').next() == Some(wanted)).map(row).collect();
+    let of_noun: Vec<&Command> = mine().filter(|command| command.path.split(' ').next() == Some(wanted)).collect();
     if !of_noun.is_empty() {
-        return Ok(Answer::Say(Reply::answer("help").with("firm", "").with("commands", of_noun)));
+        return Ok(Answer::Say(listed(Reply::answer("help").with("firm", ""), of_noun)));
     }
     let near = suggest::suggest(wanted, mine().map(|command| command.path));
     let refusal = Refusal::new("unknown-command").with("suggestions", near).with("in_client_room", false);
     Err(refusal.with("typed", format!("/{wanted}")))
+}
+
+/// With one of them as an example: the first that takes more than itself to understand.
+fn listed(reply: Reply, commands: Vec<&Command>) -> Reply {
+    let example = commands.iter().find(|command| command.path.contains(' ')).map(|command| command.path);
+    let reply = reply.with("commands", commands.into_iter().map(row).collect::<Vec<_>>());
+    match example {
+        Some(example) => reply.with("example", example),
+        None => reply,
+    }
 }
 
 fn row(command: &Command) -> Value {

@@ -1,4 +1,5 @@
 //! `/optin send` and `/optin resend`: ask a contact whether the firm may write to him.
+use super::sms::not_on_whatsapp;
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::consent::Consent;
@@ -10,7 +11,6 @@ use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::saying::{Asking, ask_client};
 use crate::domain::scene::Scene;
-use crate::domain::sms;
 use crate::fault;
 
 pub const SEND: Command = Command {
@@ -46,7 +46,7 @@ fn channel_of(given: &Given, contact: &Contact) -> Channel {
 }
 
 fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let contact = given.contact(scene, 0)?;
+    let contact = given.contact_to_invite(scene, 0)?;
     let channel = channel_of(given, &contact);
     let line = may_ask(scene, given, &contact, channel)?;
     if contact.consent(channel).is_pending() {
@@ -57,19 +57,19 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         let card = Reply::new(Code::Confirm, "confirm-invitation").about(&contact.id).with("name", name);
         return Ok(Answer::Confirm(card.with("channel", channel.name())));
     }
-    let room = given.room_with(scene, &contact, Some(channel));
+    let room = room_with(scene, given, &contact, channel);
     ask(scene, given, &contact, (channel, &line), room, "confirmed that the client agreed to be contacted")
 }
 
 fn resend(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
-    let contact = given.contact(scene, 0)?;
+    let contact = given.contact_to_invite(scene, 0)?;
     let channel = channel_of(given, &contact);
     let line = may_ask(scene, given, &contact, channel)?;
     if !contact.consent(channel).is_pending() {
         return Err(Refusal::new("nothing-pending").about(&contact.id).with("name", given.name_of(scene, &contact)));
     }
     may_repeat(scene, &contact, channel)?;
-    let room = given.room_with(scene, &contact, Some(channel));
+    let room = room_with(scene, given, &contact, channel);
     ask(scene, given, &contact, (channel, &line), room, "asked again")
 }
 
@@ -82,19 +82,33 @@ fn ask(
     attested: &str,
 ) -> Result<Answer, Refusal> {
     let has_room = room.is_some();
+    let requestor = given.onboarded_for(scene, contact);
     let asking = Asking {
         contact: &contact.id,
         channel,
         line,
         room: room.map(|room| room.key),
-        by: given.caller.id,
+        by: requestor.unwrap_or(given.caller.id),
         actor: given.caller.id,
         attested,
     };
     ask_client(scene, asking).ok_or_else(|| Refusal::new("busy").with("why", "The consent stands otherwise now."))?;
     let reply = Reply::answer("invitation-sent").about(&contact.id).with("name", given.name_of(scene, contact));
     let waits = approval::invitation_waits(scene, &contact.id);
-    Ok(Answer::Say(reply.with("has_room", has_room).with("waits", waits)))
+    let reply = reply.with("has_room", has_room).with("waits", waits);
+    Ok(Answer::Say(match requestor {
+        Some(requestor) => reply.with("for", scene.user_name(requestor)),
+        None => reply,
+    }))
+}
+
+/// A room in which he is talked with: the caller's, or that of the colleague for whom the caller asks.
+fn room_with(scene: &Scene, given: &Given, contact: &Contact, channel: Channel) -> Option<Room> {
+    let Some(requestor) = given.onboarded_for(scene, contact) else {
+        return given.room_with(scene, contact, Some(channel));
+    };
+    let mut rooms = contact.rooms.iter().filter_map(|key| scene.room(key));
+    rooms.find(|room| room.is_live() && room.channel == channel && room.members.contains_key(&requestor))
 }
 
 /// The line to ask on, if this contact may be asked at all now.
@@ -114,22 +128,20 @@ fn may_ask(scene: &mut Scene, given: &Given, contact: &Contact, channel: Channel
                 .about(&contact.id)
                 .with("why", "The client may have asked to stop; settle that first."));
         }
-        Consent::Unreachable { .. } => {
-            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
-            return Err(refusal);
-        }
+        Consent::Unreachable { .. } => return Err(not_on_whatsapp(scene, given, contact, name)),
         Consent::None | Consent::Pending { .. } => {}
     }
-    let room = given.room_with(scene, contact, Some(channel));
+    let room = room_with(scene, given, contact, channel);
     let line = room.map(|room| room.line).or_else(|| contact.on(channel).line);
-    let line = line.or_else(|| line_for(scene, given, channel));
+    let line = line.or_else(|| line_for(scene, given, contact, channel));
     line.ok_or_else(|| Refusal::new("no-line-left").with("channel", channel.name()))
 }
 
-fn line_for(scene: &Scene, given: &Given, channel: Channel) -> Option<LineId> {
+fn line_for(scene: &Scene, given: &Given, contact: &Contact, channel: Channel) -> Option<LineId> {
+    let requestor = given.onboarded_for(scene, contact).and_then(|user| scene.user(user));
+    let email = requestor.map_or_else(|| given.caller.email.clone(), |user| user.email);
     let mut lines: Vec<_> = scene.policy.lines_of(channel).collect();
-    lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == given.caller.email));
+    lines.retain(|line| line.advisor.as_deref().is_none_or(|advisor| advisor == email));
     lines.sort_by_key(|line| line.advisor.is_none());
     lines.first().map(|line| line.id.clone())
 }

@@ -57,7 +57,7 @@ fn held_in(scene: &Scene, room: &Room) -> Vec<Message> {
 
 fn cancel(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     let typed = given.needed(0)?;
-    let unknown = || Refusal::bad_argument("message", "is no message of yours; /queue list shows them", CANCEL.example);
+    let unknown = || Refusal::bad_argument("message", "is none of yours; /queue list shows them", CANCEL.example);
     let mut message = message_id(typed).and_then(|id| message_seen(scene, given, &id)).ok_or_else(unknown)?;
     if message.advisor() != Some(given.caller.id) {
         let author = message.advisor().map(|user| scene.user_name(user)).unwrap_or_else(|| scene.policy.firm.clone());

@@ -1,4 +1,5 @@
 //! `/room create`: a room with contacts on one channel, colleagues, and an invitation for whoever was not asked yet.
+use super::sms::not_on_whatsapp;
 use super::{Answer, Command, Given, PLAIN, People};
 use crate::domain::consent::Consent;
 use crate::domain::contact::Contact;
@@ -13,6 +14,7 @@ use crate::domain::room::Room;
 use crate::domain::rooms::{self, NAME_MAX, Plan};
 use crate::domain::scene::Scene;
 use crate::domain::sms;
+use serde_json::json;
 
 pub const CREATE: Command = Command {
     path: "room create",
@@ -45,7 +47,7 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     if !given.confirmed
         && let Some(card) = room_is_there(scene, given, &contacts, channel)
     {
-        return Ok(Answer::Confirm(card));
+        return offered(card, channel);
     }
     let ids: Vec<ContactId> = contacts.iter().map(|contact| contact.id.clone()).collect();
     let reply = Reply::answer("room-created").about(&ids[0]).with("name", name.clone()).with("channel", channel.name());
@@ -141,13 +143,23 @@ pub(super) fn may_be_reached(
     }
     match contact.consent(channel) {
         Consent::OptedOut { .. } => Err(Refusal::new("opted-out").about(&contact.id).with("name", name)),
-        Consent::Unreachable { .. } => {
-            let mut refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
-            refusal.card = Some(Box::new(sms::offer(scene, given.room.as_ref().map(|room| &room.key), &contact.id, Vec::new())));
-            Err(refusal)
-        }
+        Consent::Unreachable { .. } => Err(not_on_whatsapp(scene, given, contact, name)),
         Consent::None | Consent::Pending { .. } | Consent::OptedIn { .. } | Consent::Review { .. } => Ok(()),
     }
+}
+
+/// Nothing is offered that would be refused: where the caller's own room took the last line, it is named.
+fn offered(card: Reply, channel: Channel) -> Result<Answer, Refusal> {
+    let says = |name: &str| card.vars.get(name) == Some(&json!(true));
+    if !says("own") || says("line_left") {
+        return Ok(Answer::Confirm(card));
+    }
+    let refusal = Refusal::new("no-line-left").with("channel", channel.name());
+    // What is meant for one client is not written in a group.
+    Err(match card.vars.get("room") {
+        Some(room) if !says("group") => refusal.with("room", room.clone()),
+        Some(_) | None => refusal,
+    })
 }
 
 /// Where a room with that contact exists, joining it is offered first; the caller's own is named (RULES, Which room).
@@ -164,5 +176,7 @@ fn room_is_there(scene: &Scene, given: &Given, contacts: &[Contact], channel: Ch
     let owner = there.owner().map(|owner| scene.user_name(owner)).unwrap_or_default();
     let card = Reply::new(Code::Confirm, "room-is-there").about(&contact.id).with("name", given.name_of(scene, contact));
     let card = card.with("room", there.name.clone()).with("room_key", there.key.to_string()).with("owner", owner);
-    Some(card.with("own", own.is_some()).with("group", there.contacts.len() > 1))
+    let line = rooms::line_left(scene, given.caller.id, channel, contacts, &given.rights.sub_org);
+    let card = card.with("own", own.is_some()).with("group", there.contacts.len() > 1);
+    Some(card.with("line_left", line.is_some()))
 }

@@ -35,6 +35,14 @@ fn run(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
 }
 
+/// Proved not to be there: refused with the offer to try SMS instead (S3-10).
+pub(super) fn not_on_whatsapp(scene: &mut Scene, given: &Given, contact: &Contact, name: String) -> Refusal {
+    let here = given.room.as_ref().filter(|room| room.contacts.contains(&contact.id)).map(|room| room.key.clone());
+    let offer = sms::offer(scene, here.as_ref(), &contact.id, Vec::new());
+    let refusal = Refusal::new("not-on-whatsapp").about(&contact.id).with("name", name);
+    Refusal { card: Some(Box::new(offer)), ..refusal }
+}
+
 /// Who wants the room, where he is answered, and which messages he may send again there.
 pub struct Wish<'w> {
     pub caller: &'w User,

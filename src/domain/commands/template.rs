@@ -1,4 +1,5 @@
 //! `/template list`, `show` and `send`: approved messages that may go at any time, after a preview.
+use super::sms::not_on_whatsapp;
 use super::{Answer, Command, Given, PLAIN};
 use crate::domain::approval;
 use crate::domain::contact::Contact;
@@ -9,6 +10,7 @@ use crate::domain::ids::*;
 use crate::domain::native::{self, Native};
 use crate::domain::policy::DEFAULT_LANGUAGE;
 use crate::domain::refusal::Refusal;
+use crate::domain::relay;
 use crate::domain::room::Room;
 use crate::domain::saying::{self};
 use crate::domain::scene::Scene;
@@ -136,8 +138,8 @@ fn send(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
             let row = to.group().map(|_| native::hindrance(scene, &to.room, given.caller.id, false, gate));
             Ok(Answer::Say(about(Reply::answer("template-held")).of(&message).with("gate", gate).with("row", row)))
         }
-        Accepted::Refused(gate) => Err(refused(&to, gate)),
-        Accepted::Full(count) => Err(Refusal::new("held-max").about(&to.id).with("count", count)),
+        Accepted::Refused(gate) => Err(refused(scene, given, &to, gate)),
+        Accepted::Full(count) => Err(relay::too_many(scene, &to.room, &to.id, count)),
     }
 }
 
@@ -265,7 +267,7 @@ fn is_approved(scene: &Scene, given: &Given, to: &Addressee, body: &Body) -> Res
     }
 }
 
-fn may_go(scene: &Scene, given: &Given, to: &Addressee) -> Result<(), Refusal> {
+fn may_go(scene: &mut Scene, given: &Given, to: &Addressee) -> Result<(), Refusal> {
     let objection = match (to.group(), to.readers.first()) {
         (Some(native), _) => native::first_objection(scene, &to.room, native, given.caller.id, false),
         (None, Some(contact)) => first_objection(&Subject {
@@ -282,12 +284,16 @@ fn may_go(scene: &Scene, given: &Given, to: &Addressee) -> Result<(), Refusal> {
         (None, None) => None,
     };
     match objection {
-        Some((gate, Verdict::Refuse)) => Err(refused(to, gate)),
+        Some((gate, Verdict::Refuse)) => Err(refused(scene, given, to, gate)),
         Some((_, Verdict::Hold | Verdict::Pass)) | None => Ok(()),
     }
 }
 
-fn refused(to: &Addressee, gate: &'static str) -> Refusal {
+fn refused(scene: &mut Scene, given: &Given, to: &Addressee, gate: &'static str) -> Refusal {
+    let alone = to.readers.first().filter(|_| to.group().is_none());
+    if let Some(contact) = alone.filter(|contact| gate == "address" && contact.consent(Channel::WhatsApp).is_unreachable()) {
+        return not_on_whatsapp(scene, given, contact, to.name.clone());
+    }
     // After a no the refusal bears the code of COMMANDS, otherwise the gate's id.
     let code = if gate == "consent" { "opted-out" } else { gate };
     let nobody = to.group().is_some() && to.readers.is_empty();

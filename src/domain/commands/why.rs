@@ -49,7 +49,7 @@ fn why(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
 }
 
 fn of_message(scene: &mut Scene, given: &Given, id: &MessageId) -> Result<Answer, Refusal> {
-    let unknown = || Refusal::bad_argument("message", "is none that you may see", "/queue list");
+    let unknown = || Refusal::bad_argument("message", "is not one that you may see", "/queue list");
     if let Some(inbound) = scene.case.get::<Inbound>(&Inbound::key_of(id)) {
         return of_client_message(scene, given, &inbound).ok_or_else(unknown)?;
     }

@@ -13,7 +13,7 @@ use crate::domain::outbox;
 use crate::domain::refusal::Refusal;
 use crate::domain::room::Room;
 use crate::domain::scene::Scene;
-use crate::domain::sending::{Accepted, Draft, accept, contact_name};
+use crate::domain::sending::{Accepted, Draft, accept, contact_name, gate_of_head};
 use crate::domain::sms_length::{self, SMS_MAX};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -73,10 +73,12 @@ pub fn measured(channel: Channel, text: &str) -> (usize, usize) {
 fn refused(scene: &mut Scene, room: &Room, contact: &ContactId, accepted: &Accepted) -> bool {
     match accepted {
         Accepted::Ready(_) | Accepted::Held(..) => return false,
-        Accepted::Refused(gate) => refuse_text(scene, room, contact, gate),
+        Accepted::Refused(gate) => {
+            let reply = refused_text(scene, room, contact, gate);
+            scene.post(Place::Room(room.key.clone()), reply);
+        }
         Accepted::Full(count) => {
-            let name = contact_name(scene, Some(&room.key), contact);
-            let refusal = Refusal::new("held-max").about(contact).with("count", *count).with("name", name);
+            let refusal = too_many(scene, room, contact, *count);
             scene.post(Place::Room(room.key.clone()), refusal.into_reply());
         }
     }
@@ -157,16 +159,29 @@ pub fn in_the_name_of(scene: &Scene, room: &Room, message: &Message, user: UserI
     }
 }
 
-pub fn refuse_text(scene: &mut Scene, room: &Room, contact: &ContactId, gate: &'static str) {
-    let reply = Reply::new(Code::Refusal, "text-refused")
+/// What the room reads of words that will not go.
+pub fn refused_text(scene: &Scene, room: &Room, contact: &ContactId, gate: &'static str) -> Reply {
+    Reply::new(Code::Refusal, "text-refused")
         .about(contact)
         .because(gate)
         .with("gate", gate)
         .with("name", contact_name(scene, Some(&room.key), contact))
         .with("group", room.is_group())
         .with("channel", room.channel.name())
-        .with("nobody", native::readers(scene, &room.key).is_empty() && room.is_native());
-    scene.post(Place::Room(room.key.clone()), reply);
+        .with("nobody", native::readers(scene, &room.key).is_empty() && room.is_native())
+}
+
+/// No more are kept; what would let those that wait go stands in it.
+pub fn too_many(scene: &Scene, room: &Room, contact: &ContactId, count: usize) -> Refusal {
+    let gate = gate_of_head(scene, &scene.lane(&room.key, contact));
+    let consent = scene.contact(contact).map(|c| c.consent(room.channel)).unwrap_or_default();
+    Refusal::new("held-max")
+        .about(contact)
+        .with("count", count)
+        .with("name", contact_name(scene, Some(&room.key), contact))
+        .with("gate", gate)
+        .with("consent", consent.name())
+        .with("channel", room.channel.name())
 }
 
 /// While held a message can be edited; later the client keeps the first version, and the author is told.

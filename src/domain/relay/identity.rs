@@ -4,7 +4,7 @@ use crate::domain::case::Record;
 use crate::domain::commit::{Entry, Key};
 use crate::domain::consent::{Consent, Turn};
 use crate::domain::contact::{Contact, Pointer};
-use crate::domain::effect::{Code, Reply};
+use crate::domain::effect::{Address, Code, Reply};
 use crate::domain::event::{ClientKeys, ClientMessage, Content, DeliveryReported};
 use crate::domain::ids::*;
 use crate::domain::message::Message;
@@ -42,17 +42,26 @@ pub(super) fn who_called(scene: &mut Scene, said: &ClientMessage, at: Timestamp,
     meet_stranger(scene, said, at)
 }
 
-/// By any of the keys of the identity.
+/// By any of the keys of the identity that were his when this was said.
 pub fn find_contact(scene: &Scene, keys: &ClientKeys) -> Option<Contact> {
-    let id = keys_by_which_he_is_known(keys).into_iter().find_map(|key| scene.pointer(key))?;
-    scene.contact(&ContactId(id))
+    let at = scene.event.at.min(scene.now);
+    let owner = |key: Key| scene.pointer(key).and_then(|id| scene.contact(&ContactId(id)));
+    let by_user_id = keys.user_id.as_ref().and_then(|id| owner(Key::new("bsuid", id)));
+    // One that he has no more tells of him only what he said while he had it; whoever has it now is somebody else.
+    let by_user_id = by_user_id.filter(|contact| contact.user_id == keys.user_id || contact.was_another(at));
+    let number = ClientKeys { user_id: None, ..keys.clone() };
+    by_user_id.or_else(|| keys_by_which_he_is_known(&number).into_iter().find_map(owner))
 }
 
 /// The provider's id of a message that was sent. Below it may stand an id of its own for whom we write to at this number: by that
-/// he is found when he answers.
-pub fn learn_from_answer(scene: &mut Scene, id: &ContactId, answer: &str) -> Wamid {
+/// he is found when he answers, unless he has moved from that number since.
+pub fn learn_from_answer(scene: &mut Scene, id: &ContactId, to: &Address, answer: &str) -> Wamid {
     let Some((wamid, wa_id)) = answer.split_once('\n') else { return Wamid::new(answer) };
-    if let Some(mut contact) = scene.contact(id) {
+    let stays = |contact: &Contact| match &to.phone {
+        Some(_) => contact.phone == to.phone,
+        None => contact.user_id == to.user_id,
+    };
+    if let Some(mut contact) = scene.contact(id).filter(stays) {
         let keys = ClientKeys { wa_id: Some(wa_id.to_owned()), ..ClientKeys::default() };
         learn_keys(scene, &mut contact, &keys);
         scene.put(&contact);
@@ -267,22 +276,27 @@ pub(super) fn note_arrival(scene: &mut Scene, mut contact: Contact, said: &Clien
     contact
 }
 
-/// The keys that he is named by here are his as well.
+/// The keys that he is named by here are his as well, unless this comes late from before he had others.
 pub fn learn_of(scene: &mut Scene, contact: &Contact, keys: &ClientKeys) {
     let mut contact = contact.clone();
-    learn_keys(scene, &mut contact, keys);
-    scene.put(&contact);
+    if !contact.was_another(scene.event.at.min(scene.now)) {
+        learn_keys(scene, &mut contact, keys);
+        scene.put(&contact);
+    }
 }
 
 /// A message in a native group tells who he is and that he can be reached; it opens no window of his own.
 pub fn note_group_message(scene: &mut Scene, contact: &Contact, said: &ClientMessage, room: &RoomKey) {
+    let at = scene.event.at.min(scene.now);
+    let detail = json!({ "line": said.line, "id": said.id, "content": said.content, "quoted": said.quoted, "group": said.group });
+    scene.note(Entry::new("client.wrote", CLIENT).about(&contact.id).room(room).told_at(scene.event.at).detail(detail));
+    if contact.was_another(at) {
+        return;
+    }
     let mut contact = contact.clone();
     learn_keys(scene, &mut contact, &said.from);
     contact.on_mut(said.channel).ever_reached = true;
     scene.put(&contact);
-    let detail = json!({ "line": said.line, "id": said.id, "content": said.content, "quoted": said.quoted, "group": said.group });
-    scene.note(Entry::new("client.wrote", CLIENT).about(&contact.id).room(room).told_at(scene.event.at).detail(detail));
-    let at = scene.event.at.min(scene.now);
     scene.turn_consent(&mut contact, said.channel, Turn::Inbound, at, json!({ "message": said.id }));
 }
 
@@ -320,9 +334,11 @@ fn learn_keys(scene: &mut Scene, contact: &mut Contact, keys: &ClientKeys) {
     {
         contact.wa_id = Some(wa_id.clone());
     }
+    // One that leads here and is not his any more is of an earlier number: he does not go back to it.
     if let Some(user_id) = keys.user_id.as_ref().filter(|id| contact.user_id.as_ref() != Some(id))
-        && claim(scene, Key::new("bsuid", user_id))
+        && scene.pointer(Key::new("bsuid", user_id)).is_none()
     {
+        scene.point(Key::new("bsuid", user_id), &contact.id);
         contact.user_id = Some(user_id.clone());
     }
     if keys.profile_name.is_some() {
@@ -513,8 +529,8 @@ pub fn number_keys(number: &Phone) -> Vec<Key> {
     written.flat_map(|one| [Key::new("phone", one.e164()), Key::new("wa", one.digits())]).collect()
 }
 
-/// The number leads here no more. The business-scoped id goes on leading here: it is never given to another, and what bears
-/// it and comes late was said by this client.
+/// The number leads here no more. The business-scoped id goes on leading here, for what bears it and comes late was said by
+/// this client; for what is said from now on it counts no more.
 fn free_number(scene: &mut Scene, contact: &Contact) {
     let keys = ClientKeys { user_id: None, ..keys_of(contact) };
     for key in keys_by_which_he_is_known(&keys) {
