@@ -268,7 +268,7 @@ fn send_link(scene: &mut Scene, room: &Room, id: &ContactId, link: &str) {
     tell_alone(scene, &room, &contact, GROUP_INVITE, &[("link", link)]);
 }
 
-fn may_be_invited(contact: &Contact) -> bool {
+pub fn may_be_invited(contact: &Contact) -> bool {
     contact.consent(Channel::WhatsApp).is_opted_in() && contact.blocked.is_none()
 }
 

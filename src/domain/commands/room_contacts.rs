@@ -44,7 +44,8 @@ pub fn add(scene: &mut Scene, given: &Given, room: Room, contact: Contact) -> Re
     let reply = about(Reply::answer("room-contact-added")).with("status", views::room_status(scene, &after));
     let waits = asks && approval::invitation_waits(scene, &contact.id);
     let native = scene.room(&room.key).and_then(|room| room.native);
-    let linked = native.as_ref().and_then(|native| native.members.get(&contact.id)).is_some_and(|member| member.linked);
+    // WhatsApp is asked for the link of a group that is there; it goes to him with the answer.
+    let linked = native.as_ref().is_some_and(|native| native.group.is_some()) && native::may_be_invited(&contact);
     let reply = reply.with("native", native.is_some()).with("linked", linked);
     Ok(Answer::Say(reply.with("consent", consent.name()).with("waits", waits)))
 }
