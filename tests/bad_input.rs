@@ -88,7 +88,10 @@ impl World {
         self.sandbox.pod().post_as(self.jane, &self.im, &command).unwrap();
         let room = |world: &World| world.sandbox.pod().rooms_of(world.jane).into_iter().find(|room| room.name == "Ann Lee");
         self.until("the client's room", |world| room(world).is_some()).await;
-        room(self).unwrap().id
+        let room = room(self).unwrap().id;
+        // The pod has it a moment before the bot knows that it has.
+        self.until("its first line", |world| !world.said(&room).is_empty()).await;
+        room
     }
 
     fn jane_said(&self, id: &str, stream: &str, kind: &str, markup: Value) -> Value {

@@ -115,7 +115,7 @@ async fn all_recorded_webhooks_are_applied_or_explained_by_a_running_bot() {
         metadocs.shape.group_participant_leaves: group.told
         metadocs.shape.group_remove_partial_fail: group.told; group.told
         metadocs.shape.group_removed_by_business: group.told
-        metadocs.shape.group_settings_update_succeed: webhook.not_used
+        metadocs.shape.group_settings_update_succeed: group.told
         metadocs.shape.group_status_delivered_alt_key: delivery.of_unknown_message
         metadocs.shape.group_status_delivered_two_messages: delivery.of_unknown_message; delivery.of_unknown_message
         metadocs.shape.group_status_failed: delivery.of_unknown_message
@@ -135,7 +135,7 @@ async fn all_recorded_webhooks_are_applied_or_explained_by_a_running_bot() {
         metaspec.contact_sharing_message: client.wrote client.relayed
         metaspec.group_create_message: group.told; group.told; group.told
         metaspec.group_remove_participants: group.told; group.told
-        metaspec.group_settings_update: webhook.not_used
+        metaspec.group_settings_update: group.told
         metaspec.image_message: client.wrote client.relayed
         metaspec.interactive_button_reply_message: client.wrote consent.opted_out client.relayed
         metaspec.interactive_list_reply_message: client.wrote client.relayed
@@ -147,7 +147,7 @@ async fn all_recorded_webhooks_are_applied_or_explained_by_a_running_bot() {
         metaspec.text_message_from_click_to_whatsapp_ad: client.wrote client.relayed
         metaspec.text_message_with_context_product_inquiry: client.wrote client.relayed
         metaspec.unsupported_message: client.wrote client.relayed
-        pywa.callback_button.button: client.wrote client.relayed
+        pywa.callback_button.button: contact.created client.wrote contact.listed room.requested client.relayed
         pywa.callback_button.quick_reply: client.wrote client.relayed
         pywa.callback_button.quick_reply_without_context: client.wrote client.relayed
         pywa.callback_selection.callback: client.wrote client.relayed

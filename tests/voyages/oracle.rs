@@ -66,6 +66,8 @@ pub enum Parcel {
     OptedIn,
     OptedOut,
     Help,
+    /// Of an advisor who comes or goes, by template.
+    News,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -233,7 +235,7 @@ impl Oracle {
             return Some(("1 after a stop", text));
         }
         let allowed = match parcel {
-            Parcel::Text(_) | Parcel::Template(_) | Parcel::OptedIn | Parcel::Help => agreed,
+            Parcel::Text(_) | Parcel::Template(_) | Parcel::OptedIn | Parcel::Help | Parcel::News => agreed,
             Parcel::Invitation | Parcel::Question => client.asked && client.review_since.is_none(),
             Parcel::Notice => (client.asked || agreed) && client.review_since.is_none(),
             Parcel::Welcome => true,
@@ -242,7 +244,7 @@ impl Oracle {
         if !allowed {
             return Some(("1 consent", text));
         }
-        let free = !matches!(parcel, Parcel::Template(_) | Parcel::Invitation | Parcel::Notice);
+        let free = !matches!(parcel, Parcel::Template(_) | Parcel::Invitation | Parcel::Notice | Parcel::News);
         let open = client.wrote_last.is_some_and(|at| wall < at + DAY - MINUTE);
         if free && !open {
             return Some(("2 window", text));
@@ -291,7 +293,7 @@ impl Oracle {
                     self.complain("7 invited too soon", format!("{phone} again after {hours:?} hours"));
                 }
             }
-            Parcel::Question | Parcel::Welcome | Parcel::OptedIn | Parcel::Help => {}
+            Parcel::Question | Parcel::Welcome | Parcel::OptedIn | Parcel::Help | Parcel::News => {}
         }
     }
 

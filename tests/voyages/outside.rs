@@ -116,7 +116,7 @@ impl Meta {
         if !known.on_whatsapp {
             return Verdict::Refused("131026");
         }
-        let template = matches!(parcel, Parcel::Template(_) | Parcel::Invitation | Parcel::Notice);
+        let template = matches!(parcel, Parcel::Template(_) | Parcel::Invitation | Parcel::Notice | Parcel::News);
         if !template && known.wrote_last.is_none_or(|at| truth >= at + DAY) {
             return Verdict::Refused("131047");
         }
@@ -134,6 +134,7 @@ pub fn parcel_of(body: &Body) -> Parcel {
         Body::Template { name, vars, .. } => match name.as_str() {
             "liaison_invitation" => Parcel::Invitation,
             "liaison_message_waiting" => Parcel::Notice,
+            "liaison_notice" => Parcel::News,
             _ => Parcel::Template(vars.get("topic").cloned().unwrap_or_default()),
         },
         Body::Wording { name, .. } => match name.as_str() {
