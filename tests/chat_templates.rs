@@ -872,6 +872,7 @@ fn dry_runs() -> Vec<Value> {
     let line = |kind: &str, reason: Value, at: Value| json!({ "kind": kind, "to": "Ann Lee", "where": "Lee", "reason": reason, "at": at, "parts": null });
     let items = [
         json!({ "kind": "picture", "file": "family.jpg" }),
+        json!({ "kind": "link", "linked": ["Ann Lee", "Ben Orr"] }),
         json!({ "kind": "message", "to": "Ann Lee", "channel": "WhatsApp", "gist": "Good morning", "parts": null }),
         json!({ "kind": "message", "to": "Ann Lee", "channel": "SMS", "gist": "Good morning", "parts": 3 }),
         merged(&line("held", json!("consent"), Value::Null), &json!({ "parts": 1 })),

@@ -239,7 +239,8 @@ fn ask_for_link(scene: &mut Scene, key: &RoomKey) {
     }
 }
 
-fn without_link(scene: &Scene, room: &Room) -> Vec<ContactId> {
+/// Those who are invited and may have their link, and have none yet.
+pub fn without_link(scene: &Scene, room: &Room) -> Vec<ContactId> {
     let members = room.native.iter().flat_map(|native| &native.members);
     let waiting = members.filter(|(_, member)| member.state == Membership::Invited && !member.linked).map(|(id, _)| id);
     waiting.filter(|id| scene.contact(id).is_some_and(|contact| may_be_invited(&contact))).cloned().collect()

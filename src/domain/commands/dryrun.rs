@@ -6,6 +6,7 @@ use crate::domain::event::{Fact, Mention, RoomMessage};
 use crate::domain::gates::quiet_hours;
 use crate::domain::grammar::{self, Heard, Line};
 use crate::domain::ids::*;
+use crate::domain::native;
 use crate::domain::refusal::Refusal;
 use crate::domain::relay;
 use crate::domain::scene::Scene;
@@ -171,6 +172,11 @@ fn told(scene: &Scene, effect: &Effect) -> Option<Value> {
         Effect::DemoteMember { stream, user } => Some(told_member(scene, "demoted", stream, *user)),
         Effect::Group(GroupAct { call: GroupCall::Picture { file, .. }, .. }) => {
             Some(json!({ "kind": "picture", "file": file.name }))
+        }
+        Effect::Group(GroupAct { room, call: GroupCall::Link { .. }, .. }) => {
+            let invited = scene.room(room).map(|room| native::without_link(scene, &room)).unwrap_or_default();
+            let names: Vec<String> = invited.iter().map(|id| sending::contact_name(scene, Some(room), id)).collect();
+            Some(json!({ "kind": "link", "linked": names }))
         }
         Effect::AcceptConnection { .. } | Effect::FindUser { .. } | Effect::Group(_) | Effect::Fetch(_) | Effect::Upload(_) => {
             None
