@@ -727,8 +727,11 @@ impl World for Acme {
     fn journal(&self, after: u64, limit: usize) -> Vec<Value> {
         match self.read_on() {
             Ok(timeline) => {
-                let lines = timeline.lines.iter().filter(|(sequence, _)| *sequence > after);
-                lines.take(limit).map(|(_, line)| line.clone()).collect()
+                let lines: Vec<_> = timeline.lines.iter().filter(|(sequence, _)| *sequence > after).collect();
+                // Whole commits: the next page begins behind a sequence.
+                let last = lines.get(..limit).and_then(|page| page.last()).map(|(sequence, _)| *sequence);
+                let page = lines.iter().take_while(|(sequence, _)| last.is_none_or(|last| *sequence <= last));
+                page.map(|(_, line)| line.clone()).collect()
             }
             Err(error) => {
                 tracing::error!(error, "the journal could not be read for the page");

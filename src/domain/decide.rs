@@ -9,7 +9,7 @@ use super::ids::*;
 use super::lane::{Due, DueState};
 use super::policy::Policy;
 use super::room::{Room, RoomState};
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 use super::{
     contact::Pointer,
     effect::*,
@@ -72,6 +72,10 @@ pub fn decide(records: &dyn Records, policy: &Policy, now: Timestamp, event: &Ev
 /// Rooms that are being made at the same moment, looked through for one whose stream is not known yet.
 const ROOMS_IN_THE_MAKING: usize = 100;
 
+/// A room that is not there after so long is not made by a try whose answer was lost: what others write elsewhere waits no
+/// longer for it.
+const MAKING_LASTS: Span = Span::minutes(5);
+
 /// The platform shows a new room to its people before its id has come back to us: what they write in it at once belongs
 /// to a room that we shall know in a moment, and must not be taken for a stranger's.
 fn may_be_a_room_in_the_making(scene: &Scene, fact: &Fact) -> bool {
@@ -80,8 +84,15 @@ fn may_be_a_room_in_the_making(scene: &Scene, fact: &Fact) -> bool {
         return false;
     }
     let due: Vec<Due> = scene.case.scan("out/room/", None, ROOMS_IN_THE_MAKING);
-    due.iter()
-        .any(|due| matches!((&due.effect, &due.state), (Effect::OpenRoom(_), DueState::Taken { .. } | DueState::Doubtful { .. })))
+    due.iter().any(|due| matches!(due.effect, Effect::OpenRoom(_)) && may_have_made_it(due, scene.now))
+}
+
+/// Also one that waits for its next try: an earlier one may have made the room although its answer said otherwise or was lost.
+fn may_have_made_it(due: &Due, now: Timestamp) -> bool {
+    match due.state {
+        DueState::Taken { .. } | DueState::Doubtful { .. } => true,
+        DueState::Waiting { .. } => due.tried_since.is_some_and(|since| now - since < MAKING_LASTS),
+    }
 }
 
 fn apply(scene: &mut Scene, fact: &Fact) {

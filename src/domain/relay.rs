@@ -390,7 +390,8 @@ fn tell_rooms(scene: &mut Scene, contact: &Contact, said: &ClientMessage, code: 
         let reply = Reply::new(code, template).about(&contact.id).with("name", name).with("word", word);
         let text = shown_at(scene, &place, contact, said);
         let reply = reply.with("text", text).with("channel", said.channel.name()).with("waiting", waiting);
-        let reply = reply.with("silent", silent).with("blocked", contact.blocked.is_some());
+        let native = matches!(&place, Place::Room(room) if scene.room(room).is_some_and(|room| room.is_native()));
+        let reply = reply.with("silent", silent).with("blocked", contact.blocked.is_some()).with("native", native);
         scene.post(place, reply);
     }
 }

@@ -57,6 +57,7 @@ async function firstConversation() {
   await step("the invitation with its buttons is on Ann's phone", () => yes.waitFor());
   await step('Jane writes before Ann has answered', () => type('Good morning Ann.'));
   await step('the room shows that it is held', () => codes('held').first().waitFor());
+  await step('the journal shows both entries of that commit', () => bothInTheJournal());
   await step('nothing of it has reached Ann', () => never(phone, 'Good morning Ann.'));
   await step('Ann taps yes', () => yes.click());
   await step('the held message arrives', () => bubble(phone, 'Good morning Ann.').waitFor());
@@ -153,6 +154,13 @@ function codes(code) {
 
 function bubble(phone, text) {
   return phone.locator('[data-testid="phone-message"] .bubble-text').filter({ hasText: text }).first();
+}
+
+/** Accepted and held in one commit: two entries, each as itself, however often the list is drawn anew. */
+async function bothInTheJournal() {
+  for (const kind of ['message.accepted', 'message.held']) {
+    await page.locator(`[data-testid="timeline-entry"][data-kind="${kind}"]`).first().waitFor();
+  }
 }
 
 async function never(phone, text) {

@@ -668,6 +668,17 @@ fn s1_5_nine_contacts_make_a_standard_group_and_the_advisor_is_told() {
 }
 
 #[test]
+fn a_list_of_contacts_may_stand_in_one_pair_of_quotes() {
+    let mut world = contacts(|_| {});
+    let told = world.says("jane", &format!("/group create \"{GROUP}\" contacts=\"Ann Lee, Ben Orr\" --standard"));
+    assert_eq!(told.last().unwrap(), "answer group-standard");
+    assert_eq!(the_room(&world).contacts.len(), 2);
+    let told = world.says("jane", "/group create \"Other\" contacts=\"Ann Lee, Bea Orr\" --standard");
+    assert_eq!(told, ["refusal(no-such-contact)"]);
+    assert_eq!(world.last_reply("jane").vars["typed"], "Bea Orr");
+}
+
+#[test]
 fn the_same_contact_twice_is_one_contact() {
     let mut world = contacts(|_| {});
     create(&mut world, &[ANN, BEN, ANN, "\"Ann Lee\""]);

@@ -428,3 +428,16 @@ fn who_wants_no_marketing_keeps_it_from_the_whole_group() {
     let refusal = world.last_reply(ROOM);
     assert_eq!((refusal.reason.as_deref(), &refusal.vars["name"]), (Some("opted-out"), &json!("Ben Lee")));
 }
+
+#[test]
+fn a_bare_sent_in_a_groups_room_lists_what_went_into_the_group() {
+    let mut world = both();
+    world.client(ANN).in_group(GROUP).writes("Hello all");
+    for text in ["one", "two"] {
+        world.in_room(ROOM).says("jane", text);
+    }
+    assert_eq!(world.in_room(ROOM).says("jane", "/sent"), ["answer sent"]);
+    let rows = world.last_reply(ROOM).vars["messages"].clone();
+    let gists: Vec<&str> = rows.as_array().unwrap().iter().map(|row| row["gist"].as_str().unwrap()).collect();
+    assert_eq!(gists, ["one", "two"], "each once, with the ticks of all");
+}

@@ -2,11 +2,13 @@
 use crate::common::story::{story, story_in};
 use crate::common::world::*;
 use expect_test::expect;
+use liaison::domain::case::Record;
 use liaison::domain::consent::Consent;
 use liaison::domain::effect::{Body, Effect};
 use liaison::domain::entitlement::{Permission, Rights};
-use liaison::domain::event::Fact;
-use liaison::domain::ids::{Channel, UserId};
+use liaison::domain::event::{Fact, StreamKind};
+use liaison::domain::ids::{Channel, ChatMessageId, StreamId, UserId};
+use liaison::domain::lane::Due;
 use liaison::domain::policy::RoomsPerLine;
 use liaison::domain::time::Span;
 use serde_json::json;
@@ -571,4 +573,31 @@ fn s0_24_of_a_fellow_clients_words_the_firm_tells() {
     world.client(ANN).writes("Who is awake?");
     assert_eq!(world.state_of("Ann Lee: Who is awake?"), "held(window)");
     assert_eq!(named_in_notice(&world, BEN), "Acme Wealth", "Jane has no message for him");
+}
+
+#[test]
+fn s0_23_what_is_written_into_a_room_whose_making_is_tried_again_is_not_lost() {
+    let mut world = World::with(|_| {});
+    // Nothing is worked off: each step of the making is taken by itself.
+    let (message, stream) = (ChatMessageId::new("command"), StreamId::new("im-1"));
+    let command = world.room_message("jane", stream, StreamKind::Direct, &format!("{ADD_ANN} --room"), message, None);
+    assert_eq!(world.feed(Fact::RoomMessage(command)), Fed::Committed);
+    let said = |world: &mut World| {
+        let message = ChatMessageId::new(world.fresh("chat"));
+        let said = world.room_message("jane", StreamId::new("s-new"), StreamKind::Room, "Good morning Ann.", message, None);
+        world.feed(Fact::RoomMessage(said))
+    };
+    assert_ne!(said(&mut world), Fed::Soon, "nobody has tried to make it: this is another room");
+    let due = world.dues().into_iter().find(|due| matches!(due.effect, Effect::OpenRoom(_))).unwrap();
+    assert_eq!(world.feed(Fact::EffectWanted { key: due.key(), attempt: due.attempt, text: None }), Fed::Committed);
+    assert_eq!(said(&mut world), Fed::Soon, "it is being made");
+    // The pod has made it and answered with an error; the next try finds it.
+    let taken: Due = world.get(&due.key()).unwrap();
+    let not_before = world.now + Span::minutes(10);
+    let put_off = Fact::EffectPutOff { key: due.key(), attempt: taken.attempt, why: "5xx".to_owned(), not_before };
+    assert_eq!(world.feed(put_off), Fed::Committed);
+    assert_eq!(said(&mut world), Fed::Soon, "it comes again until the room is known");
+    // Whoever writes elsewhere does not wait for ever for a room that cannot be made.
+    world.now = world.now + Span::minutes(6);
+    assert_ne!(said(&mut world), Fed::Soon);
 }

@@ -183,3 +183,20 @@ async fn nina_may_do_nothing_and_nothing_changes() {
     assert!(shown.refuses("no-such-contact"), "{shown:?}");
     assert!(!world.journal(&[]).iter().any(|entry| entry.to_string().contains(&client.number)), "nothing was written");
 }
+
+#[tokio::test]
+async fn the_pages_journal_is_read_in_whole_commits() {
+    let world = own();
+    world.agreed("Pages").await;
+    let entries = |page: serde_json::Value| page.as_array().unwrap().clone();
+    let all = entries(world.get("/api/journal?after=0").await);
+    let (mut read, mut after) = (Vec::new(), 0);
+    loop {
+        let page = entries(world.get(&format!("/api/journal?after={after}&limit=1")).await);
+        let Some(last) = page.last() else { break };
+        assert!(page.iter().all(|entry| entry["sequence"] == last["sequence"]), "one commit: {page:?}");
+        after = last["sequence"].as_u64().unwrap();
+        read.extend(page);
+    }
+    assert!(all.len() > 20 && read[..all.len()] == all[..], "nothing is left out between two pages");
+}

@@ -232,7 +232,7 @@ impl Outside {
         self.program.at[which].as_str().unwrap().to_owned()
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let answer = self.http.get(format!("{}{path}", self.address("page"))).send().await.unwrap();
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         answer.json().await.unwrap()

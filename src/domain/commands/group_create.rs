@@ -86,6 +86,16 @@ fn create(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
 }
 
+/// One contact; or several, where the whole list stands in one pair of quotes.
+fn named(scene: &Scene, given: &Given, text: &str) -> Result<Vec<Contact>, Refusal> {
+    let whole = super::find_contact(scene, given, text).map(|contact| vec![contact]);
+    let parts = || text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    if whole.is_ok() || !text.contains(',') {
+        return whole;
+    }
+    parts().map(|part| super::find_contact(scene, given, part)).collect()
+}
+
 /// One contact named twice is one contact.
 fn contacts(scene: &Scene, given: &Given) -> Result<Vec<Contact>, Refusal> {
     let values = given.args.keys.get("contacts").map(Vec::as_slice).unwrap_or_default();
@@ -100,9 +110,10 @@ fn contacts(scene: &Scene, given: &Given) -> Result<Vec<Contact>, Refusal> {
     }
     let mut contacts: Vec<Contact> = Vec::new();
     for text in typed {
-        let contact = super::find_contact(scene, given, &text)?;
-        if !contacts.iter().any(|known| known.id == contact.id) {
-            contacts.push(contact);
+        for contact in named(scene, given, &text)? {
+            if !contacts.iter().any(|known| known.id == contact.id) {
+                contacts.push(contact);
+            }
         }
     }
     not_too_many(given, "contacts", &contacts)?;

@@ -6,6 +6,7 @@ use crate::domain::effect::Reply;
 use crate::domain::entitlement::Permission;
 use crate::domain::message::Message;
 use crate::domain::refusal::Refusal;
+use crate::domain::room::Room;
 use crate::domain::scene::Scene;
 use serde_json::Value;
 
@@ -27,6 +28,12 @@ fn sent(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
         let rows = messages.iter().map(|message| message_row(scene, given, message)).collect();
         let reply = told(scene, rows).with("name", Value::Null);
         return Ok(views::where_it_belongs(scene, given, None, reply));
+    }
+    if let Some(room) = given.room.as_ref().filter(|room| given.text(0).is_none() && room.contacts.len() > 1) {
+        let messages = room_messages(scene, given, room);
+        let rows = messages.iter().map(|message| message_row(scene, given, message)).collect();
+        let reply = told(scene, rows).with("name", Value::Null);
+        return Ok(views::where_it_belongs(scene, given, room.contacts.first(), reply));
     }
     let contact = given.contact(scene, 0)?;
     views::may_look(given, &contact, Permission::AuditRead)?;
@@ -57,8 +64,19 @@ fn own_messages(scene: &Scene, given: &Given) -> Vec<Message> {
     let listings = scene.listings(given.caller.id, LOOKED_THROUGH);
     let contacts = listings.iter().filter_map(|listing| scene.contact(&listing.contact));
     let all = contacts.flat_map(|contact| recent(scene, &contact));
-    let mut messages: Vec<Message> = all.filter(|message| message.advisor() == Some(given.caller.id)).collect();
-    messages.sort_by_key(|message| (message.order, message.id.clone()));
+    latest(all.filter(|message| message.advisor() == Some(given.caller.id)).collect())
+}
+
+/// What advisors wrote in a room with several clients.
+fn room_messages(scene: &Scene, given: &Given, room: &Room) -> Vec<Message> {
+    let contacts = room.contacts.iter().filter_map(|id| scene.contact(id));
+    let all = contacts.flat_map(|contact| recent(scene, &contact));
+    let here = |message: &Message| message.advisor().is_some() && message.room.as_ref() == Some(&room.key);
+    latest(all.filter(|message| here(message) && may_read(scene, given, message)).collect())
+}
+
+fn latest(mut messages: Vec<Message>) -> Vec<Message> {
+    messages.sort_by_key(|message| (message.accepted_at, message.order, message.id.clone()));
     // One to a group stands with each of its members.
     messages.dedup_by_key(|message| message.id.clone());
     messages.split_off(messages.len().saturating_sub(RECENT_MESSAGES))

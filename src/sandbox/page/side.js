@@ -50,8 +50,19 @@ function showJournal(state) {
   const fits = (entry) => !wanted || JSON.stringify(entry).toLowerCase().includes(wanted);
   const timeline = byTestId('timeline');
   const shown = newest.filter(fits).slice(0, MAX_SHOWN);
-  keyed(timeline, shown, (entry) => entry.sequence, () => '', buildEntry);
+  const placed = placesInCommits(state.journal);
+  keyed(timeline, shown, (entry) => placed.get(entry), (entry) => `${entry.kind} ${entry.message ?? ''}`, buildEntry);
   timeline.dataset.empty = wanted ? 'Nothing fits the filter.' : 'What happens is written here.';
+}
+
+/** Entries of one commit bear one sequence; which of them it is tells them apart. */
+function placesInCommits(journal) {
+  const counts = new Map();
+  return new Map(journal.map((entry) => {
+    const nth = counts.get(entry.sequence) ?? 0;
+    counts.set(entry.sequence, nth + 1);
+    return [entry, `${entry.sequence}.${nth}`];
+  }));
 }
 
 function buildEntry(entry) {
