@@ -95,6 +95,12 @@ fn mistakes_with(changes: &[(&str, &str)], environment: &[(&str, &str)]) -> Vec<
     told.iter().map(|mistake| mistake.to_string().replace(&root, "")).collect()
 }
 
+fn each_is_told(told: &[String], expected: &[&str]) {
+    for part in expected {
+        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
+    }
+}
+
 #[test]
 fn a_good_file_loads_with_the_defaults_of_the_page() {
     let folder = Folder::with(GOOD);
@@ -191,9 +197,7 @@ fn an_unknown_key_is_an_error_wherever_it_stands() {
         "LIAISON__POLICY__HELD_MIN: policy.held_min: There is no such setting. Did you mean \"held_max\"? Otherwise remove it.",
         "bot-config.toml: extra: There is no such setting. Remove it; known here are: bot,",
     ];
-    for part in expected {
-        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
-    }
+    each_is_told(&told, &expected);
     assert_eq!(told.len(), expected.len(), "{told:#?}");
 }
 
@@ -703,9 +707,7 @@ fn mistakes_of_templates_are_told_with_those_of_the_file() {
         "templates/sms/advisor_left.en.toml: body: templates/sms/advisor_left.en.toml has ",
         "templates/sms/welcome.toml: The file's name does not say what it is.",
     ];
-    for part in expected {
-        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
-    }
+    each_is_told(&told, &expected);
 }
 
 #[test]
@@ -731,9 +733,7 @@ fn chat_templates_that_are_missing_or_never_markup_are_told() {
         "templates/chat/released.en.toml: body: The line cannot be posted: unknown filter",
         "templates/chat/info.en.toml: body: The text is empty.",
     ];
-    for part in expected {
-        assert!(told.iter().any(|line| line.starts_with(part)), "{part}\n{told:#?}");
-    }
+    each_is_told(&told, &expected);
 }
 
 /// RULES, principles: nothing vanishes in silence.

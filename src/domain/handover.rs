@@ -2,10 +2,10 @@
 use super::ask::About;
 use super::commit::Entry;
 use super::contact::{Contact, Listing};
-use super::effect::{Code, Effect, Place, Reply};
+use super::effect::{Code, Place, Reply};
 use super::gates;
 use super::ids::*;
-use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::lane::OutboxLane;
 use super::members;
 use super::message::{Message, MessageState};
 use super::notices::{AdvisorChange, tell_client_of_advisor};
@@ -105,7 +105,7 @@ fn move_entry(scene: &mut Scene, id: &ContactId, passing: &Passing) {
 }
 
 /// A colleague's entry as this one has it, or his own, completed by what is missing there.
-pub fn give_entry(scene: &mut Scene, entry: &Listing, to: UserId, actor: &str) {
+fn give_entry(scene: &mut Scene, entry: &Listing, to: UserId, actor: &str) {
     let fresh = || Listing { user: to, added_at: scene.now, added_by: actor.to_owned(), on_behalf: false, ..entry.clone() };
     let mut theirs = scene.listing(to, &entry.contact).unwrap_or_else(fresh);
     theirs.channels.extend(&entry.channels);
@@ -116,10 +116,10 @@ pub fn give_entry(scene: &mut Scene, entry: &Listing, to: UserId, actor: &str) {
     scene.put(&theirs);
 }
 
-/// The contact is on this colleague's list too, on one channel and by the name that another gave him.
-pub fn share(scene: &mut Scene, entry: &Listing, to: UserId, channel: Channel) {
+/// The contact is on this colleague's list too, on these channels and by the name that another gave him.
+pub fn share(scene: &mut Scene, entry: &Listing, to: UserId, channels: BTreeSet<Channel>) {
     let actor = scene.actor(entry.user);
-    give_entry(scene, &Listing { channels: BTreeSet::from([channel]), ..entry.clone() }, to, &actor);
+    give_entry(scene, &Listing { channels, ..entry.clone() }, to, &actor);
     if let Some(mut contact) = scene.contact(&entry.contact) {
         contact.listed_by.insert(to);
         scene.put(&contact);
@@ -250,17 +250,8 @@ pub fn waiting_of(scene: &Scene, room: &Room, user: UserId) -> Vec<Message> {
     let to_contacts = room.contacts.iter().map(|contact| OutboxLane::to_contact(room.channel, contact));
     let to_group = room.is_native().then(|| OutboxLane::to_group(&room.key));
     for lane in to_contacts.chain(to_group) {
-        // Reading the lane's head guards the list of its effects: it changes with every one of them.
-        let head: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&lane));
-        if head.is_none_or(|head| head.waiting == 0) {
-            continue;
-        }
-        let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
-        let sends = due.iter().filter(|due| matches!(due.state, DueState::Waiting { .. })).filter_map(|due| match &due.effect {
-            Effect::Send(send) => scene.message(&send.message),
-            _ => None,
-        });
-        waiting.extend(sends.filter(|message| message.room.as_ref() == Some(&room.key)));
+        let due = outbox::waiting_in(scene, &lane);
+        waiting.extend(due.into_iter().filter(|message| message.room.as_ref() == Some(&room.key)));
     }
     waiting.retain(|message| message.advisor() == Some(user));
     waiting.sort_by_key(|message| message.order);

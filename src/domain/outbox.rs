@@ -13,7 +13,7 @@ use super::effect::*;
 use super::files;
 use super::gates::Verdict;
 use super::ids::*;
-use super::lane::{Due, DueState, OUTBOX_LANE_MAX, OutboxLane};
+use super::lane::{Due, DueState, OutboxLane};
 use super::members::{self, NO_SUCH_USER};
 use super::message::{Message, MessageState};
 use super::native;
@@ -542,9 +542,18 @@ fn settle_due_of(scene: &mut Scene, message: &Message) {
 }
 
 fn due_of(scene: &Scene, message: &Message) -> Option<Due> {
-    let lane = OutboxLane::of_message(message);
-    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
+    let due = scene.due_in(&OutboxLane::of_message(message));
     due.into_iter().find(|due| matches!(&due.effect, Effect::Send(send) if send.message == message.id))
+}
+
+/// The messages that are due in this lane and were not taken yet, in its order.
+pub fn waiting_in(scene: &Scene, lane: &str) -> Vec<Message> {
+    let due = scene.due_in(lane);
+    let sends = due.iter().filter(|due| matches!(due.state, DueState::Waiting { .. })).filter_map(|due| match &due.effect {
+        Effect::Send(send) => Some(&send.message),
+        _ => None,
+    });
+    sends.filter_map(|id| scene.message(id)).collect()
 }
 
 /// Takes a message that is due out of the outbox, unless it was taken for sending. Both are commits that rest on the

@@ -22,6 +22,7 @@ use super::time::Timestamp;
 use crate::fault;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -287,7 +288,7 @@ pub fn is_given(scene: &mut Scene, room: &mut Room, user: UserId) {
         let entry = scene.listing(before, id).filter(|entry| !entry.incomplete);
         let known = scene.listing(user, id).is_some_and(|entry| !entry.incomplete);
         if let (Some(entry), false) = (entry, known) {
-            handover::share(scene, &entry, user, room.channel);
+            handover::share(scene, &entry, user, BTreeSet::from([room.channel]));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::contact::Contact;
 use super::effect::*;
 use super::groups;
 use super::ids::*;
-use super::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
+use super::lane::{Due, OutboxLane};
 use super::members;
 use super::native::{self, Native};
 use super::policy::RoomsPerLine;
@@ -415,8 +415,7 @@ pub fn is_being_renamed(scene: &Scene, room: &Room, name: &str) -> bool {
 }
 
 fn due_in(scene: &Scene, room: &Room) -> Vec<Due> {
-    let lane = OutboxLane::of_place(&Place::Room(room.key.clone()));
-    scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize)
+    scene.due_in(&OutboxLane::of_place(&Place::Room(room.key.clone())))
 }
 
 /// The platform has taken the name.

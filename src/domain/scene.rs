@@ -307,6 +307,15 @@ impl<'a> Scene<'a> {
         message
             .map_or_else(|| OutboxLane::to_contact(Channel::WhatsApp, &file.contact), |message| OutboxLane::of_message(&message))
     }
+    /// All that is due in this lane of the outbox, in its order. Reading the lane's head guards the list: it changes with every
+    /// one of them.
+    pub fn due_in(&self, lane: &str) -> Vec<Due> {
+        let head: Option<OutboxLane> = self.case.get(&OutboxLane::key_of(lane));
+        if head.is_none_or(|head| head.waiting == 0) {
+            return Vec::new();
+        }
+        self.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize)
+    }
     /// The effect at this place of the outbox is over: it leaves its lane.
     pub fn settle(&mut self, due: &Due) {
         self.case.remove::<Due>(&due.key());

@@ -9,7 +9,7 @@ use super::files;
 use super::gates::{self, Subject, Verdict, quiet_hours};
 use super::groups;
 use super::ids::*;
-use super::lane::{Due, DueState, Lane, OutboxLane};
+use super::lane::{DueState, Lane, OutboxLane};
 use super::message::{Author, Message, MessageState};
 use super::native;
 use super::outbox::order;
@@ -237,11 +237,7 @@ pub fn address(scene: &Scene, contact: &ContactId, group_of: Option<&RoomKey>) -
 /// The message waits for what `gate` asks; author and, once per silence, client are told.
 pub fn hold(scene: &mut Scene, message: &mut Message, gate: &'static str) {
     put_into_lane(scene, message, gate);
-    // Of words that are passed on the room reads in one line for all whom they did not reach.
-    if message.passed_on_from().is_none() {
-        let reply = held_line(scene, message, gate);
-        tell_room(scene, message, reply);
-    }
+    tell_if_held(scene, message);
     if message.to_group {
         return; // Nobody is asked or told by himself of what waits for a group.
     }
@@ -266,9 +262,10 @@ pub fn wait_behind_the_head(scene: &mut Scene, message: &mut Message) {
     put_into_lane(scene, message, gate);
 }
 
-/// The line of a message that is held after all.
+/// The line of a message that waits.
 pub fn tell_if_held(scene: &mut Scene, message: &Message) {
     let MessageState::Held { gate } = &message.state else { return };
+    // Of words that are passed on the room reads in one line for all whom they did not reach.
     if message.passed_on_from().is_none() {
         let reply = held_line(scene, message, gate);
         tell_room(scene, message, reply);
@@ -467,7 +464,7 @@ pub fn release(scene: &mut Scene, room: &RoomKey, contact: &ContactId) -> usize 
     tell_released(scene, room, contact, &gone);
     let count = gone.len();
     if let Some(first) = gone.iter().filter(|message| message.is_free_text()).min_by_key(|message| message.order) {
-        gone.extend(order::taken_back_behind(scene, &lane, &first.clone()));
+        gone.extend(order::texts_taken_back_behind(scene, &lane, &first.clone()));
         gone.sort_by_key(|message| message.order);
     }
     for message in &mut gone {
@@ -551,11 +548,8 @@ pub fn withdraw_everything(scene: &mut Scene, contact: &Contact, channel: Channe
 /// The messages to this contact that are due and were not taken leave the outbox, as far as they fit.
 fn take_from_outbox(scene: &mut Scene, contact: &ContactId, channel: Channel, fits: impl Fn(&Message) -> bool) -> Vec<Message> {
     let name = OutboxLane::to_contact(channel, contact);
-    // Reading the lane's head guards the list of its effects: it changes with every one of them.
-    let _guard: Option<OutboxLane> = scene.case.get(&OutboxLane::key_of(&name));
-    let due: Vec<Due> = scene.case.scan(&format!("{}{name}/", Due::PREFIX), None, super::lane::OUTBOX_LANE_MAX as usize);
     let mut taken = Vec::new();
-    for due in due {
+    for due in scene.due_in(&name) {
         let (Effect::Send(send), DueState::Waiting { .. }) = (&due.effect, &due.state) else { continue };
         let message = scene.message(&send.message);
         if message.as_ref().is_none_or(&fits) {

@@ -143,7 +143,7 @@ impl Policy {
 impl Rights {
     /// What is left of them in a sub-organisation that does not use every channel.
     pub fn within(mut self, policy: &Policy) -> Rights {
-        policy.closed_channels(&self).iter().for_each(|channel| drop(self.channels.remove(channel)));
+        self.channels.retain(|channel, _| policy.channel_is_open(&self.sub_org, *channel));
         self
     }
 }

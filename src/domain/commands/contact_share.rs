@@ -1,11 +1,10 @@
 //! `/contact share`: a contact onto the lists of colleagues, under the name that the sharer gave him (S2-17).
 use super::contact_transfer::not_entitled;
 use super::{Answer, Command, Given, PLAIN, People, contact_edit, views};
-use crate::domain::commit::Entry;
-use crate::domain::contact::{Contact, Listing};
+use crate::domain::contact::Listing;
 use crate::domain::effect::{Code, Place, Reply};
 use crate::domain::entitlement::{Permission, User};
-use crate::domain::handover::give_entry;
+use crate::domain::handover;
 use crate::domain::ids::*;
 use crate::domain::refusal::Refusal;
 use crate::domain::scene::Scene;
@@ -55,7 +54,7 @@ fn share(scene: &mut Scene, given: &Given) -> Result<Answer, Refusal> {
     }
     let reply = told(Reply::answer("contact-shared"));
     for shared in colleagues.iter().filter(|shared| shared.why.is_none()) {
-        give(scene, given, &contact, &entry, shared);
+        give(scene, given, &entry, shared);
     }
     Ok(views::where_it_belongs(scene, given, Some(&contact.id), reply))
 }
@@ -111,17 +110,10 @@ fn rows(colleagues: &[Shared]) -> Vec<Value> {
     colleagues.iter().map(|shared| json!({ "name": shared.user.name, "why": shared.why })).collect()
 }
 
-fn give(scene: &mut Scene, given: &Given, contact: &Contact, entry: &Listing, shared: &Shared) {
-    let entry = Listing { channels: shared.channels.clone(), ..entry.clone() };
-    give_entry(scene, &entry, shared.user.id, &given.caller.email);
-    if let Some(mut contact) = scene.contact(&contact.id) {
-        contact.listed_by.insert(shared.user.id);
-        scene.put(&contact);
-    }
-    let detail = json!({ "by": given.caller.email, "with": shared.user.email });
-    scene.note(Entry::new("contact.shared", given.caller.email.clone()).about(&contact.id).detail(detail));
-    let told = Reply::new(Code::Notice, "shared-with-you").about(&contact.id).with("by", given.caller.name.clone());
-    let told = told.with("name", entry.name()).with("id", contact.id.to_string());
+fn give(scene: &mut Scene, given: &Given, entry: &Listing, shared: &Shared) {
+    handover::share(scene, entry, shared.user.id, shared.channels.clone());
+    let told = Reply::new(Code::Notice, "shared-with-you").about(&entry.contact).with("by", given.caller.name.clone());
+    let told = told.with("name", entry.name()).with("id", entry.contact.to_string());
     let rights = scene.rights(shared.user.id);
     scene.post(Place::Direct(shared.user.id), super::for_reader(told, &rights));
 }

@@ -1,10 +1,8 @@
 //! What the provider tells later of a message: how far it came, or that it failed after all.
-use super::{SEND_TRIES_LAST, invitation_is_over, message_failed, settle_due_of, take_back};
+use super::{SEND_TRIES_LAST, invitation_is_over, message_failed, order, settle_due_of};
 use crate::domain::commit::{Entry, Key};
-use crate::domain::effect::Effect;
 use crate::domain::event::{Delivery, DeliveryReported};
 use crate::domain::ids::{Channel, ContactId};
-use crate::domain::lane::{Due, OUTBOX_LANE_MAX, OutboxLane};
 use crate::domain::lines;
 use crate::domain::message::{Message, MessageState};
 use crate::domain::native;
@@ -124,16 +122,10 @@ fn reported_failed(scene: &mut Scene, mut message: Message, failure: (&str, &str
 fn waits_for_its_line(scene: &mut Scene, mut message: Message, code: &str) {
     let entry = Entry::new("message.put_back", PROGRAM).about(&message.contact).message(&message.id);
     scene.note(Entry { room: message.room.clone(), ..entry.detail(json!({ "code": code })) });
-    let lane = OutboxLane::of_message(&message);
-    let due: Vec<Due> = scene.case.scan(&format!("{}{lane}/", Due::PREFIX), None, OUTBOX_LANE_MAX as usize);
-    let sends =
-        due.iter().filter_map(|due| if let Effect::Send(send) = &due.effect { scene.message(&send.message) } else { None });
-    let later: Vec<Message> = sends.filter(|other| other.order > message.order).collect();
+    let later = order::taken_back_behind(scene, &message, |_| true);
     message.sent_at = None;
     sending::make_ready(scene, &mut message);
     for mut other in later {
-        if take_back(scene, &other) {
-            sending::make_ready(scene, &mut other);
-        }
+        sending::make_ready(scene, &mut other);
     }
 }
